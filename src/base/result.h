@@ -1,8 +1,8 @@
 // Result<T>: a value, or an Error with a code from one small closed set.
 //
 // Expected failures travel as values: `if (!r) return std::unexpected(r.error());`. Exceptions come
-// only from libraries. The table that maps a Code to an HTTP status, an API error type, an exit code
-// and retry advice is in result.cc, and nowhere else.
+// only from libraries. The table that maps a Code to an HTTP status, an API error type, an exit
+// code and retry advice is in result.cc, and nowhere else.
 #pragma once
 
 #include <expected>
@@ -18,20 +18,20 @@ enum class Code {
   kForbidden,        // A good key without the right.
   kNotFound,         // No such endpoint, model, path.
   kMethodNotAllowed,
-  kConflict,         // Exists already, or an update is in progress.
-  kRequestTimeout,   // The client was too slow to send its request.
-  kTooLarge,         // A body over its limit.
-  kHeadTooLarge,     // A request head over its limit.
-  kRateLimited,      // Over a quota; try again after the time given.
-  kCancelled,        // The task was asked to end, or the client has gone.
-  kClosed,           // The peer closed or reset the connection.
-  kDeadline,         // A deadline passed.
-  kUpstream,         // A replica or peer answered nonsense, or died.
-  kUnavailable,      // Nobody can serve this now: starting, draining, no replica.
-  kExhausted,        // Out of a local resource: descriptors, memory, disk, queue places.
-  kCorrupt,          // A file or record that cannot be what it claims to be.
-  kUnsupported,      // Well-formed, but not something that this build can do.
-  kInternal,         // A bug or an operating-system failure nobody planned for.
+  kConflict,        // Exists already, or an update is in progress.
+  kRequestTimeout,  // The client was too slow to send its request.
+  kTooLarge,        // A body over its limit.
+  kHeadTooLarge,    // A request head over its limit.
+  kRateLimited,     // Over a quota; try again after the time given.
+  kCancelled,       // The task was asked to end, or the client has gone.
+  kClosed,          // The peer closed or reset the connection.
+  kDeadline,        // A deadline passed.
+  kUpstream,        // A replica or peer answered nonsense, or died.
+  kUnavailable,     // Nobody can serve this now: starting, draining, no replica.
+  kExhausted,       // Out of a local resource: descriptors, memory, disk, queue places.
+  kCorrupt,         // A file or record that cannot be what it claims to be.
+  kUnsupported,     // Well-formed, but not something that this build can do.
+  kInternal,        // A bug or an operating-system failure nobody planned for.
 };
 
 // What the outside sees of a Code.
