@@ -3,12 +3,13 @@
 #pragma once
 
 namespace penstock::internal {
-[[noreturn]] void CheckFailed(const char* file, int line, const char* condition, const char* message);
+[[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
+                              const char* message);
 }  // namespace penstock::internal
 
-#define CHECK(condition, message)                                                         \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]] {                                                      \
-      ::penstock::internal::CheckFailed(__FILE__, __LINE__, #condition, message);         \
-    }                                                                                     \
+#define CHECK(condition, message)                                                 \
+  do {                                                                            \
+    if (!(condition)) [[unlikely]] {                                              \
+      ::penstock::internal::CheckFailed(__FILE__, __LINE__, #condition, message); \
+    }                                                                             \
   } while (false)

@@ -11,7 +11,8 @@ namespace penstock {
 
 spdlog::logger& Log();
 
-// "trace", "debug", "info", "warn", "error", "off". Returns false, changing nothing, for another word.
+// "trace", "debug", "info", "warn", "error", "off". Returns false, changing nothing, for another
+// word.
 bool SetLogLevel(std::string_view level);
 
 }  // namespace penstock

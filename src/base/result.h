@@ -18,7 +18,8 @@ enum class Code {
   kForbidden,        // A good key without the right.
   kNotFound,         // No such endpoint, model, path.
   kMethodNotAllowed,
-  kConflict,        // Exists already, or an update is in progress.
+  kConflict,        // In use, or an update is in progress.
+  kAlreadyExists,   // The name is taken.
   kRequestTimeout,  // The client was too slow to send its request.
   kTooLarge,        // A body over its limit.
   kHeadTooLarge,    // A request head over its limit.
