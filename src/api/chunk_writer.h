@@ -1,0 +1,45 @@
+// ChunkWriter: the server-sent events of one streamed answer, at the cost of an append per token.
+//
+// Everything that stays the same over a stream is written once, into a prefix and a suffix.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "api/error_body.h"
+#include "api/responses.h"
+#include "base/result.h"
+
+namespace penstock {
+
+enum class ChunkFormat : std::uint8_t { kChat, kCompletion };
+
+// Order of a stream: Role (chat only, per choice), Text..., Finish (per choice), Usage if asked
+// for, Done. Or, at any point, Error and nothing after it. Methods append whole events to `out`.
+class ChunkWriter {
+ public:
+  // With `include_usage`, every chunk before the usage chunk carries `"usage":null`.
+  ChunkWriter(ChunkFormat format, const ResponseHead& head, bool include_usage);
+
+  void AppendRole(std::string& out, std::int32_t index = 0) const;
+  void AppendText(std::string& out, std::string_view text, std::int32_t index = 0) const;
+  void AppendFinish(std::string& out, FinishReason reason, std::int32_t index = 0) const;
+  // A chunk with `choices: []`.
+  void AppendUsage(std::string& out, const Usage& usage) const;
+
+  static void AppendDone(std::string& out) { out.append("data: [DONE]\n\n"); }
+
+ private:
+  std::string prefix_;       // Up to the number of the choice.
+  std::string_view delta_;   // From there to the text.
+  std::string_view finish_;  // From there to the word of the reason, where there is no text.
+  std::string_view suffix_;  // From the end of the text to the end of the event.
+  std::string_view usage_null_;
+};
+
+// The event that ends a stream which failed after its head was sent. No [DONE] follows it: a client
+// must be able to tell a failed stream from a whole one.
+void AppendErrorEvent(std::string& out, const Error& error, std::string_view api_code = {});
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+// Requests of the data plane as values: what a body in OpenAI's JSON asks of an engine.
+//
+// Rules for every body: it is one JSON object of valid UTF-8, nested at most kJsonDepthMax deep,
+// with nothing behind it. `null` means absent. Unknown fields are ignored; a known field given
+// twice, of a wrong type or out of range is refused. What would change the answer and is not
+// supported (image parts, tools, log probabilities, structured output) is refused rather than
+// ignored.
+//
+// Errors are Code::kInvalidArgument with Error::field as a path ("messages[2].content[0].type"),
+// and a message that names field, value and limit. Pure and re-entrant; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/padded_view.h"
+#include "base/result.h"
+
+namespace penstock {
+
+inline constexpr std::size_t kJsonDepthMax = 64;
+inline constexpr std::size_t kStopsMax = 4;
+inline constexpr std::size_t kInputsMax = 2048;  // Prompts of a completion, inputs of an embedding.
+inline constexpr std::size_t kLogitBiasesMax = 1024;
+inline constexpr std::int32_t kChoicesMax = 128;  // `n`.
+
+using TokenId = std::int32_t;  // Never negative. Whether a vocabulary has it, the engine knows.
+
+// How the next token is drawn. The defaults leave the model's distribution as it is.
+struct Sampling {
+  double temperature = 1;         // [0, 2]; 0 always takes the likeliest token.
+  double top_p = 1;               // (0, 1].
+  std::int32_t top_k = 0;         // 0 (or -1 on the wire) is off.
+  double min_p = 0;               // [0, 1]; 0 is off.
+  double presence_penalty = 0;    // [-2, 2].
+  double frequency_penalty = 0;   // [-2, 2].
+  double repetition_penalty = 1;  // (0, 10]; 1 is off.
+  std::optional<std::int64_t> seed;
+  std::vector<std::pair<TokenId, double>> logit_bias;  // Biases in [-100, 100]; no id twice.
+};
+
+// What chat and text completion share.
+struct GenerationOptions {
+  Sampling sampling;
+  // The lower of `max_tokens` and `max_completion_tokens` where both are given; at least 1. Absent:
+  // up to the end of the context.
+  std::optional<std::int32_t> tokens_max;
+  std::int32_t tokens_min = 0;    // `min_tokens`: no end before so many. At most tokens_max.
+  std::vector<std::string> stop;  // At most kStopsMax, none empty.
+  bool ignore_eos = false;
+  std::int32_t n = 1;  // [1, kChoicesMax]. Whether more than 1 is served, the engine says.
+  bool stream = false;
+  bool include_usage = false;  // `stream_options.include_usage`; refused unless streaming.
+  std::string user;
+};
+
+struct ChatMessage {
+  std::string role;     // system, developer, user, assistant or tool.
+  std::string content;  // Text parts of a list are joined without anything between them.
+  std::string name;     // "" if none.
+};
+
+struct ChatRequest {
+  std::string model;                  // "" where the path names the model.
+  std::vector<ChatMessage> messages;  // At least one.
+  GenerationOptions options;
+};
+
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
+struct CompletionRequest {
+  std::string model;
+  std::vector<Prompt>
+      prompts;  // At least one, at most kInputsMax; a text may be empty, ids may not.
+  bool echo = false;
+  GenerationOptions options;
+};
+
+enum class EncodingFormat : std::uint8_t { kFloat, kBase64 };
+
+struct EmbeddingRequest {
+  std::string model;
+  std::vector<Prompt> inputs;  // At least one, at most kInputsMax, none empty.
+  EncodingFormat encoding_format = EncodingFormat::kFloat;
+  std::optional<std::int32_t> dimensions;  // At least 1.
+  std::string user;
+};
+
+struct TokenizeRequest {
+  std::string model;
+  std::string prompt;  // Used where `messages` is empty.
+  std::vector<ChatMessage> messages;
+  bool add_special_tokens = true;
+};
+
+struct DetokenizeRequest {
+  std::string model;
+  std::vector<TokenId> tokens;  // May be empty.
+};
+
+Result<ChatRequest> ParseChatRequest(PaddedView body);
+Result<CompletionRequest> ParseCompletionRequest(PaddedView body);
+Result<EmbeddingRequest> ParseEmbeddingRequest(PaddedView body);
+// `{"prompt": text}` or `{"messages": [...]}`, not both.
+Result<TokenizeRequest> ParseTokenizeRequest(PaddedView body);
+// `{"tokens": [ids]}`.
+Result<DetokenizeRequest> ParseDetokenizeRequest(PaddedView body);
+
+}  // namespace penstock

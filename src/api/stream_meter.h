@@ -1,0 +1,64 @@
+// StreamMeter: what each event of an OpenAI stream is, for metering it and for timing it.
+//
+// The chunks of a stream differ in their text only, as a rule. The meter learns one chunk by a full
+// parse, and recognises the next by equal bytes before and after the text; whatever is not equal is
+// parsed in full. So the fast way can never disagree with the parser.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/usage.h"
+
+namespace penstock {
+
+// In this order of rank: a chunk that is several things is the first of them. Text of any kind
+// outranks an end, since it is what a clock stops at; `finish` and `usage` are told besides.
+enum class ChunkKind : std::uint8_t {
+  kDone,       // [DONE].
+  kMalformed,  // Not a JSON object.
+  kError,      // An `error` object, or Databricks' `error_code`.
+  kContent,    // Text of an answer: delta.content, text.
+  kReasoning,  // Text of a thought: delta.reasoning_content, delta.reasoning.
+  kToolCall,   // Part of a tool call.
+  kFinish,     // A finish_reason, and no text.
+  kUsage,      // Usage, and no text and no end.
+  kRole,       // A delta without text: the opening chunk.
+  kOther,      // Anything else: content filter results, unknown objects.
+};
+
+struct StreamChunk {
+  ChunkKind kind = ChunkKind::kOther;
+  FinishReason finish = FinishReason::kNone;
+  std::uint32_t text_bytes = 0;  // UTF-8 bytes, unescaped: content, reasoning and tool arguments.
+  std::optional<Usage> usage;    // Present and not null.
+
+  bool operator==(const StreamChunk&) const = default;
+};
+
+// True for the kinds that a time to first token waits for.
+constexpr bool HasText(ChunkKind kind) {
+  return kind == ChunkKind::kContent || kind == ChunkKind::kReasoning ||
+         kind == ChunkKind::kToolCall;
+}
+
+// One per stream (about 300 bytes once a chunk is learned). Not for several threads at once.
+class StreamMeter {
+ public:
+  // `data` is an event's data. A chunk may hold several tokens: only usage counts them.
+  StreamChunk Read(std::string_view data);
+
+ private:
+  // The last chunk that was parsed in full and held text: its bytes before and after that text.
+  std::string around_text_;
+  std::size_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
+  StreamChunk learned_;           // Its answer, less the bytes of that text.
+};
+
+// The full parse: what Read() answers, without a memory. Slower (about 0.5 µs a chunk).
+StreamChunk ParseStreamChunk(std::string_view data);
+
+}  // namespace penstock
