@@ -5,10 +5,19 @@
 namespace penstock::policy {
 namespace {
 
+EndpointRoute Route(const std::string& name, const std::string& id) {
+  EndpointRoute route;
+  route.name = name;
+  route.id = id;
+  return route;
+}
+
 TEST(RoutingTable, FindsWhatWasAdded) {
   RoutingTable table;
-  table.Add({.id = "1", .name = "chat", .replicas = {{.id = 7, .address = "unix:/r/7.sock"}}});
-  table.Add({.id = "2", .name = "starting"});
+  EndpointRoute chat = Route("chat", "1");
+  chat.replicas.push_back({.id = 7, .address = "unix:/r/7.sock"});
+  table.Add(chat);
+  table.Add(Route("starting", "2"));
   ASSERT_NE(table.Find("chat"), nullptr);
   EXPECT_EQ(table.Find(std::string_view("chat"))->replicas[0].id, 7u);
   ASSERT_NE(table.Find("starting"), nullptr);
@@ -20,7 +29,7 @@ TEST(RoutingTable, FindsWhatWasAdded) {
 // A request that found its route keeps it, whatever is published meanwhile.
 TEST(RoutingTable, RouteOutlivesTheTable) {
   auto table = std::make_shared<RoutingTable>();
-  table->Add({.id = "1", .name = "chat"});
+  table->Add(Route("chat", "1"));
   const auto route = table->Find("chat");
   table.reset();
   EXPECT_EQ(route->id, "1");
@@ -28,8 +37,8 @@ TEST(RoutingTable, RouteOutlivesTheTable) {
 
 TEST(RoutingTable, ReplacesARouteOfTheSameName) {
   RoutingTable table;
-  table.Add({.id = "1", .name = "chat"});
-  table.Add({.id = "2", .name = "chat"});
+  table.Add(Route("chat", "1"));
+  table.Add(Route("chat", "2"));
   EXPECT_EQ(table.size(), 1u);
   EXPECT_EQ(table.Find("chat")->id, "2");
 }
