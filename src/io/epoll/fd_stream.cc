@@ -1,0 +1,169 @@
+#include "io/epoll/fd_stream.h"
+
+#include <linux/net_tstamp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "io/loop.h"
+
+namespace penstock::io {
+
+namespace {
+
+Code CodeOf(int error) {
+  switch (error) {
+    case ECONNRESET:
+    case EPIPE:
+    case ENOTCONN:
+    case ECONNABORTED:
+    case ETIMEDOUT:
+      return Code::kClosed;
+    case ENOBUFS:
+    case ENOMEM:
+      return Code::kExhausted;
+    default:
+      return Code::kInternal;
+  }
+}
+
+Transfer Failed(int error) {
+  return {.failed = true, .failure = CodeOf(error), .error_number = error};
+}
+
+Duration ReadClock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+// The kernel stamps in real time: carried over to the monotonic clock by reading both clocks now.
+TimePoint KernelStamp(msghdr& message) {
+  const Duration monotonic = ReadClock(CLOCK_MONOTONIC);
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPING) continue;
+    std::array<timespec, 3> stamps{};
+    std::memcpy(stamps.data(), CMSG_DATA(header), sizeof stamps);
+    if (stamps[0].tv_sec == 0) break;
+    const Duration stamp =
+        std::chrono::seconds(stamps[0].tv_sec) + std::chrono::nanoseconds(stamps[0].tv_nsec);
+    return TimePoint(monotonic - (ReadClock(CLOCK_REALTIME) - stamp));
+  }
+  return TimePoint(monotonic);
+}
+
+}  // namespace
+
+FdStream::FdStream(Loop& loop, Poller& poller, Descriptor socket, Address peer)
+    : Stream(loop), poller_(poller), socket_(std::move(socket)), peer_(std::move(peer)) {}
+
+FdStream::~FdStream() { poller_.Remove(socket_.get(), *this); }
+
+Result<std::unique_ptr<Stream>> FdStream::Make(Loop& loop, Poller& poller, Descriptor socket,
+                                               Address peer) {
+  std::unique_ptr<FdStream> stream(new FdStream(loop, poller, std::move(socket), std::move(peer)));
+  if (Status registered = stream->Register(); !registered) return Fail(registered.error());
+  return stream;
+}
+
+Status FdStream::Register() {
+  if (peer_.kind == Address::Kind::kTcp) {
+    const int on = 1;
+    setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  return poller_.Add(socket_.get(), *this);
+}
+
+void FdStream::EnableReceiveTimestamps() {
+  const int flags = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+  stamped_ = setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
+}
+
+ssize_t FdStream::ReceiveStamped(std::span<char> into) {
+  iovec piece{into.data(), into.size()};
+  alignas(cmsghdr) std::array<char, 256> control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t count = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
+  if (count > 0) received_at_ = KernelStamp(message);
+  return count;
+}
+
+Stream::Try FdStream::TryRead(std::span<char> into, Transfer& transfer) {
+  while (readable_) {
+    const ssize_t count = stamped_ ? ReceiveStamped(into)
+                                   : recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT);
+    if (count >= 0) {
+      if (count > 0 && !stamped_) received_at_ = loop_.Now();
+      // A short read has drained the socket, unless the end has been announced and is still to be
+      // read.
+      if (count > 0 && static_cast<std::size_t>(count) < into.size() && !hung_up())
+        readable_ = false;
+      transfer = {.bytes = static_cast<std::size_t>(count)};
+      return Try::kFinal;
+    }
+    if (errno == EAGAIN) {
+      readable_ = false;
+    } else if (errno != EINTR) {
+      transfer = Failed(errno);
+      return Try::kFinal;
+    }
+  }
+  return Try::kWait;
+}
+
+Stream::Try FdStream::TryWrite(std::span<std::string_view> pieces, Transfer& transfer) {
+  while (writable_) {
+    while (!pieces.empty() && pieces.front().empty()) pieces = pieces.subspan(1);
+    if (pieces.empty()) return Try::kFinal;
+    ssize_t count = 0;
+    if (pieces.size() == 1 || pieces[1].empty()) {
+      count = send(socket_.get(), pieces[0].data(), pieces[0].size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else {
+      std::array<iovec, 2> vector{{{const_cast<char*>(pieces[0].data()), pieces[0].size()},
+                                   {const_cast<char*>(pieces[1].data()), pieces[1].size()}}};
+      msghdr message{};
+      message.msg_iov = vector.data();
+      message.msg_iovlen = vector.size();
+      count = sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        writable_ = false;
+        break;
+      }
+      transfer = Failed(errno);
+      return Try::kFinal;
+    }
+    transfer.bytes += static_cast<std::size_t>(count);
+    for (std::string_view& piece : pieces) {
+      const std::size_t taken = std::min(piece.size(), static_cast<std::size_t>(count));
+      piece.remove_prefix(taken);
+      count -= static_cast<ssize_t>(taken);
+    }
+  }
+  return Try::kWait;
+}
+
+void FdStream::ShutdownWrite() { shutdown(socket_.get(), SHUT_WR); }
+
+void FdStream::OnEvents(std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writable_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) NoteHangup();
+  Retry();
+}
+
+}  // namespace penstock::io

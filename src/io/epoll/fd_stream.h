@@ -1,0 +1,54 @@
+// FdStream: a stream on a non-blocking socket in the poller's edge-triggered set.
+//
+// A short read counts as drained, which saves the second recv that would only say EAGAIN.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "io/address.h"
+#include "io/epoll/descriptor.h"
+#include "io/epoll/poller.h"
+#include "io/stream.h"
+
+namespace penstock::io {
+
+class FdStream : public Stream, private EventHandler {
+ public:
+  // Takes a connected, non-blocking socket. Turns Nagle's algorithm off.
+  static Result<std::unique_ptr<Stream>> Make(Loop& loop, Poller& poller, Descriptor socket,
+                                              Address peer);
+  ~FdStream() override;
+
+  void EnableReceiveTimestamps() override;
+  bool MayHaveInput() const override { return readable_; }
+  void ShutdownWrite() override;
+  const Address& peer() const override { return peer_; }
+
+ protected:
+  FdStream(Loop& loop, Poller& poller, Descriptor socket, Address peer);
+  // Enters the poller's set; before any transfer.
+  Status Register();
+
+  Try TryRead(std::span<char> into, Transfer& transfer) override;
+  Try TryWrite(std::span<std::string_view> pieces, Transfer& transfer) override;
+
+  int socket() const { return socket_.get(); }
+  void set_readable(bool readable) { readable_ = readable; }
+  void set_writable(bool writable) { writable_ = writable; }
+
+ private:
+  void OnEvents(std::uint32_t events) override;
+  ssize_t ReceiveStamped(std::span<char> into);
+
+  Poller& poller_;
+  Descriptor socket_;
+  Address peer_;
+  bool readable_ = true;  // False: drained, until the next event.
+  bool writable_ = true;  // False: the send buffer is full, until the next event.
+  bool stamped_ = false;
+};
+
+}  // namespace penstock::io

@@ -1,0 +1,46 @@
+// Poller: one edge-triggered epoll set, and the handlers that it calls.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace penstock::io {
+
+// Something with a descriptor in the set.
+class EventHandler {
+ public:
+  virtual ~EventHandler() = default;
+  // `events`: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR. May destroy the handler.
+  virtual void OnEvents(std::uint32_t events) = 0;
+};
+
+class Poller {
+ public:
+  Poller();
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // Watches `descriptor` for input, output and hang-up, each edge once. Remove() before closing it.
+  Status Add(int descriptor, EventHandler& handler);
+  // No event reaches `handler` afterwards, not even one already fetched.
+  void Remove(int descriptor, EventHandler& handler);
+
+  // Waits for events and calls their handlers. `timeout_ns` < 0: no limit.
+  void Poll(std::int64_t timeout_ns);
+
+ private:
+  static constexpr std::size_t kBatchMax = 512;
+  int descriptor_;
+  std::array<epoll_event, kBatchMax> batch_{};
+  std::size_t batch_size_ = 0;
+  std::size_t batch_next_ = 0;  // First event of the batch whose handler was not called yet.
+};
+
+}  // namespace penstock::io
