@@ -1,0 +1,50 @@
+// Records: the rows of the store, as plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+
+namespace penstock::store {
+
+struct ModelRecord {
+  std::string full_name;  // catalog.schema.model
+  std::string comment;
+  std::string created_by;
+  WallTime created_at{};
+  WallTime updated_at{};
+  std::int64_t last_version = 0;  // The highest number ever given, deleted ones included.
+};
+
+struct ModelVersionRecord {
+  std::string full_name;
+  std::int64_t version = 0;
+  std::string source;  // Absolute path of the file.
+  std::int64_t size_bytes = 0;
+  std::string fingerprint;  // Tells files apart; see control/model_file.h.
+  std::string format;       // JSON object.
+  std::string created_by;
+  WallTime created_at{};
+};
+
+struct EndpointRecord {
+  std::string id;          // 32 hex digits.
+  std::string name;        // Unique.
+  std::string definition;  // JSON object: what was asked for.
+  std::int64_t config_version = 1;
+  std::string update_state;    // NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED
+  std::string update_message;  // Why an update failed, "" otherwise.
+  std::string creator;
+  WallTime created_at{};
+  WallTime updated_at{};
+};
+
+struct KeyRecord {
+  std::string hash;  // 32 bytes of SHA-256.
+  std::string name;  // Unique.
+  std::string role;  // "admin", "user"
+  WallTime created_at{};
+};
+
+}  // namespace penstock::store

@@ -1,0 +1,89 @@
+#include "store/schema.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+
+namespace penstock::store {
+namespace {
+
+constexpr std::string_view kStep1 = R"sql(
+CREATE TABLE setting (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE model (
+  full_name TEXT PRIMARY KEY,
+  comment TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  last_version INTEGER NOT NULL  -- Of all versions ever: a number is never given twice.
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE model_version (
+  full_name TEXT NOT NULL REFERENCES model ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL,
+  format TEXT NOT NULL,          -- JSON.
+  created_by TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (full_name, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE endpoint (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  definition TEXT NOT NULL,      -- JSON: what was asked for.
+  config_version INTEGER NOT NULL,
+  update_state TEXT NOT NULL,
+  update_message TEXT NOT NULL,
+  creator TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_key (
+  hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+  name TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK (role IN ('admin', 'user')),
+  created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array<std::string_view, 1> kSteps = {kStep1};
+
+}  // namespace
+
+std::span<const std::string_view> SchemaSteps() { return kSteps; }
+
+Status MigrateSchema(Database& database, std::span<const std::string_view> steps) {
+  const auto version = database.QueryInteger("PRAGMA user_version");
+  if (!version) return Fail(version.error());
+  const auto newest = std::ssize(steps);
+  if (*version == newest) return {};
+  if (*version > newest || *version < 0) {
+    return Fail(
+        Code::kUnsupported,
+        fmt::format("database {} has schema version {}, this program knows up to {}: it was "
+                    "written by a newer Penstock",
+                    database.path(), *version, newest),
+        database.path());
+  }
+  auto transaction = Transaction::Begin(database);
+  if (!transaction) return Fail(transaction.error());
+  for (auto step = *version; step < newest; ++step) {
+    const auto done = database.Execute(std::string(steps[static_cast<std::size_t>(step)]));
+    if (!done) return done;
+  }
+  const auto marked = database.Execute(
+      fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, newest));
+  if (!marked) return marked;
+  return transaction->Commit();
+}
+
+}  // namespace penstock::store

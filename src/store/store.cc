@@ -1,0 +1,244 @@
+#include "store/store.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "store/schema.h"
+
+namespace penstock::store {
+namespace {
+
+std::int64_t ToMs(WallTime time) { return time.time_since_epoch().count(); }
+WallTime FromMs(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+
+ModelRecord ReadModel(const Statement& row) {
+  return {.full_name = row.Text(0),
+          .comment = row.Text(1),
+          .created_by = row.Text(2),
+          .created_at = FromMs(row.Integer(3)),
+          .updated_at = FromMs(row.Integer(4)),
+          .last_version = row.Integer(5)};
+}
+
+ModelVersionRecord ReadModelVersion(const Statement& row) {
+  return {.full_name = row.Text(0),
+          .version = row.Integer(1),
+          .source = row.Text(2),
+          .size_bytes = row.Integer(3),
+          .fingerprint = row.Text(4),
+          .format = row.Text(5),
+          .created_by = row.Text(6),
+          .created_at = FromMs(row.Integer(7))};
+}
+
+EndpointRecord ReadEndpoint(const Statement& row) {
+  return {.id = row.Text(0),
+          .name = row.Text(1),
+          .definition = row.Text(2),
+          .config_version = row.Integer(3),
+          .update_state = row.Text(4),
+          .update_message = row.Text(5),
+          .creator = row.Text(6),
+          .created_at = FromMs(row.Integer(7)),
+          .updated_at = FromMs(row.Integer(8))};
+}
+
+KeyRecord ReadKey(const Statement& row) {
+  return {.hash = row.Blob(0),
+          .name = row.Text(1),
+          .role = row.Text(2),
+          .created_at = FromMs(row.Integer(3))};
+}
+
+template <typename Record>
+Result<std::vector<Record>> ReadAll(Statement& statement, Record (*read)(const Statement&)) {
+  std::vector<Record> records;
+  for (;;) {
+    auto row = statement.Step();
+    if (!row) return Fail(row.error());
+    if (!*row) return records;
+    records.push_back(read(statement));
+  }
+}
+
+template <typename Record>
+Result<std::optional<Record>> ReadOne(Statement& statement, Record (*read)(const Statement&)) {
+  auto row = statement.Step();
+  if (!row) return Fail(row.error());
+  if (!*row) return std::nullopt;
+  return read(statement);
+}
+
+constexpr std::string_view kSelectModel =
+    "SELECT full_name, comment, created_by, created_at_ms, updated_at_ms, last_version FROM model ";
+constexpr std::string_view kSelectVersion =
+    "SELECT full_name, version, source, size_bytes, fingerprint, format, created_by, created_at_ms "
+    "FROM model_version ";
+
+std::string Sql(std::string_view select, std::string_view rest) {
+  return std::string(select) + std::string(rest);
+}
+
+}  // namespace
+
+Result<Store> Store::Open(const std::string& database_path) {
+  auto database = Database::Open(database_path, kApplicationId);
+  if (!database) return Fail(database.error());
+  if (auto migrated = MigrateSchema(*database); !migrated) return Fail(migrated.error());
+  return Store(std::move(*database));
+}
+
+Result<ModelVersionRecord> Store::AddModelVersion(ModelVersionRecord version,
+                                                  const std::string& comment) {
+  auto transaction = Transaction::Begin(database_);
+  if (!transaction) return Fail(transaction.error());
+  auto model = database_.Prepare(
+      "INSERT INTO model (full_name, comment, created_by, created_at_ms, updated_at_ms, "
+      "last_version) VALUES (?1, ?2, ?3, ?4, ?4, 1) ON CONFLICT (full_name) DO UPDATE SET "
+      "updated_at_ms = ?4, last_version = last_version + 1 RETURNING last_version");
+  if (!model) return Fail(model.error());
+  model->Bind(1, version.full_name).Bind(2, comment).Bind(3, version.created_by);
+  auto row = model->Bind(4, ToMs(version.created_at)).Step();
+  if (!row) return Fail(row.error());
+  version.version = model->Integer(0);
+  if (auto done = model->Step(); !done) return Fail(done.error());  // Past the row: completes it.
+
+  auto insert = database_.Prepare(
+      "INSERT INTO model_version (full_name, version, source, size_bytes, fingerprint, format, "
+      "created_by, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  if (!insert) return Fail(insert.error());
+  insert->Bind(1, version.full_name).Bind(2, version.version).Bind(3, version.source);
+  insert->Bind(4, version.size_bytes).Bind(5, version.fingerprint).Bind(6, version.format);
+  insert->Bind(7, version.created_by).Bind(8, ToMs(version.created_at));
+  if (auto inserted = insert->Run(); !inserted) return Fail(inserted.error());
+  if (auto committed = transaction->Commit(); !committed) return Fail(committed.error());
+  return version;
+}
+
+Result<std::vector<ModelRecord>> Store::ListModels() {
+  auto query = database_.Prepare(Sql(kSelectModel, "ORDER BY full_name"));
+  if (!query) return Fail(query.error());
+  return ReadAll(*query, ReadModel);
+}
+
+Result<std::optional<ModelRecord>> Store::GetModel(std::string_view full_name) {
+  auto query = database_.Prepare(Sql(kSelectModel, "WHERE full_name = ?1"));
+  if (!query) return Fail(query.error());
+  query->Bind(1, full_name);
+  return ReadOne(*query, ReadModel);
+}
+
+Result<std::vector<ModelVersionRecord>> Store::ListModelVersions(std::string_view full_name) {
+  auto query = database_.Prepare(Sql(kSelectVersion, "WHERE full_name = ?1 ORDER BY version"));
+  if (!query) return Fail(query.error());
+  query->Bind(1, full_name);
+  return ReadAll(*query, ReadModelVersion);
+}
+
+Result<std::optional<ModelVersionRecord>> Store::GetModelVersion(std::string_view full_name,
+                                                                 std::int64_t version) {
+  auto query = database_.Prepare(Sql(kSelectVersion, "WHERE full_name = ?1 AND version = ?2"));
+  if (!query) return Fail(query.error());
+  query->Bind(1, full_name).Bind(2, version);
+  return ReadOne(*query, ReadModelVersion);
+}
+
+Status Store::DeleteModel(std::string_view full_name) {
+  auto statement = database_.Prepare("DELETE FROM model WHERE full_name = ?1");
+  if (!statement) return Fail(statement.error());
+  statement->Bind(1, full_name);
+  return RunOnExisting(*statement, fmt::format("registered model {}", full_name));
+}
+
+Status Store::DeleteModelVersion(std::string_view full_name, std::int64_t version) {
+  auto statement =
+      database_.Prepare("DELETE FROM model_version WHERE full_name = ?1 AND version = ?2");
+  if (!statement) return Fail(statement.error());
+  statement->Bind(1, full_name).Bind(2, version);
+  return RunOnExisting(*statement, fmt::format("version {} of model {}", version, full_name));
+}
+
+Status Store::AddEndpoint(const EndpointRecord& endpoint) {
+  auto insert = database_.Prepare(
+      "INSERT INTO endpoint (id, name, definition, config_version, update_state, update_message, "
+      "creator, created_at_ms, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+  if (!insert) return Fail(insert.error());
+  insert->Bind(1, endpoint.id).Bind(2, endpoint.name).Bind(3, endpoint.definition);
+  insert->Bind(4, endpoint.config_version).Bind(5, endpoint.update_state);
+  insert->Bind(6, endpoint.update_message).Bind(7, endpoint.creator);
+  insert->Bind(8, ToMs(endpoint.created_at)).Bind(9, ToMs(endpoint.updated_at));
+  return insert->Run();
+}
+
+Result<std::vector<EndpointRecord>> Store::ListEndpoints() {
+  auto query = database_.Prepare(
+      "SELECT id, name, definition, config_version, update_state, update_message, creator, "
+      "created_at_ms, updated_at_ms FROM endpoint ORDER BY name");
+  if (!query) return Fail(query.error());
+  return ReadAll(*query, ReadEndpoint);
+}
+
+Status Store::SetEndpointUpdate(std::string_view id, std::string_view update_state,
+                                std::string_view update_message) {
+  auto statement =
+      database_.Prepare("UPDATE endpoint SET update_state = ?2, update_message = ?3 WHERE id = ?1");
+  if (!statement) return Fail(statement.error());
+  statement->Bind(1, id).Bind(2, update_state).Bind(3, update_message);
+  return RunOnExisting(*statement, fmt::format("endpoint with id {}", id));
+}
+
+Status Store::DeleteEndpoint(std::string_view id) {
+  auto statement = database_.Prepare("DELETE FROM endpoint WHERE id = ?1");
+  if (!statement) return Fail(statement.error());
+  statement->Bind(1, id);
+  return RunOnExisting(*statement, fmt::format("endpoint with id {}", id));
+}
+
+Status Store::AddKey(const KeyRecord& key) {
+  auto insert = database_.Prepare(
+      "INSERT INTO api_key (hash, name, role, created_at_ms) VALUES (?1, ?2, ?3, ?4)");
+  if (!insert) return Fail(insert.error());
+  insert->BindBlob(1, key.hash).Bind(2, key.name).Bind(3, key.role).Bind(4, ToMs(key.created_at));
+  return insert->Run();
+}
+
+Result<std::vector<KeyRecord>> Store::ListKeys() {
+  auto query =
+      database_.Prepare("SELECT hash, name, role, created_at_ms FROM api_key ORDER BY name");
+  if (!query) return Fail(query.error());
+  return ReadAll(*query, ReadKey);
+}
+
+Status Store::DeleteKey(std::string_view name) {
+  auto statement = database_.Prepare("DELETE FROM api_key WHERE name = ?1");
+  if (!statement) return Fail(statement.error());
+  statement->Bind(1, name);
+  return RunOnExisting(*statement, fmt::format("key \"{}\"", name));
+}
+
+Status Store::PutSetting(std::string_view name, std::string_view value) {
+  auto statement = database_.Prepare(
+      "INSERT INTO setting (name, value) VALUES (?1, ?2) "
+      "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+  if (!statement) return Fail(statement.error());
+  return statement->Bind(1, name).Bind(2, value).Run();
+}
+
+Result<std::optional<std::string>> Store::GetSetting(std::string_view name) {
+  auto query = database_.Prepare("SELECT value FROM setting WHERE name = ?1");
+  if (!query) return Fail(query.error());
+  auto row = query->Bind(1, name).Step();
+  if (!row) return Fail(row.error());
+  if (!*row) return std::nullopt;
+  return query->Text(0);
+}
+
+Status Store::RunOnExisting(Statement& statement, const std::string& what) {
+  if (auto run = statement.Run(); !run) return run;
+  if (database_.changes() == 0)
+    return Fail(Code::kNotFound, fmt::format("{} does not exist", what));
+  return {};
+}
+
+}  // namespace penstock::store

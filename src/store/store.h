@@ -1,0 +1,63 @@
+// Store: models, endpoints, keys and settings on disk.
+//
+// What a call acknowledged is durable: it survives a killed process and a power cut. A call that
+// failed changed nothing. One thread; every call may block on the disk.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "store/database.h"
+#include "store/records.h"
+
+namespace penstock::store {
+
+class Store {
+ public:
+  // Opens or creates the database and brings its schema up to date. Errors as Database::Open and
+  // MigrateSchema.
+  static Result<Store> Open(const std::string& database_path);
+
+  // Adds a version under the next number, and the model itself with its first version. Of
+  // `version`, the number is ignored; the answer carries it.
+  Result<ModelVersionRecord> AddModelVersion(ModelVersionRecord version,
+                                             const std::string& comment);
+  Result<std::vector<ModelRecord>> ListModels();  // By name.
+  Result<std::optional<ModelRecord>> GetModel(std::string_view full_name);
+  Result<std::vector<ModelVersionRecord>> ListModelVersions(std::string_view full_name);  // Upward.
+  Result<std::optional<ModelVersionRecord>> GetModelVersion(std::string_view full_name,
+                                                            std::int64_t version);
+  // With all versions. kNotFound.
+  Status DeleteModel(std::string_view full_name);
+  // kNotFound. The model stays, even without versions.
+  Status DeleteModelVersion(std::string_view full_name, std::int64_t version);
+
+  Status AddEndpoint(
+      const EndpointRecord& endpoint);  // kAlreadyExists: the name or the id is taken.
+  Result<std::vector<EndpointRecord>> ListEndpoints();  // By name.
+  // What the reconciler found out. kNotFound.
+  Status SetEndpointUpdate(std::string_view id, std::string_view update_state,
+                           std::string_view update_message);
+  Status DeleteEndpoint(std::string_view id);  // kNotFound.
+
+  Status AddKey(const KeyRecord& key);        // kAlreadyExists: the name is taken.
+  Result<std::vector<KeyRecord>> ListKeys();  // By name.
+  Status DeleteKey(std::string_view name);    // kNotFound.
+
+  Status PutSetting(std::string_view name, std::string_view value);  // Replaces.
+  Result<std::optional<std::string>> GetSetting(std::string_view name);
+
+ private:
+  explicit Store(Database database) : database_(std::move(database)) {}
+  // Runs a DELETE or UPDATE; kNotFound with `what` when no row was touched.
+  Status RunOnExisting(Statement& statement, const std::string& what);
+
+  Database database_;
+};
+
+}  // namespace penstock::store
