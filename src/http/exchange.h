@@ -1,0 +1,153 @@
+// Exchange: one request and its answer, as a handler sees them.
+//
+// Everything on the loop's thread, within the handler's run. An exchange answers in one of three
+// ways: at once (Respond), as a stream that it frames itself (StartStream, WriteChunk, Finish), or
+// with bytes framed by somebody else (StartRaw, WriteRaw, FinishRaw). A head is held back until
+// there is something to send with it; until then (head_sent() is false) another answer may replace
+// it. A handler that returns without any answer answers 500; one that returns within a stream cuts
+// the connection, so that the client sees that the answer is not whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "http/field_list.h"
+#include "http/head.h"
+#include "io/stream.h"
+#include "io/task.h"
+
+namespace penstock::http {
+
+class Connection;
+class Exchange;
+
+// Awaitable of everything that sends: Status. Await it at once, in the expression that makes it;
+// what it was given may go as soon as the await has suspended. Has no coroutine frame. Errors:
+// kClosed, kDeadline (limits.write_stall_max), kCancelled; after one the connection is cut.
+class [[nodiscard]] SendOp {
+ public:
+  bool await_ready() { return skipped_ || write_.await_ready(); }
+  template <typename Promise>
+  auto await_suspend(std::coroutine_handle<Promise> handle) {
+    return write_.await_suspend(handle);
+  }
+  Status await_resume();
+
+ private:
+  friend class Exchange;
+  struct Skip {};
+  SendOp(Exchange& exchange, std::string_view head, std::string_view body);
+  SendOp(Exchange& exchange, Skip);
+
+  Exchange& exchange_;
+  std::size_t bytes_;
+  bool skipped_;
+  io::WriteOp write_;
+};
+
+class Exchange {
+ public:
+  explicit Exchange(Connection& connection) : connection_(connection) {}
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // ---- The request.
+
+  // Valid until ReleaseRequest().
+  const RequestHead& head() const { return head_; }
+  const io::Address& peer() const;
+  // When the request's first bytes arrived (for a pipelined one: when its turn came).
+  TimePoint arrived_at() const { return arrived_at_; }
+
+  // The whole decoded body, with 64 readable bytes behind it; "" if there is none. Sends "100
+  // Continue" first where the client waits for it. Valid until ReleaseRequest(). `bytes_max` below
+  // the server's own limit tightens it (0: the server's). Errors: kTooLarge, kRequestTimeout (too
+  // slow), kInvalidArgument (chunked coding), kClosed, kCancelled. After an error the exchange may
+  // still be answered; then the connection closes. May be called again: gives the same body.
+  io::Task<Result<std::string_view>> ReadBody(std::size_t bytes_max = 0);
+
+  // Frees the memory of head and body: for handlers that stream for long. head() is empty after.
+  void ReleaseRequest();
+
+  // From now on a client that closes its connection (or its sending side) cancels this task: every
+  // await of the handler answers kCancelled. For handlers whose work has no worth without a client.
+  // Ends with the exchange.
+  void CancelWhenPeerGone();
+
+  // ---- An answer at once: head and body in one write.
+
+  // `content_type` "" leaves the field out. For HEAD only the head is sent; for 204 and 304 no
+  // body.
+  SendOp Respond(int status, std::string_view content_type, std::string_view body,
+                 FieldList fields = {});
+  // The status of error.code and OpenAI's error body.
+  SendOp RespondError(const Error& error, FieldList fields = {});
+
+  // ---- An answer as a stream. HTTP/1.0 clients get it unframed, ended by closing.
+
+  // Prepares the head; it goes out with the first chunk, or with Finish().
+  void StartStream(int status, std::string_view content_type, FieldList fields = {});
+  // Sends one chunk, in one write. Empty `data` only sends the head, if it is still held back.
+  SendOp WriteChunk(std::string_view data);
+  // Sends `data`, if any, as the last chunk, and the end, in one write.
+  SendOp Finish(std::string_view data = {});
+
+  // ---- An answer framed by somebody else, relayed verbatim.
+
+  struct Raw {
+    int status = 200;
+    std::string_view content_type;
+    BodyKind body = BodyKind::kChunked;  // How the pieces are framed. kUntilClose closes after it.
+    std::uint64_t content_length = 0;    // For kLength.
+  };
+  // False for HTTP/1.0 clients, which do not know the chunked coding: use StartStream.
+  bool CanRelayChunked() const { return minor_version_ >= 1; }
+  // Prepares the head; it goes out with the first piece, or with FinishRaw().
+  void StartRaw(const Raw& raw, FieldList fields = {});
+  // Sends a piece as it is, in one write.
+  SendOp WriteRaw(std::string_view piece);
+  // Says that the pieces made a whole message, so the connection may go on; sends `piece`, if any.
+  SendOp FinishRaw(std::string_view piece = {});
+
+  // True once anything of the answer was given to the network: it cannot be replaced any more.
+  bool head_sent() const { return head_sent_; }
+  // True once the answer is complete.
+  bool finished() const { return state_ == State::kFinished; }
+  // The answer's status; 0 before there is one.
+  int status() const { return status_; }
+
+ private:
+  friend class Connection;
+  friend class SendOp;
+  enum class State : std::uint8_t { kUnanswered, kStream, kRaw, kFinished };
+  struct Start {
+    int status;
+    std::string_view content_type;
+    BodyKind body;
+    std::uint64_t content_length;
+  };
+
+  void AppendHead(const Start& start, const FieldList& fields, std::string& to);
+  void HoldHead(const Start& start, const FieldList& fields);
+  SendOp Send(std::string_view head, std::string_view body);
+  SendOp SendFramed(std::string_view data, bool last);
+  void Reset(TimePoint arrived_at);
+
+  Connection& connection_;
+  RequestHead head_;
+  std::string held_;  // An answer's head that waits for the first piece.
+  TimePoint arrived_at_{};
+  int status_ = 0;
+  int minor_version_ = 1;
+  State state_ = State::kUnanswered;
+  bool head_only_ = false;  // The answer may have no body: HEAD.
+  bool chunked_ = false;    // A stream is framed in chunks.
+  bool head_sent_ = false;
+  bool broken_ = false;  // A send failed: the connection is cut.
+};
+
+}  // namespace penstock::http
