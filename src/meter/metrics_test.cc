@@ -1,0 +1,66 @@
+#include "meter/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace penstock::meter {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+TEST(Metrics, CountsRequestsByHowTheyEnded) {
+  Metrics metrics("1.2.3");
+  EndpointMetrics& endpoint = metrics.ForEndpoint("chat");
+  endpoint.RequestStarted();
+  endpoint.RequestStarted();
+  endpoint.RequestEnded(RequestEnd::kDisconnected, milliseconds(30));
+  const std::string text = metrics.Expose();
+  EXPECT_THAT(text, HasSubstr("penstock_requests_total{end=\"disconnected\",endpoint=\"chat\"} 1"));
+  EXPECT_THAT(text, HasSubstr("penstock_requests_running{endpoint=\"chat\"} 1"));
+  EXPECT_THAT(text, HasSubstr("penstock_build_info{version=\"1.2.3\"} 1"));
+}
+
+TEST(Metrics, CountsTokensByKind) {
+  Metrics metrics("0");
+  EndpointMetrics& endpoint = metrics.ForEndpoint("chat");
+  endpoint.TokensIn(100, 40);
+  endpoint.TokensOut(7);
+  const std::string text = metrics.Expose();
+  EXPECT_THAT(text, HasSubstr("penstock_tokens_total{endpoint=\"chat\",kind=\"input\"} 100"));
+  EXPECT_THAT(text, HasSubstr("penstock_tokens_total{endpoint=\"chat\",kind=\"cached\"} 40"));
+  EXPECT_THAT(text, HasSubstr("penstock_tokens_total{endpoint=\"chat\",kind=\"output\"} 7"));
+}
+
+TEST(Metrics, OneEndpointHasOneSetOfCounters) {
+  Metrics metrics("0");
+  EXPECT_EQ(&metrics.ForEndpoint("a"), &metrics.ForEndpoint("a"));
+  EXPECT_NE(&metrics.ForEndpoint("a"), &metrics.ForEndpoint("b"));
+}
+
+TEST(Metrics, SourcesAreReadAtEachExposition) {
+  Metrics metrics("0");
+  double value = 1;
+  metrics.AddSource({"penstock_things_total", "Things.", {{"kind", "x"}}, [&] { return value; }});
+  EXPECT_THAT(metrics.Expose(), HasSubstr("penstock_things_total{kind=\"x\"} 1"));
+  value = 2;
+  EXPECT_THAT(metrics.Expose(), HasSubstr("# TYPE penstock_things_total counter"));
+  EXPECT_THAT(metrics.Expose(), HasSubstr("penstock_things_total{kind=\"x\"} 2"));
+}
+
+TEST(Metrics, ThreadsMayCountTogether) {
+  Metrics metrics("0");
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) metrics.ForEndpoint("shared").TokensOut(1);
+    });
+  }
+  threads.clear();
+  EXPECT_THAT(metrics.Expose(), HasSubstr("kind=\"output\"} 4000"));
+}
+
+}  // namespace
+}  // namespace penstock::meter
