@@ -35,16 +35,16 @@ std::string Holder(const std::string& lock_path) {
 Result<Descriptor> Lock(const std::string& directory) {
   const std::string path = directory + "/penstock.lock";
   Descriptor lock(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock.valid()) return Fail(SystemError("write to data directory", directory, errno));
-  if (flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+  if (!lock) return Fail(SystemError("write to data directory", directory, errno));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Fail(SystemError("lock", path, errno));
     return Fail(Code::kConflict,
                 fmt::format("data directory {} is in use by {}", directory, Holder(path)),
                 directory);
   }
   const std::string process = fmt::format("{}\n", getpid());
-  if (ftruncate(lock.number(), 0) != 0 ||
-      pwrite(lock.number(), process.data(), process.size(), 0) != std::ssize(process)) {
+  if (ftruncate(lock.get(), 0) != 0 ||
+      pwrite(lock.get(), process.data(), process.size(), 0) != std::ssize(process)) {
     return Fail(SystemError("write to data directory", directory, errno));
   }
   return lock;

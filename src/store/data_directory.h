@@ -9,8 +9,8 @@
 
 #include <string>
 
+#include "base/file.h"
 #include "base/result.h"
-#include "store/durable_file.h"
 
 namespace penstock::store {
 

@@ -8,7 +8,7 @@
 
 #include <cerrno>
 
-#include "store/test_folder.h"
+#include "base/test_folder.h"
 
 namespace penstock::store {
 namespace {
@@ -104,31 +104,6 @@ TEST(DataDirectory, RefusesWhatIsNotWritable) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-TEST(WriteFileDurably, ReplacesWithTheModeAsked) {
-  const TestFolder folder;
-  const std::string path = folder.Write("key", "old");
-  folder.Write("key.new", "left by a killed process");
-  ASSERT_TRUE(WriteFileDurably(path, "new", 0600));
-  EXPECT_EQ(ModeOf(path), 0600u);
-  EXPECT_EQ(ReadSmallFile(path, 100), "new");
-  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
-}
-
-TEST(WriteFileDurably, SaysWhatFailed) {
-  const auto written = WriteFileDurably("/nowhere/at/all", "x", 0600);
-  ASSERT_FALSE(written);
-  EXPECT_EQ(written.error().code, Code::kInvalidArgument);
-  EXPECT_NE(written.error().message.find("/nowhere/at/all"), std::string::npos);
-}
-
-TEST(ReadSmallFile, KeepsToItsLimit) {
-  const TestFolder folder;
-  const std::string path = folder.Write("file", "12345");
-  EXPECT_EQ(ReadSmallFile(path, 5), "12345");
-  EXPECT_EQ(ReadSmallFile(path, 4).error().code, Code::kTooLarge);
-  EXPECT_EQ(ReadSmallFile(folder.path(), 4).error().code, Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
-#include "store/durable_file.h"
 
 namespace penstock::store {
 namespace {
@@ -105,7 +105,7 @@ void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(dat
 Result<Database> Database::Open(const std::string& path, std::int64_t application_id) {
   // SQLite would create the file readable for others, and its companions take its permissions.
   const Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file.valid()) return Fail(SystemError("open database", path, errno));
+  if (!file) return Fail(SystemError("open database", path, errno));
 
   Database database(path);
   sqlite3* handle = nullptr;

@@ -7,8 +7,8 @@
 #include <fstream>
 
 #include "base/random.h"
+#include "base/test_folder.h"
 #include "store/store.h"
-#include "store/test_folder.h"
 
 namespace penstock::store {
 namespace {

@@ -9,7 +9,7 @@
 #include <array>
 
 #include "base/random.h"
-#include "store/test_folder.h"
+#include "base/test_folder.h"
 
 namespace penstock::store {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-namespace penstock::store {
+namespace penstock {
 
 class TestFolder {
  public:
@@ -39,4 +39,4 @@ class TestFolder {
   std::string path_;
 };
 
-}  // namespace penstock::store
+}  // namespace penstock

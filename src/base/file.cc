@@ -1,4 +1,4 @@
-#include "store/durable_file.h"
+#include "base/file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
-namespace penstock::store {
+namespace penstock {
 namespace {
 
 Code CodeFor(int error_number) {
@@ -49,11 +49,15 @@ int WriteAll(int descriptor, std::string_view content) {
 // A rename is on disk only once its directory is.
 int SyncDirectory(const std::string& path) {
   const Descriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) return errno;
-  return fsync(directory.number()) == 0 ? 0 : errno;
+  if (!directory) return errno;
+  return fsync(directory.get()) == 0 ? 0 : errno;
 }
 
 }  // namespace
+
+Descriptor::~Descriptor() {
+  if (value_ >= 0) close(value_);
+}
 
 Error SystemError(std::string_view what, const std::string& path, int error_number) {
   return {
@@ -67,9 +71,9 @@ Status WriteFileDurably(const std::string& path, std::string_view content, mode_
   unlink(temporary.c_str());  // Left by a killed process: its permissions may be others.
   Descriptor file(
       open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!file.valid()) return Fail(SystemError("create", temporary, errno));
-  int error = fchmod(file.number(), mode) == 0 ? 0 : errno;  // Whatever the umask is.
-  if (error == 0) error = WriteAll(file.number(), content);
+  if (!file) return Fail(SystemError("create", temporary, errno));
+  int error = fchmod(file.get(), mode) == 0 ? 0 : errno;  // Whatever the umask is.
+  if (error == 0) error = WriteAll(file.get(), content);
   if (error == 0 && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
   if (error == 0) {
     const auto parent = std::filesystem::path(path).parent_path();
@@ -82,11 +86,11 @@ Status WriteFileDurably(const std::string& path, std::string_view content, mode_
 
 Result<std::string> ReadSmallFile(const std::string& path, std::size_t size_max) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return Fail(SystemError("open", path, errno));
+  if (!file) return Fail(SystemError("open", path, errno));
   std::string content(size_max + 1, '\0');
   std::size_t size = 0;
   while (size < content.size()) {
-    const ssize_t got = read(file.number(), content.data() + size, content.size() - size);
+    const ssize_t got = read(file.get(), content.data() + size, content.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Fail(SystemError("read", path, errno));
     if (got == 0) break;
@@ -99,23 +103,4 @@ Result<std::string> ReadSmallFile(const std::string& path, std::size_t size_max)
   return content;
 }
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    Close();
-    number_ = other.Release();
-  }
-  return *this;
-}
-
-int Descriptor::Release() {
-  const int number = number_;
-  number_ = -1;
-  return number;
-}
-
-void Descriptor::Close() {
-  if (number_ >= 0) close(number_);
-  number_ = -1;
-}
-
-}  // namespace penstock::store
+}  // namespace penstock
