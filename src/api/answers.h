@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "api/padded_view.h"
+#include "api/requests.h"
 #include "api/usage.h"
 #include "base/result.h"
 
@@ -32,7 +32,7 @@ struct EmbeddingAnswer {
 Result<CompletionAnswer> ReadCompletion(PaddedView body);
 Result<EmbeddingAnswer> ReadEmbeddings(PaddedView body);
 // Token ids of an answer of /tokenize.
-Result<std::vector<std::int32_t>> ReadTokens(PaddedView body);
+Result<std::vector<TokenId>> ReadTokens(PaddedView body);
 
 // The message of an error body of any dialect; the beginning of the body where it has none; "(no
 // body)" for an empty one. At most 512 bytes, on one line.

@@ -31,11 +31,16 @@ class ChunkWriter {
   static void AppendDone(std::string& out) { out.append("data: [DONE]\n\n"); }
 
  private:
-  std::string prefix_;       // Up to the number of the choice.
-  std::string_view delta_;   // From there to the text.
-  std::string_view finish_;  // From there to the word of the reason, where there is no text.
-  std::string_view suffix_;  // From the end of the text to the end of the event.
-  std::string_view usage_null_;
+  void AppendOpening(std::string& out, std::int32_t index) const;
+
+  std::string head_;         // `data: {"id":...,"choices":[`.
+  std::string text_prefix_;  // A chunk of choice 0 up to its text, and
+  std::string text_suffix_;  // from the end of its text.
+  std::string_view before_index_;
+  std::string_view before_text_;
+  std::string_view after_text_;
+  std::string_view empty_delta_;
+  std::string_view end_;  // From behind the finish reason.
 };
 
 // The event that ends a stream which failed after its head was sent. No [DONE] follows it: a client

@@ -46,9 +46,12 @@ class SseParser {
   bool InsideEvent() const { return !line_.empty() || has_data_ || !type_.empty(); }
 
  private:
+  static constexpr std::size_t kNotLookedFor = ~std::size_t{0};
+
   std::optional<SseEvent> TakeWholeEvent();
   std::optional<SseEvent> EndEvent();
   Status TakeField(std::string_view line);
+  std::size_t FindLineFeed();
   std::size_t FindLineEnd();
   void PassLineEnd();
   std::unexpected<Error> FailTooLong();

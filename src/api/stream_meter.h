@@ -34,7 +34,7 @@ struct StreamChunk {
   ChunkKind kind = ChunkKind::kOther;
   FinishReason finish = FinishReason::kNone;
   std::uint32_t text_bytes = 0;  // UTF-8 bytes, unescaped: content, reasoning and tool arguments.
-  std::optional<Usage> usage;    // Present and not null.
+  std::optional<Usage> usage = {};  // Present and not null.
 
   bool operator==(const StreamChunk&) const = default;
 };

@@ -1,0 +1,28 @@
+// The full parse of a stream's chunk, and where its text stands; for the files of this folder only.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "api/stream_meter.h"
+
+namespace penstock::internal {
+
+struct ChunkFindings {
+  StreamChunk chunk;
+  std::size_t content_bytes = 0;
+  std::size_t reasoning_bytes = 0;
+  std::size_t argument_bytes = 0;
+  bool has_tool_call = false;
+  bool has_error = false;
+  bool has_delta = false;
+  // The first string that counted as text: its place between its quotes, and its unescaped size.
+  std::size_t text_offset = 0;
+  std::size_t text_length = 0;
+  std::size_t text_bytes = 0;
+};
+
+// `data` needs no padding, and is not [DONE].
+ChunkFindings ReadChunk(std::string_view data);
+
+}  // namespace penstock::internal

@@ -1,0 +1,71 @@
+// Chunks put together from parts made once a stream.
+#include "api/chunk_writer.h"
+
+#include "api/json_text.h"
+#include "api/response_parts.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::string_view kEventEnd = "}\n\n";
+
+}  // namespace
+
+ChunkWriter::ChunkWriter(ChunkFormat format, const ResponseHead& head, bool include_usage) {
+  const bool chat = format == ChunkFormat::kChat;
+  head_ = "data: ";
+  internal::AppendHead(head_, chat ? "chat.completion.chunk" : "text_completion", head);
+  head_.append(",\"choices\":[");
+  before_index_ = "{\"index\":";
+  before_text_ = chat ? R"(,"delta":{"content":")" : R"(,"text":")";
+  after_text_ =
+      chat ? R"("},"logprobs":null,"finish_reason":)" : R"(","logprobs":null,"finish_reason":)";
+  end_ = include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n";
+  empty_delta_ = chat ? R"(,"delta":{},"logprobs":null,"finish_reason":)"
+                      : R"(,"text":"","logprobs":null,"finish_reason":)";
+  text_prefix_.append(head_).append(before_index_).append("0").append(before_text_);
+  text_suffix_.append(after_text_).append("null").append(end_);
+}
+
+void ChunkWriter::AppendRole(std::string& out, std::int32_t index) const {
+  AppendOpening(out, index);
+  out.append(R"(,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null)");
+  out.append(end_);
+}
+
+void ChunkWriter::AppendText(std::string& out, std::string_view text, std::int32_t index) const {
+  if (index == 0) {
+    out.append(text_prefix_);
+  } else {
+    AppendOpening(out, index);
+    out.append(before_text_);
+  }
+  AppendJsonEscaped(out, text);
+  out.append(text_suffix_);
+}
+
+void ChunkWriter::AppendFinish(std::string& out, FinishReason reason, std::int32_t index) const {
+  AppendOpening(out, index);
+  out.append(empty_delta_);
+  internal::AppendFinishReason(out, reason);
+  out.append(end_);
+}
+
+void ChunkWriter::AppendUsage(std::string& out, const Usage& usage) const {
+  out.append(head_).append("],\"usage\":");
+  internal::AppendUsageObject(out, usage);
+  out.append(kEventEnd);
+}
+
+void ChunkWriter::AppendOpening(std::string& out, std::int32_t index) const {
+  out.append(head_).append(before_index_);
+  internal::AppendNumber(out, index);
+}
+
+void AppendErrorEvent(std::string& out, const Error& error, std::string_view api_code) {
+  out.append("data: ");
+  AppendErrorBody(out, Dialect::kOpenAi, error, api_code);
+  out.append("\n\n");
+}
+
+}  // namespace penstock

@@ -1,0 +1,110 @@
+// The one recursive walk, bounded by kJsonDepthMax.
+#include "api/json_walk.h"
+
+#include <fmt/format.h>
+
+#include "api/requests.h"
+
+namespace penstock::internal {
+namespace {
+
+namespace od = simdjson::ondemand;
+using simdjson::error_code;
+
+constexpr std::size_t kKeptParserBytes = std::size_t{256} << 10;
+
+error_code CheckNumber(od::value value, JsonTotals& totals) {
+  od::number number;
+  ++totals.numbers;
+  return value.get_number().get(number);
+}
+
+// The parser has checked its characters, so that only escapes are left to check.
+error_code CheckString(od::value value, JsonTotals& totals) {
+  std::string_view text = InsideQuotes(value.raw_json_token());
+  if (text.find('\\') != std::string_view::npos) {
+    if (auto error = value.get_string().get(text)) return error;
+  }
+  totals.string_bytes += text.size();
+  return simdjson::SUCCESS;
+}
+
+error_code CheckNull(od::value value) {
+  bool is_null = false;
+  if (auto error = value.is_null().get(is_null)) return error;
+  return is_null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+}
+
+error_code CheckObject(od::value value, std::size_t depth, JsonTotals& totals) {
+  od::object object;
+  if (auto error = value.get_object().get(object)) return error;
+  return ForEachField(object, [&](std::string_view, od::value inner) {
+    return CheckValue(inner, depth + 1, totals);
+  });
+}
+
+error_code CheckArray(od::value value, std::size_t depth, JsonTotals& totals) {
+  od::array array;
+  if (auto error = value.get_array().get(array)) return error;
+  return ForEachItem(array, [&](od::value inner) { return CheckValue(inner, depth + 1, totals); });
+}
+
+}  // namespace
+
+error_code CheckValue(od::value value, std::size_t depth, JsonTotals& totals) {
+  od::json_type type;
+  if (auto error = value.type().get(type)) return error;
+  switch (type) {
+    case od::json_type::string:
+      return CheckString(value, totals);
+    case od::json_type::number:
+      return CheckNumber(value, totals);
+    case od::json_type::boolean:
+      return value.get_bool().error();
+    case od::json_type::null:
+      return CheckNull(value);
+    case od::json_type::object:
+    case od::json_type::array:
+      break;
+  }
+  if (depth >= kJsonDepthMax) return simdjson::DEPTH_ERROR;
+  return type == od::json_type::object ? CheckObject(value, depth, totals)
+                                       : CheckArray(value, depth, totals);
+}
+
+od::parser& ParserFor(std::size_t bytes, od::parser& spare) {
+  static thread_local od::parser kept;
+  return bytes <= kKeptParserBytes ? kept : spare;
+}
+
+Error JsonError(error_code error) {
+  const auto bad = [](std::string message) {
+    return Error{Code::kInvalidArgument, std::move(message), {}};
+  };
+  switch (error) {
+    case simdjson::EMPTY:
+      return bad("the body is empty; a JSON object is expected");
+    case simdjson::UTF8_ERROR:
+      return bad("the body is not valid UTF-8");
+    case simdjson::DEPTH_ERROR:
+      return bad(fmt::format("the body nests deeper than {} levels", kJsonDepthMax));
+    case simdjson::CAPACITY:
+      return bad("the body is larger than a JSON document may be");
+    case simdjson::INCORRECT_TYPE:
+      return bad("the body is not a JSON object");
+    case simdjson::NUMBER_ERROR:
+      return bad("the body is not valid JSON: it holds a number that is malformed or out of range");
+    case simdjson::STRING_ERROR:
+      return bad("the body is not valid JSON: it holds a string with a bad escape");
+    case simdjson::UNESCAPED_CHARS:
+      return bad("the body is not valid JSON: a control character in a string is not escaped");
+    case simdjson::UNCLOSED_STRING:
+      return bad("the body is not valid JSON: a string has no end");
+    case simdjson::MEMALLOC:
+      return {Code::kExhausted, "out of memory while reading a JSON body", {}};
+    default:
+      return bad(fmt::format("the body is not valid JSON ({})", simdjson::error_message(error)));
+  }
+}
+
+}  // namespace penstock::internal

@@ -1,0 +1,285 @@
+// One walk over the top level; everything below it is checked and measured, not kept.
+#include "api/peek.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "api/json_text.h"
+#include "api/json_walk.h"
+#include "api/requests.h"
+
+namespace penstock {
+namespace {
+
+namespace od = simdjson::ondemand;
+using internal::CheckValue;
+using internal::JsonTotals;
+using simdjson::error_code;
+using simdjson::SUCCESS;
+
+enum Field : std::uint8_t {
+  kModel,
+  kStream,
+  kStreamOptions,
+  kIncludeUsage,
+  kMaxTokens,
+  kMaxCompletionTokens,
+  kN,
+  kBestOf,
+  kPromptText,  // Fields that may hold the prompt: never two of the same name matter for routing.
+};
+
+struct Name {
+  std::string_view text;
+  Field field;
+};
+constexpr std::array<Name, 12> kNames = {{{"model", kModel},
+                                          {"stream", kStream},
+                                          {"stream_options", kStreamOptions},
+                                          {"max_tokens", kMaxTokens},
+                                          {"max_completion_tokens", kMaxCompletionTokens},
+                                          {"n", kN},
+                                          {"best_of", kBestOf},
+                                          {"messages", kPromptText},
+                                          {"prompt", kPromptText},
+                                          {"input", kPromptText},
+                                          {"tools", kPromptText},
+                                          {"instruction", kPromptText}}};
+
+class Peeker {
+ public:
+  explicit Peeker(std::string_view body) : body_(body) {}
+
+  Result<RequestPeek> Run(od::parser& parser) {
+    od::document document;
+    od::object object;
+    const simdjson::padded_string_view padded(body_, body_.size() + kJsonPadding);
+    error_code error = parser.iterate(padded).get(document);
+    if (!error) error = document.get_object().get(object);
+    if (!error) error = ReadTop(object);
+    if (!error && !internal::AtEnd(document)) error = simdjson::TRAILING_CONTENT;
+    if (refusal_) return std::unexpected(std::move(*refusal_));
+    if (error) return std::unexpected(internal::JsonError(error));
+    return std::move(peek_);
+  }
+
+ private:
+  error_code ReadTop(od::object object) {
+    const std::size_t brace = body_.find('{');
+    peek_.empty = true;
+    peek_.model_offset = brace + 1;
+    peek_.usage_splice = {.offset = brace + 1, .length = 0, .text = kWholeOptions};
+    return internal::ForEachField(object, [this](std::string_view key, od::value value) {
+      peek_.empty = false;
+      return ReadField(key, value);
+    });
+  }
+
+  error_code ReadField(std::string_view key, od::value value) {
+    const auto* const name =
+        std::find_if(kNames.begin(), kNames.end(), [key](const Name& n) { return n.text == key; });
+    if (name == kNames.end()) return CheckValue(value, 1, ignored_);
+    const auto index = static_cast<std::size_t>(name - kNames.begin());
+    if (seen_ >> index & 1) return Refuse(key, fmt::format("`{}` is given twice", key));
+    seen_ |= 1u << index;
+    od::json_type type;
+    if (auto error = value.type().get(type)) return error;
+    // A null is as good as absent, but has a place that a splice may have to replace.
+    if (type == od::json_type::null) return ReadNull(name->field, value);
+    switch (name->field) {
+      case kModel:
+        return ReadModel(value, type);
+      case kStream:
+        return ReadBool(key, value, type, peek_.stream);
+      case kStreamOptions:
+        return ReadStreamOptions(value, type);
+      case kMaxTokens:
+      case kMaxCompletionTokens:
+        return ReadTokensMax(key, value, type);
+      case kN:
+      case kBestOf:
+        return ReadChoices(key, value, type);
+      default:
+        return ReadPrompt(value);
+    }
+  }
+
+  error_code ReadNull(Field field, od::value value) {
+    if (field == kModel) PlaceModel(value);
+    if (field == kStreamOptions) {
+      const std::string_view token = Token(value);
+      peek_.usage_splice = {
+          .offset = Offset(token), .length = token.size(), .text = R"({"include_usage":true})"};
+    }
+    return CheckValue(value, 1, ignored_);
+  }
+
+  error_code ReadModel(od::value value, od::json_type type) {
+    if (type != od::json_type::string) return RefuseType("model", "a string", value);
+    PlaceModel(value);
+    std::string_view model;
+    if (auto error = value.get_string().get(model)) return error;
+    peek_.model = model;
+    return SUCCESS;
+  }
+
+  void PlaceModel(od::value value) {
+    const std::string_view token = Token(value);
+    peek_.model_offset = Offset(token);
+    peek_.model_length = token.size();
+  }
+
+  error_code ReadBool(std::string_view path, od::value value, od::json_type type, bool& out) {
+    if (type != od::json_type::boolean) return RefuseType(path, "true or false", value);
+    return value.get_bool().get(out);
+  }
+
+  error_code ReadStreamOptions(od::value value, od::json_type type) {
+    if (type != od::json_type::object) return RefuseType("stream_options", "an object", value);
+    peek_.has_stream_options = true;
+    const std::size_t inside = Offset(Token(value)) + 1;
+    peek_.usage_splice = {.offset = inside, .length = 0, .text = R"("include_usage":true)"};
+    bool first = true;
+    bool seen = false;
+    od::object object;
+    if (auto error = value.get_object().get(object)) return error;
+    return internal::ForEachField(object, [&](std::string_view key, od::value inner) {
+      if (std::exchange(first, false) && !seen) {
+        peek_.usage_splice.text = R"("include_usage":true,)";
+      }
+      if (key != "include_usage") return CheckValue(inner, 2, ignored_);
+      if (std::exchange(seen, true)) {
+        return Refuse("stream_options.include_usage", "`include_usage` is given twice");
+      }
+      return ReadIncludeUsage(inner);
+    });
+  }
+
+  error_code ReadIncludeUsage(od::value value) {
+    const std::string_view token = Token(value);
+    peek_.usage_splice = {.offset = Offset(token), .length = token.size(), .text = "true"};
+    od::json_type type;
+    if (auto error = value.type().get(type)) return error;
+    if (type == od::json_type::null) return CheckValue(value, 2, ignored_);
+    const error_code error =
+        ReadBool("stream_options.include_usage", value, type, peek_.include_usage);
+    if (peek_.include_usage) peek_.usage_splice.text = {};
+    return error;
+  }
+
+  error_code ReadTokensMax(std::string_view key, od::value value, od::json_type type) {
+    std::int64_t tokens = 0;
+    if (auto error = ReadCount(key, value, type, INT32_MAX, tokens)) return error;
+    peek_.tokens_max = std::max(peek_.tokens_max.value_or(0), tokens);
+    return SUCCESS;
+  }
+
+  error_code ReadChoices(std::string_view key, od::value value, od::json_type type) {
+    std::int64_t choices = 0;
+    if (auto error = ReadCount(key, value, type, kChoicesMax, choices)) return error;
+    peek_.choices = std::max(peek_.choices, choices);
+    return SUCCESS;
+  }
+
+  // An integer in [1, high].
+  error_code ReadCount(std::string_view key, od::value value, od::json_type type, std::int64_t high,
+                       std::int64_t& out) {
+    if (type != od::json_type::number) return RefuseType(key, "an integer", value);
+    const std::string_view token = Token(value);
+    od::number number;
+    if (auto error = value.get_number().get(number)) return error;
+    if (!number.is_int64() || number.get_int64() < 1 || number.get_int64() > high) {
+      return Refuse(key, fmt::format("`{}` must be an integer in [1, {}], not {}", key, high,
+                                     token.substr(0, kShownBytes)));
+    }
+    out = number.get_int64();
+    return SUCCESS;
+  }
+
+  error_code ReadPrompt(od::value value) {
+    JsonTotals totals;
+    if (auto error = CheckValue(value, 1, totals)) return error;
+    peek_.prompt_bytes += totals.string_bytes;
+    peek_.prompt_token_ids += totals.numbers;
+    return SUCCESS;
+  }
+
+  // The value's own bytes where it is a scalar; the opening bracket (and space) of another.
+  static std::string_view Token(od::value value) {
+    std::string_view token = value.raw_json_token();
+    const std::size_t last = token.find_last_not_of(" \t\r\n");
+    return token.substr(0, last + 1);
+  }
+  std::size_t Offset(std::string_view token) const {
+    return static_cast<std::size_t>(token.data() - body_.data());
+  }
+
+  error_code RefuseType(std::string_view path, std::string_view wanted, od::value value) {
+    return Refuse(path, fmt::format("`{}` must be {}, not {}", path, wanted,
+                                    Token(value).substr(0, kShownBytes)));
+  }
+  // The error code only ends the walk; Run() answers with the refusal.
+  error_code Refuse(std::string_view path, std::string message) {
+    refusal_ = Error{Code::kInvalidArgument, std::move(message), std::string(path)};
+    return simdjson::INCORRECT_TYPE;
+  }
+
+  static constexpr std::size_t kShownBytes = 64;
+  static constexpr std::string_view kWholeOptions = R"("stream_options":{"include_usage":true})";
+
+  std::string_view body_;
+  RequestPeek peek_;
+  JsonTotals ignored_;
+  std::uint32_t seen_ = 0;
+  std::optional<Error> refusal_;
+};
+
+}  // namespace
+
+Result<RequestPeek> PeekRequest(PaddedView body) {
+  od::parser spare;
+  return Peeker(body.view()).Run(internal::ParserFor(body.view().size(), spare));
+}
+
+std::string RewriteRequest(std::string_view body, const RequestPeek& peek,
+                           const RequestRewrite& changes) {
+  std::string model;
+  if (changes.model) {
+    if (peek.model_length == 0) model = R"("model":)";
+    AppendJsonString(model, *changes.model);
+  }
+  struct Piece {
+    std::size_t offset;
+    std::size_t length;
+    std::string_view text;
+    bool inserts_field;  // Behind the opening brace: a comma may have to follow.
+  };
+  std::array<Piece, 2> pieces;
+  std::size_t count = 0;
+  const Splice& usage = peek.usage_splice;
+  if (changes.request_usage && !usage.text.empty()) {
+    const bool inserts_field = usage.text.starts_with(R"("stream_options")");
+    pieces[count++] = {usage.offset, usage.length, usage.text, inserts_field};
+  }
+  if (changes.model) {
+    pieces[count++] = {peek.model_offset, peek.model_length, model, peek.model_length == 0};
+  }
+  if (count == 2 && pieces[1].offset < pieces[0].offset) std::swap(pieces[0], pieces[1]);
+
+  std::string rewritten;
+  rewritten.reserve(body.size() + usage.text.size() + model.size() + kJsonPadding);
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    rewritten.append(body.substr(copied, pieces[i].offset - copied)).append(pieces[i].text);
+    copied = pieces[i].offset + pieces[i].length;
+    const bool another_field = !peek.empty || (i + 1 < count && pieces[i + 1].inserts_field);
+    if (pieces[i].inserts_field && another_field) rewritten.push_back(',');
+  }
+  rewritten.append(body.substr(copied));
+  return rewritten;
+}
+
+}  // namespace penstock

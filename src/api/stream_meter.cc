@@ -1,0 +1,64 @@
+// Recognising a chunk by the bytes around its text.
+#include "api/stream_meter.h"
+
+#include <simdjson.h>
+
+#include "api/chunk_reader.h"
+
+namespace penstock {
+namespace {
+
+// Longer surroundings of a text are not worth remembering.
+constexpr std::size_t kAroundBytesMax = 1024;
+
+// The unescaped size of the inside of a JSON string; nullopt where it is not plainly one, or empty.
+std::optional<std::uint32_t> UnescapedBytes(std::string_view text) {
+  bool ascii = true;
+  std::size_t escapes = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == '"') return std::nullopt;
+    ascii &= byte < 0x80;
+    if (byte != '\\') continue;
+    ++escapes;
+    ++i;
+    if (i == text.size() || std::string_view(R"("\/bfnrt)").find(text[i]) == std::string_view::npos)
+      return std::nullopt;
+  }
+  if (text.empty() || (!ascii && !simdjson::validate_utf8(text))) return std::nullopt;
+  return static_cast<std::uint32_t>(text.size() - escapes);
+}
+
+}  // namespace
+
+StreamChunk StreamMeter::Read(std::string_view data) {
+  if (before_bytes_ != 0 && data.size() > around_text_.size()) {
+    const std::string_view around = around_text_;
+    const std::string_view after = around.substr(before_bytes_);
+    if (data.ends_with(after) && data.starts_with(around.substr(0, before_bytes_))) {
+      const std::size_t length = data.size() - around.size();
+      if (const auto bytes = UnescapedBytes(data.substr(before_bytes_, length))) {
+        StreamChunk chunk = learned_;
+        chunk.text_bytes += *bytes;
+        return chunk;
+      }
+    }
+  }
+  if (data == "[DONE]") return {.kind = ChunkKind::kDone};
+  internal::ChunkFindings found = internal::ReadChunk(data);
+  if (found.text_bytes != 0 && data.size() - found.text_length <= kAroundBytesMax) {
+    before_bytes_ = found.text_offset;
+    around_text_.assign(data.substr(0, before_bytes_));
+    around_text_.append(data.substr(before_bytes_ + found.text_length));
+    learned_ = found.chunk;
+    learned_.text_bytes -= static_cast<std::uint32_t>(found.text_bytes);
+  }
+  return found.chunk;
+}
+
+StreamChunk ParseStreamChunk(std::string_view data) {
+  if (data == "[DONE]") return {.kind = ChunkKind::kDone};
+  return internal::ReadChunk(data).chunk;
+}
+
+}  // namespace penstock
