@@ -1,0 +1,94 @@
+// Which folder of src/ may include which: the house's order, so that nothing looks upward.
+
+import { includesOf } from './source.mjs';
+
+// What each folder's library links directly. It may include these, and what these may include.
+const kLinks = {
+  base: [],
+  io: ['base'],
+  http: ['io'],
+  api: ['base'],
+  policy: ['base'],
+  meter: ['base', 'api'],
+  engine: ['http', 'api', 'policy'],
+  fleet: ['http'],
+  store: ['base'],
+  bench: ['http', 'api'],
+  plan: ['policy'],
+  control: ['store', 'fleet', 'policy', 'api', 'bench', 'http'],
+  gateway: ['http', 'api', 'policy', 'meter'],
+  app: ['base', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
+        'control', 'gateway'],
+};
+
+// Headers of the world that only some places may include.
+const kReserved = [
+  { header: /^(llama|ggml[\w-]*|gguf)\.h$/, within: ['src/engine/llama/'] },
+  {
+    header: /^(sys\/(socket|epoll|eventfd|timerfd|un)|netinet\/.*|arpa\/.*|netdb)\.?h?$/,
+    within: ['src/io/'],
+  },
+  { header: /^boost\/beast/, within: ['src/http/'], files: /\.cc$/ },
+  { header: /^sqlite3\.h$/, within: ['src/store/'] },
+  { header: /^prometheus\//, within: ['src/meter/'] },
+  { header: /^CLI\//, within: ['src/app/'] },
+];
+
+// Folders whose code is a function of its arguments alone.
+const kPure = ['src/api/', 'src/policy/'];
+const kImpureHeaders = /^(mutex|shared_mutex|thread|condition_variable|fstream|sys\/.*|unistd\.h)$/;
+const kImpureCode = /\b(Clock|steady_clock|system_clock)::now\s*\(|\bstd::(random_device|getenv)\b/;
+
+export function allowedFolders(folder) {
+  const allowed = new Set([folder]);
+  const add = (name) => {
+    for (const link of kLinks[name] ?? []) {
+      if (!allowed.has(link)) {
+        allowed.add(link);
+        add(link);
+      }
+    }
+  };
+  add(folder);
+  return allowed;
+}
+
+// Complaints [{line, rule, message}] about a file's includes.
+export function checkLayers(file) {
+  const complaints = [];
+  const folder = /^src\/([^/]+)\//.exec(file.path)?.[1];
+  if (folder && !(folder in kLinks)) {
+    complaints.push({ line: 1, rule: 'layers', message: `src/${folder} has no place in the order` });
+  }
+  const allowed = folder ? allowedFolders(folder) : undefined;
+  for (const include of includesOf(file)) {
+    const complain = (rule, message) => complaints.push({ line: include.line, rule, message });
+    const target = include.path.includes('/') ? include.path.split('/')[0] : undefined;
+    if (!include.system && allowed && target in kLinks && !allowed.has(target)) {
+      complain('layers', `${folder} must not know of ${target} (${include.path})`);
+    }
+    for (const reserved of kReserved) {
+      if (!reserved.header.test(include.path) || !folder) continue;
+      const here = reserved.within.some((prefix) => file.path.startsWith(prefix));
+      if (!here || (reserved.files && !reserved.files.test(file.path))) {
+        complain('reserved', `<${include.path}> belongs to ${reserved.within.join(', ')} alone`);
+      }
+    }
+    if (kPure.some((prefix) => file.path.startsWith(prefix)) && !isTest(file.path) &&
+        kImpureHeaders.test(include.path)) {
+      complain('pure', `${folder} is pure: no <${include.path}>`);
+    }
+  }
+  if (kPure.some((prefix) => file.path.startsWith(prefix)) && !isTest(file.path)) {
+    file.code.split('\n').forEach((code, index) => {
+      const match = kImpureCode.exec(code);
+      if (match) {
+        complaints.push(
+            { line: index + 1, rule: 'pure', message: `${folder} is pure: no ${match[0]}` });
+      }
+    });
+  }
+  return complaints;
+}
+
+export const isTest = (path) => /_(test|benchmark|fuzz)\.cc$/.test(path);
