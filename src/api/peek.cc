@@ -103,6 +103,9 @@ class Peeker {
       case kBestOf:
         return ReadChoices(key, value, type);
       default:
+        peek_.has_messages |= key == "messages";
+        peek_.has_prompt |= key == "prompt";
+        peek_.has_input |= key == "input";
         return ReadPrompt(value);
     }
   }

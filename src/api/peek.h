@@ -37,6 +37,11 @@ struct RequestPeek {
   std::size_t prompt_bytes = 0;
   std::size_t prompt_token_ids = 0;
 
+  // Which of the fields that tell one operation from another are there, and not null.
+  bool has_messages = false;  // Chat.
+  bool has_prompt = false;    // Completions.
+  bool has_input = false;     // Embeddings.
+
   // For RewriteRequest.
   Splice usage_splice;           // Makes include_usage true. Empty text: it is so already.
   std::size_t model_offset = 0;  // The value of `model`, quotes included; where it is absent, the

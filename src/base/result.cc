@@ -17,7 +17,8 @@ const CodeTraits& Traits(Code code) {
   static constexpr CodeTraits kMethodNotAllowed{405, "invalid_request_error", "method_not_allowed",
                                                 2, false};
   static constexpr CodeTraits kConflict{409, "conflict_error", "resource_conflict", 2, false};
-  static constexpr CodeTraits kAlreadyExists{409, "conflict_error", "resource_already_exists", 2, false};
+  static constexpr CodeTraits kAlreadyExists{409, "conflict_error", "resource_already_exists", 2,
+                                             false};
   static constexpr CodeTraits kRequestTimeout{408, "timeout_error", "request_timeout", 1, true};
   static constexpr CodeTraits kTooLarge{413, "invalid_request_error", "request_too_large", 2,
                                         false};
@@ -47,7 +48,8 @@ const CodeTraits& Traits(Code code) {
       return kMethodNotAllowed;
     case Code::kConflict:
       return kConflict;
-    case Code::kAlreadyExists: return kAlreadyExists;
+    case Code::kAlreadyExists:
+      return kAlreadyExists;
     case Code::kRequestTimeout:
       return kRequestTimeout;
     case Code::kTooLarge:
@@ -76,6 +78,39 @@ const CodeTraits& Traits(Code code) {
       return kInternal;
   }
   CHECK(false, "a Code outside its enum");
+}
+
+Code CodeOfHttpStatus(int status) {
+  switch (status) {
+    case 401:
+      return Code::kUnauthenticated;
+    case 403:
+      return Code::kForbidden;
+    case 404:
+      return Code::kNotFound;
+    case 405:
+      return Code::kMethodNotAllowed;
+    case 408:
+      return Code::kRequestTimeout;
+    case 409:
+      return Code::kConflict;
+    case 413:
+      return Code::kTooLarge;
+    case 429:
+      return Code::kRateLimited;
+    case 431:
+      return Code::kHeadTooLarge;
+    case 501:
+      return Code::kUnsupported;
+    case 502:
+      return Code::kUpstream;
+    case 503:
+      return Code::kUnavailable;
+    case 504:
+      return Code::kDeadline;
+    default:
+      return status >= 500 ? Code::kInternal : Code::kInvalidArgument;
+  }
 }
 
 }  // namespace penstock

@@ -45,6 +45,10 @@ struct CodeTraits {
 };
 const CodeTraits& Traits(Code code);
 
+// The other way, for what a peer answered: the Code whose status it is, else the nearest of its
+// class.
+Code CodeOfHttpStatus(int status);
+
 struct Error {
   Code code = Code::kInternal;
   std::string message;  // For people: names the field, the value and the limit.

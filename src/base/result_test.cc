@@ -22,5 +22,15 @@ TEST(Result, EveryCodeHasTraits) {
   }
 }
 
+TEST(Result, StatusesOfPeersComeBackAsTheirCodes) {
+  for (int code = 0; code <= static_cast<int>(Code::kInternal); ++code) {
+    const int status = Traits(static_cast<Code>(code)).http_status;
+    if (status == 422 || status == 499) continue;  // Ours alone.
+    EXPECT_EQ(Traits(CodeOfHttpStatus(status)).http_status, status);
+  }
+  EXPECT_EQ(CodeOfHttpStatus(418), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOfHttpStatus(599), Code::kInternal);
+}
+
 }  // namespace
 }  // namespace penstock
