@@ -11,7 +11,7 @@ const kLinks = {
   policy: ['base'],
   meter: ['base', 'api'],
   engine: ['http', 'api', 'policy'],
-  fleet: ['http'],
+  fleet: ['base'],
   store: ['base'],
   bench: ['http', 'api'],
   plan: ['policy'],
@@ -24,12 +24,11 @@ const kLinks = {
 // Headers of the world that only some places may include.
 const kReserved = [
   { header: /^(llama|ggml[\w-]*|gguf)\.h$/, within: ['src/engine/llama/'] },
-  {
-    header: /^(sys\/(socket|epoll|eventfd|timerfd|un)|netinet\/.*|arpa\/.*|netdb)\.?h?$/,
-    within: ['src/io/'],
-  },
+  { header: /^(sys\/(socket|un)\.h|netinet\/|arpa\/|netdb\.h)/, within: ['src/io/'] },
+  // Processes, too, tell of their end through descriptors.
+  { header: /^sys\/(epoll|eventfd|timerfd)\.h$/, within: ['src/io/', 'src/fleet/'] },
   { header: /^boost\/beast/, within: ['src/http/'], files: /\.cc$/ },
-  { header: /^sqlite3\.h$/, within: ['src/store/'] },
+  { header: /^sqlite3\.h$/, within: ['src/store/', 'src/app/'] },
   { header: /^prometheus\//, within: ['src/meter/'] },
   { header: /^CLI\//, within: ['src/app/'] },
 ];

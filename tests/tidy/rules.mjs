@@ -16,7 +16,12 @@ const kBanned = [
   ['sleep', /\b(sleep_for|sleep_until|usleep|nanosleep)\b/, 'wait for the event, not for time'],
   ['regex', /\bstd::w?regex\b|#\s*include\s*<regex>/, 'not linear on hostile input; use RE2'],
   ['using-namespace', /\busing\s+namespace\b/, 'name what you use'],
-  ['naked-new', /(?<!\boperator\s*)\bnew\b/, 'std::make_unique, or a container'],
+  // In the constructor of a unique_ptr it has an owner: the way to call a private constructor.
+  [
+    'naked-new',
+    /(?<!\boperator\s*|\bunique_ptr(<[^;]*>)?\s*\w*\s*\(\s*)\bnew\b/,
+    'std::make_unique, or a container',
+  ],
   ['naked-delete', /(?<!=\s*|\boperator\s*)\bdelete\b/, 'give it an owner'],
   [
     'capturing-coroutine',

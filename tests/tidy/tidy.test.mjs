@@ -112,6 +112,11 @@ test('comments and literals may name what code may not', () => {
   assert.deepEqual(complaints.map(({ rule }) => rule), []);
 });
 
+test('what a unique_ptr takes at once is not naked', () => {
+  const complaints = judge(inFunction('auto p = std::unique_ptr<Pump>(new Pump(3));'));
+  assert.ok(!complaints.some(({ rule }) => rule === 'naked-new'));
+});
+
 test('a reasoned excuse is heard, one without a reason is not', () => {
   const excused = '// tidy: allow(naked-new): the library takes ownership.\n  Take(new int(3));';
   assert.deepEqual(judge(inFunction(excused)), []);
