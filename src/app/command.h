@@ -1,0 +1,50 @@
+// Command: a subcommand's flags and what it runs.
+//
+// Each file of this folder offers one `Add…Command(program)`; CLI11 calls what it registered once
+// the whole line was parsed, and what that returns is the exit code.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "base/result.h"
+
+namespace penstock::app {
+
+// Exit codes of every subcommand.
+inline constexpr int kExitGood = 0;
+inline constexpr int kExitMissedGoal = 1;  // Ran, but failed or missed its goal.
+inline constexpr int kExitUsage = 2;       // Wrong usage, or could not start.
+inline constexpr int kExitForced = 3;      // A second signal.
+
+class Program {
+ public:
+  explicit Program(CLI::App& app) : app_(app) {}
+
+  // A new subcommand, `run` being its work. `parent` nests it ("model synth").
+  CLI::App* Add(const std::string& name, const std::string& help, std::function<int()> run,
+                CLI::App* parent = nullptr);
+  // A subcommand that only groups others.
+  CLI::App* AddGroup(const std::string& name, const std::string& help);
+
+  // Runs what the parsed line asked for.
+  int Run() const { return run_ ? run_() : kExitUsage; }
+
+ private:
+  CLI::App& app_;
+  std::function<int()> run_;
+};
+
+// Says `error` on stderr and gives its exit code.
+int Report(const Error& error);
+
+void AddServeCommand(Program& program);
+void AddEngineCommand(Program& program);
+void AddBenchCommand(Program& program);
+void AddModelCommand(Program& program);
+void AddEndpointCommand(Program& program);
+void AddVersionCommand(Program& program);
+
+}  // namespace penstock::app

@@ -1,0 +1,125 @@
+#include "app/remote.h"
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "api/answers.h"
+#include "app/flags.h"
+#include "app/json_print.h"
+#include "http/client.h"
+#include "io/epoll/epoll_loop.h"
+#include "io/task_scope.h"
+
+namespace penstock::app {
+
+namespace {
+
+constexpr Duration kCallWaitMax = std::chrono::seconds(60);
+constexpr std::size_t kAnswerBytesMax = std::size_t{64} * 1024 * 1024;
+
+std::string Trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+// `given`, or the content of `file` in the data directory.
+Result<std::string> GivenOrRead(const std::string& given, const RemoteOptions& options,
+                                const char* file, const char* flag) {
+  if (!given.empty()) return given;
+  const std::string path = options.data_dir + "/" + file;
+  std::ifstream input(path);
+  std::stringstream text;
+  if (!input || !(text << input.rdbuf())) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} is not given, and {} cannot be read: is a server running with "
+                            "--data-dir {}?",
+                            flag, path, options.data_dir),
+                flag);
+  }
+  return Trimmed(std::move(text).str());
+}
+
+struct CallState {
+  http::Origin origin;
+  std::string key;
+  std::string_view method;
+  std::string target;
+  std::string_view body;
+  std::optional<Result<RemoteAnswer>> answer;
+};
+
+io::Task<void> RunCall(io::Loop& loop, CallState& call) {
+  http::Client client(loop);
+  const std::string authorization = "Bearer " + call.key;
+  const http::Field field{"authorization", authorization};
+  const Deadline deadline = Deadline::After(loop.Now(), kCallWaitMax);
+  const auto response =
+      co_await client.Send(call.origin,
+                           {.method = call.method,
+                            .target = call.target,
+                            .content_type = call.body.empty() ? "" : "application/json",
+                            .body = call.body,
+                            .fields = std::span(&field, 1)},
+                           deadline);
+  if (!response) {
+    call.answer = Fail(response.error());
+    co_return;
+  }
+  auto body = co_await (*response)->ReadAll(kAnswerBytesMax, deadline);
+  if (!body) {
+    call.answer = Fail(body.error());
+    co_return;
+  }
+  call.answer = RemoteAnswer{(*response)->status(), std::move(*body)};
+}
+
+}  // namespace
+
+void AddRemoteFlags(CLI::App& command, RemoteOptions& options) {
+  AddFlag(command, "--server", options.server,
+          "The server's URL; else read from the data directory");
+  AddFlag(command, "--api-key", options.api_key, "An API key; else the data directory's admin key");
+  AddFlag(command, "--data-dir", options.data_dir, "The server's data directory");
+}
+
+Result<RemoteAnswer> CallServer(const RemoteOptions& options, std::string_view method,
+                                std::string_view target, std::string_view body) {
+  const auto server = GivenOrRead(options.server, options, "run/url", "--server");
+  if (!server) return Fail(server.error());
+  auto key = GivenOrRead(options.api_key, options, "admin.key", "--api-key");
+  if (!key) return Fail(key.error());
+  auto url = http::Url::Parse(*server);
+  if (!url) return Fail(url.error());
+  auto origin = http::Origin::From(*url);
+  if (!origin) return Fail(origin.error());
+  io::EpollLoop loop;
+  CallState call{.origin = std::move(*origin),
+                 .key = std::move(*key),
+                 .method = method,
+                 .target = std::string(target),
+                 .body = body,
+                 .answer = {}};
+  io::RunBlocking(loop, RunCall(loop, call));
+  return std::move(*call.answer);
+}
+
+int CallAndPrint(const RemoteOptions& options, std::string_view method, std::string_view target,
+                 std::string_view body) {
+  const auto answer = CallServer(options, method, target, body);
+  if (!answer) return Report(answer.error());
+  if (answer->status >= 400) {
+    return Report(
+        {CodeOfHttpStatus(answer->status),
+         fmt::format("the server answered {}: {}", answer->status, ReadErrorMessage(answer->body)),
+         {}});
+  }
+  PrintJson(answer->body);
+  return kExitGood;
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,41 @@
+// Authorizer: finds the caller's key in a request's head and checks it against the snapshot.
+//
+// One per I/O thread. Hashing a secret costs more than looking it up, so good secrets are
+// remembered until the keys change, at most kRememberedMax of them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "http/head.h"
+#include "policy/key_table.h"
+
+namespace penstock::gateway {
+
+class Authorizer {
+ public:
+  static constexpr std::size_t kRememberedMax = 1024;
+
+  // Replaces the keys; forgets what was remembered.
+  void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
+
+  // The key that `Authorization: Bearer SECRET` or `api-key: SECRET` carries. Valid until
+  // SetKeys(). Errors: kUnauthenticated, saying which field is missing or wrong (never the secret).
+  Result<const policy::Key*> Check(const http::Fields& fields);
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  std::shared_ptr<const policy::KeyTable> keys_ = std::make_shared<policy::KeyTable>();
+  std::unordered_map<std::string, const policy::Key*, Hash, std::equal_to<>> remembered_;
+};
+
+}  // namespace penstock::gateway

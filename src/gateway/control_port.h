@@ -1,0 +1,29 @@
+// ControlPort: how the gateway reaches the control plane, which lives on another thread.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "io/task.h"
+
+namespace penstock::gateway {
+
+struct ControlRequest {
+  std::string method;
+  std::string path;  // Still percent-encoded.
+  std::string query;
+  std::string body;
+  std::string caller;  // Name of the key.
+  bool admin = false;  // May change things.
+};
+
+struct ControlAnswer {
+  int status = 200;
+  std::string body;  // JSON.
+};
+
+// Called on the I/O thread; completes there.
+using ControlPort = std::function<io::Task<Result<ControlAnswer>>(ControlRequest)>;
+
+}  // namespace penstock::gateway

@@ -1,0 +1,158 @@
+#include "gateway/gateway.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "api/responses.h"
+#include "gateway/call.h"
+
+namespace penstock::gateway {
+
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+
+std::int64_t UnixSeconds(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+ModelCard CardOf(const policy::EndpointRoute& endpoint) {
+  return {.id = endpoint.name, .created_s = UnixSeconds(endpoint.created_at)};
+}
+
+}  // namespace
+
+Gateway::Gateway(io::Loop& loop, meter::Metrics& metrics, ControlPort control,
+                 std::function<bool()> ready, GatewayLimits limits)
+    : loop_(loop),
+      metrics_(metrics),
+      control_(std::move(control)),
+      ready_(std::move(ready)),
+      limits_(limits),
+      client_(loop),
+      random_(static_cast<std::uint64_t>(loop.Now().time_since_epoch().count()) ^
+              reinterpret_cast<std::uintptr_t>(this)) {}
+
+Gateway::~Gateway() = default;
+
+void Gateway::SetRoutes(std::shared_ptr<const policy::RoutingTable> routes) {
+  routes_ = std::move(routes);
+  // Origins are only a cache; requests under way hold none.
+  origins_.clear();
+}
+
+io::Task<void> Gateway::Handle(http::Exchange& exchange) {
+  const Route route = FindRoute(exchange.head().method, exchange.head().path);
+  switch (route.kind) {
+    case RouteKind::kGeneration:
+    case RouteKind::kModelList:
+    case RouteKind::kModel:
+    case RouteKind::kControl:
+      co_await WithKey(exchange, route);
+      break;
+    case RouteKind::kMetrics:
+    case RouteKind::kHealthy:
+    case RouteKind::kReady:
+      co_await Open(exchange, route);
+      break;
+    case RouteKind::kWrongMethod:
+      co_await RespondError(exchange, route.dialect,
+                            {Code::kMethodNotAllowed,
+                             fmt::format("{} does not take {}; use {}", exchange.head().path,
+                                         exchange.head().method, route.allowed_method),
+                             {}});
+      break;
+    case RouteKind::kNoSuchPath:
+      co_await RespondError(
+          exchange, route.dialect,
+          {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
+  }
+}
+
+// What needs no key. Metrics name endpoints, so beyond loopback they need one.
+io::Task<void> Gateway::Open(http::Exchange& exchange, const Route& route) {
+  if (route.kind == RouteKind::kHealthy) {
+    (void)co_await exchange.Respond(200, "text/plain", "healthy\n");
+  } else if (route.kind == RouteKind::kReady) {
+    const bool ready = ready_();
+    (void)co_await exchange.Respond(ready ? 200 : 503, "text/plain",
+                                    ready ? "ready\n" : "not ready\n");
+  } else {
+    if (!exchange.peer().IsLoopback()) {
+      if (const auto key = authorizer_.Check(exchange.head().fields); !key) {
+        co_await RespondError(exchange, route.dialect, key.error());
+        co_return;
+      }
+    }
+    const std::string text = metrics_.Expose();
+    (void)co_await exchange.Respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
+  }
+}
+
+io::Task<void> Gateway::WithKey(http::Exchange& exchange, const Route& route) {
+  const auto key = authorizer_.Check(exchange.head().fields);
+  if (!key) {
+    co_await RespondError(exchange, route.dialect, key.error());
+  } else if (route.kind == RouteKind::kGeneration) {
+    co_await Generate(exchange, route);
+  } else if (route.kind == RouteKind::kControl) {
+    co_await Control(exchange, **key);
+  } else {
+    co_await ListModels(exchange, route);
+  }
+}
+
+io::Task<void> Gateway::ListModels(http::Exchange& exchange, const Route& route) {
+  std::string body;
+  if (route.kind == RouteKind::kModel) {
+    const auto endpoint = routes_->Find(route.name);
+    if (!endpoint) {
+      co_await RespondError(
+          exchange, route.dialect,
+          {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
+      co_return;
+    }
+    AppendModel(body, CardOf(*endpoint));
+  } else {
+    std::vector<ModelCard> cards;
+    cards.reserve(routes_->size());
+    for (const auto& [name, endpoint] : *routes_) cards.push_back(CardOf(*endpoint));
+    AppendModelList(body, cards);
+  }
+  (void)co_await exchange.Respond(200, kJson, body);
+}
+
+io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key) {
+  ControlRequest request{.method = std::string(exchange.head().method),
+                         .path = std::string(exchange.head().path),
+                         .query = std::string(exchange.head().query),
+                         .body = {},
+                         .caller = key.name,
+                         .admin = key.role == policy::Role::kAdmin};
+  const auto body = co_await exchange.ReadBody();
+  if (!body) {
+    co_await RespondError(exchange, Dialect::kDatabricks, body.error());
+    co_return;
+  }
+  request.body = *body;
+  const auto answer = co_await control_(std::move(request));
+  if (!answer) {
+    co_await RespondError(exchange, Dialect::kDatabricks, answer.error());
+    co_return;
+  }
+  (void)co_await exchange.Respond(answer->status, kJson, answer->body);
+}
+
+io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect,
+                                     const Error& error) {
+  const std::string body = ErrorBody(dialect, error);
+  const int status = Traits(error.code).http_status;
+  // Clients wait this long before they try again; a replica is back within about as much.
+  const http::Field retry{"retry-after", "1"};
+  const bool say_when = status == 503 || status == 429;
+  (void)co_await exchange.Respond(status, kJson, body,
+                                  std::span(&retry, say_when ? std::size_t{1} : std::size_t{0}));
+}
+
+}  // namespace penstock::gateway

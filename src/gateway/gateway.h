@@ -1,0 +1,94 @@
+// Gateway: answers the requests of one I/O thread, step by step, from the key to the last chunk.
+//
+// All calls on the loop's thread. Snapshots are set from there too (post them).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "api/peek.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "gateway/authorizer.h"
+#include "gateway/control_port.h"
+#include "gateway/replica_picker.h"
+#include "gateway/routes.h"
+#include "http/client.h"
+#include "http/exchange.h"
+#include "meter/metrics.h"
+#include "policy/routing_table.h"
+
+namespace penstock::gateway {
+
+struct GatewayLimits {
+  // Until a replica's answer begins, queueing there included.
+  Duration answer_wait_max = std::chrono::seconds(600);
+  // Between two pieces of an answer.
+  Duration answer_stall_max = std::chrono::seconds(120);
+  // Replicas that one request is sent to, at most.
+  std::size_t attempts_max = 3;
+  // Of an answer that is not a stream: what is kept to read its usage.
+  std::size_t answer_bytes_max = std::size_t{16} * 1024 * 1024;
+};
+
+class Gateway {
+ public:
+  // `metrics` outlives the gateway. `ready` tells whether the process takes requests (not while it
+  // starts or drains); it is called on the loop's thread.
+  Gateway(io::Loop& loop, meter::Metrics& metrics, ControlPort control, std::function<bool()> ready,
+          GatewayLimits limits = {});
+  ~Gateway();
+
+  void SetRoutes(std::shared_ptr<const policy::RoutingTable> routes);
+  void SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
+    authorizer_.SetKeys(std::move(keys));
+  }
+
+  // The http::Handler. The gateway outlives the exchange.
+  io::Task<void> Handle(http::Exchange& exchange);
+
+ private:
+  struct Call;  // What the steps of one generation request share.
+
+  io::Task<void> Open(http::Exchange& exchange, const Route& route);
+  io::Task<void> WithKey(http::Exchange& exchange, const Route& route);
+  io::Task<void> ListModels(http::Exchange& exchange, const Route& route);
+  io::Task<void> Control(http::Exchange& exchange, const policy::Key& key);
+  io::Task<void> Generate(http::Exchange& exchange, const Route& route);
+  Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
+  Result<std::shared_ptr<const policy::EndpointRoute>> EndpointOf(const Route& route,
+                                                                  const RequestPeek& peek) const;
+  io::Task<void> SendAndRelay(Call& call);
+  bool MayTryAnother(const Call& call, const Error& error) const;
+  io::Task<void> Relay(Call& call, http::ClientResponse& response);
+  io::Task<void> RelayError(Call& call, http::ClientResponse& response);
+  io::Task<void> RelayWhole(Call& call, http::ClientResponse& response);
+  io::Task<void> RelayStream(Call& call, http::ClientResponse& response);
+  io::Task<void> EndBrokenStream(Call& call, const Error& error, bool framed_here);
+  io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect, const Error& error);
+  const http::Origin* OriginOf(const policy::ReplicaRoute& replica);
+  std::string NewRequestId();
+
+  io::Loop& loop_;
+  meter::Metrics& metrics_;
+  ControlPort control_;
+  std::function<bool()> ready_;
+  GatewayLimits limits_;
+  Authorizer authorizer_;
+  ReplicaPicker picker_;
+  http::Client client_;
+  std::shared_ptr<const policy::RoutingTable> routes_ = std::make_shared<policy::RoutingTable>();
+  std::unordered_map<std::uint64_t, std::unique_ptr<http::Origin>> origins_;  // By replica.
+  std::unordered_map<std::string, meter::EndpointMetrics*> endpoint_metrics_;
+  std::string assembled_;  // What a stream filter puts together; shared, since writes copy.
+  Random random_;
+};
+
+}  // namespace penstock::gateway

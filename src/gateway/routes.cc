@@ -1,0 +1,108 @@
+#include "gateway/routes.h"
+
+#include <array>
+#include <utility>
+
+#include "base/check.h"
+#include "http/url.h"
+
+namespace penstock::gateway {
+
+namespace {
+
+struct FixedRoute {
+  std::string_view path;
+  std::string_view method;
+  RouteKind kind;
+  Operation operation = Operation::kByBody;
+  Dialect dialect = Dialect::kOpenAi;
+};
+
+constexpr std::array kFixedRoutes = {
+    FixedRoute{"/v1/chat/completions", "POST", RouteKind::kGeneration, Operation::kChat},
+    FixedRoute{"/v1/completions", "POST", RouteKind::kGeneration, Operation::kCompletions},
+    FixedRoute{"/v1/embeddings", "POST", RouteKind::kGeneration, Operation::kEmbeddings},
+    FixedRoute{"/v1/models", "GET", RouteKind::kModelList},
+    FixedRoute{"/serving-endpoints/chat/completions", "POST", RouteKind::kGeneration,
+               Operation::kChat},
+    FixedRoute{"/serving-endpoints/completions", "POST", RouteKind::kGeneration,
+               Operation::kCompletions},
+    FixedRoute{"/serving-endpoints/embeddings", "POST", RouteKind::kGeneration,
+               Operation::kEmbeddings},
+    FixedRoute{"/metrics", "GET", RouteKind::kMetrics},
+    FixedRoute{"/-/healthy", "GET", RouteKind::kHealthy},
+    FixedRoute{"/-/ready", "GET", RouteKind::kReady},
+};
+
+Route WrongMethod(std::string_view allowed, Dialect dialect) {
+  Route route;
+  route.kind = RouteKind::kWrongMethod;
+  route.dialect = dialect;
+  route.allowed_method = allowed;
+  return route;
+}
+
+// The one path segment between `prefix` and `suffix`, decoded; "" if `path` is not of that form.
+std::string Segment(std::string_view path, std::string_view prefix, std::string_view suffix) {
+  if (path.size() <= prefix.size() + suffix.size() || !path.starts_with(prefix) ||
+      !path.ends_with(suffix)) {
+    return {};
+  }
+  path.remove_prefix(prefix.size());
+  path.remove_suffix(suffix.size());
+  if (path.find('/') != std::string_view::npos) return {};
+  return http::PercentDecode(path).value_or("");
+}
+
+Route NamedRoute(std::string_view method, std::string_view path) {
+  Route route;
+  if (std::string name = Segment(path, "/serving-endpoints/", "/invocations"); !name.empty()) {
+    if (method != "POST") return WrongMethod("POST", Dialect::kDatabricks);
+    route.kind = RouteKind::kGeneration;
+    route.dialect = Dialect::kDatabricks;
+    route.name = std::move(name);
+  } else if (std::string model = Segment(path, "/v1/models/", ""); !model.empty()) {
+    if (method != "GET") return WrongMethod("GET", Dialect::kOpenAi);
+    route.kind = RouteKind::kModel;
+    route.name = std::move(model);
+  }
+  return route;
+}
+
+}  // namespace
+
+Route FindRoute(std::string_view method, std::string_view path) {
+  if (path.starts_with("/api/2.")) {
+    Route route;
+    route.kind = RouteKind::kControl;
+    route.dialect = Dialect::kDatabricks;
+    return route;
+  }
+  for (const FixedRoute& fixed : kFixedRoutes) {
+    if (fixed.path != path) continue;
+    const bool head = method == "HEAD" && fixed.method == "GET";
+    if (method != fixed.method && !head) return WrongMethod(fixed.method, fixed.dialect);
+    Route route;
+    route.kind = fixed.kind;
+    route.operation = fixed.operation;
+    route.dialect = fixed.dialect;
+    return route;
+  }
+  return NamedRoute(method, path);
+}
+
+std::string_view UpstreamPath(Operation operation) {
+  switch (operation) {
+    case Operation::kChat:
+      return "/v1/chat/completions";
+    case Operation::kCompletions:
+      return "/v1/completions";
+    case Operation::kEmbeddings:
+      return "/v1/embeddings";
+    case Operation::kByBody:
+      break;
+  }
+  CHECK(false, "the operation is settled before the upstream is asked");
+}
+
+}  // namespace penstock::gateway

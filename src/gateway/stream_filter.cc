@@ -1,0 +1,52 @@
+#include "gateway/stream_filter.h"
+
+namespace penstock::gateway {
+
+// False for the event that carries usage alone.
+bool StreamFilter::Count(std::string_view data, TimePoint now) {
+  const StreamChunk chunk = meter_.Read(data);
+  if (chunk.kind == ChunkKind::kDone) {
+    count_.done = true;
+    return true;
+  }
+  ++count_.events;
+  if (HasText(chunk.kind)) {
+    if (count_.text_events++ == 0) count_.first_text_at = now;
+    count_.last_text_at = now;
+  }
+  if (chunk.kind == ChunkKind::kError) count_.failed = true;
+  if (chunk.usage) count_.usage = chunk.usage;
+  return chunk.kind != ChunkKind::kUsage;
+}
+
+Status StreamFilter::PassPiece(std::string_view piece, TimePoint now, std::string& assembled) {
+  parser_.Feed(piece);
+  std::uint64_t passed = position_;
+  for (;;) {
+    const auto event = parser_.Next();
+    if (!event) return Fail(event.error());
+    if (!*event) break;
+    const bool keep = Count((*event)->data, now);
+    if (!strip_usage_) continue;
+    // An event's bytes are those since the last one's end, so comments travel with what follows.
+    const std::string_view rest = piece.substr(passed - position_, (*event)->end - passed);
+    if (keep) assembled.append(held_).append(rest);
+    held_.clear();
+    passed = (*event)->end;
+  }
+  if (strip_usage_) held_.append(piece.substr(passed - position_));
+  position_ += piece.size();
+  return {};
+}
+
+Result<std::string_view> StreamFilter::Pass(std::span<const std::string_view> pieces, TimePoint now,
+                                            std::string& assembled) {
+  for (const std::string_view piece : pieces) {
+    if (const Status passed = PassPiece(piece, now, assembled); !passed) {
+      return Fail(passed.error());
+    }
+  }
+  return std::string_view(assembled);
+}
+
+}  // namespace penstock::gateway

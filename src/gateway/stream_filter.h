@@ -1,0 +1,60 @@
+// StreamFilter: an event stream on its way to the client: metered, and, where the client did not
+// ask for usage, without the usage event that we asked for in its place.
+//
+// Pure: bytes in, bytes out. Without stripping it only looks; with it, it passes whole events on,
+// and holds the beginning of an unfinished one back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/sse.h"
+#include "api/stream_meter.h"
+#include "api/usage.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace penstock::gateway {
+
+// What has passed.
+struct StreamCount {
+  std::uint64_t events = 0;       // All but [DONE].
+  std::uint64_t text_events = 0;  // Those with text: tokens, where no usage tells better.
+  TimePoint first_text_at{};      // Meaningful when text_events > 0.
+  TimePoint last_text_at{};
+  std::optional<Usage> usage;
+  bool done = false;    // [DONE] came.
+  bool failed = false;  // An error event came.
+};
+
+class StreamFilter {
+ public:
+  explicit StreamFilter(bool strip_usage) : strip_usage_(strip_usage) {}
+
+  // Takes the decoded pieces that one read at `now` brought. With stripping, returns what to send
+  // in their place: a view of the only piece, or of `assembled`, which must be empty and live until
+  // it is sent. Without, returns "". Errors: kUpstream (an event over the limit).
+  Result<std::string_view> Pass(std::span<const std::string_view> pieces, TimePoint now,
+                                std::string& assembled);
+
+  // What was held back at the stream's end: the beginning of an event that never ended.
+  std::string_view held() const { return held_; }
+
+  const StreamCount& count() const { return count_; }
+
+ private:
+  bool Count(std::string_view data, TimePoint now);
+  Status PassPiece(std::string_view piece, TimePoint now, std::string& assembled);
+
+  bool strip_usage_;
+  SseParser parser_;
+  StreamMeter meter_;
+  StreamCount count_;
+  std::uint64_t position_ = 0;  // Of the stream: bytes before the present piece.
+  std::string held_;
+};
+
+}  // namespace penstock::gateway
