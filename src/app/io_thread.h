@@ -1,0 +1,56 @@
+// IoThread: one thread that accepts, answers and relays: a loop, a server and a gateway on it.
+//
+// Made, listened and started on the main thread; what is said later is posted to its loop.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "gateway/gateway.h"
+#include "http/server.h"
+#include "io/epoll/epoll_loop.h"
+#include "io/task_scope.h"
+
+namespace penstock::app {
+
+class IoThread {
+ public:
+  // `metrics` and `ready` outlive the thread.
+  IoThread(meter::Metrics& metrics, const gateway::ControlPort& control,
+           const std::atomic<bool>& ready, const http::ServerLimits& limits,
+           const gateway::GatewayLimits& gateway_limits);
+  ~IoThread();  // REQUIRES: Join() was called, if Start() was.
+
+  // Before Start(). Returns the address with its real port.
+  Result<io::Address> Listen(const io::Address& address, const io::ListenOptions& options);
+
+  void Start();
+
+  void SetRoutes(std::shared_ptr<const policy::RoutingTable> routes);
+  void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
+
+  // Awaited on `home`, another thread's loop: stops accepting and lets what runs finish until
+  // `deadline`. Gives the number of connections that had to be cut. The thread ends then.
+  io::Task<std::size_t> Drain(io::Loop& home, Deadline deadline);
+  // Waits for the thread's end.
+  void Join();
+
+  io::EpollLoop& loop() { return loop_; }
+  const http::ServerCounters& counters() const { return server_.counters(); }
+
+ private:
+  static io::Task<void> RunDrain(IoThread& thread, io::Loop& home, Deadline deadline,
+                                 std::function<void(std::size_t)> done);
+
+  io::EpollLoop loop_;
+  gateway::Gateway gateway_;
+  http::Server server_;
+  io::TaskScope scope_;
+  std::jthread thread_;
+};
+
+}  // namespace penstock::app
