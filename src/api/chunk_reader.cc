@@ -179,7 +179,7 @@ class ChunkReader {
   error_code ReadCount(od::value value, std::uint64_t& out, std::size_t depth) {
     if (!Is(value, od::json_type::number)) return Skip(value, depth);
     od::number number;
-    if (auto error = value.get_number().get(number)) return error;
+    if (auto error = ReadNumber(value, number)) return error;
     if (number.is_uint64()) {
       out = number.get_uint64();
     } else if (number.is_int64() && number.get_int64() >= 0) {

@@ -13,12 +13,6 @@ using simdjson::error_code;
 
 constexpr std::size_t kKeptParserBytes = std::size_t{256} << 10;
 
-error_code CheckNumber(od::value value, JsonTotals& totals) {
-  od::number number;
-  ++totals.numbers;
-  return value.get_number().get(number);
-}
-
 // The parser has checked its characters, so that only escapes are left to check.
 error_code CheckString(od::value value, JsonTotals& totals) {
   std::string_view text = InsideQuotes(value.raw_json_token());
@@ -31,8 +25,7 @@ error_code CheckString(od::value value, JsonTotals& totals) {
 
 error_code CheckNull(od::value value) {
   bool is_null = false;
-  if (auto error = value.is_null().get(is_null)) return error;
-  return is_null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+  return !value.is_null().get(is_null) && is_null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
 }
 
 error_code CheckObject(od::value value, std::size_t depth, JsonTotals& totals) {
@@ -53,14 +46,17 @@ error_code CheckArray(od::value value, std::size_t depth, JsonTotals& totals) {
 
 error_code CheckValue(od::value value, std::size_t depth, JsonTotals& totals) {
   od::json_type type;
+  od::number number;
+  bool boolean = false;
   if (auto error = value.type().get(type)) return error;
   switch (type) {
     case od::json_type::string:
       return CheckString(value, totals);
     case od::json_type::number:
-      return CheckNumber(value, totals);
+      ++totals.numbers;
+      return ReadNumber(value, number);
     case od::json_type::boolean:
-      return value.get_bool().error();
+      return ReadBool(value, boolean);
     case od::json_type::null:
       return CheckNull(value);
     case od::json_type::object:
@@ -70,6 +66,14 @@ error_code CheckValue(od::value value, std::size_t depth, JsonTotals& totals) {
   if (depth >= kJsonDepthMax) return simdjson::DEPTH_ERROR;
   return type == od::json_type::object ? CheckObject(value, depth, totals)
                                        : CheckArray(value, depth, totals);
+}
+
+error_code ReadBool(od::value value, bool& out) {
+  return value.get_bool().get(out) ? simdjson::T_ATOM_ERROR : simdjson::SUCCESS;
+}
+
+error_code ReadNumber(od::value value, od::number& out) {
+  return value.get_number().get(out) ? simdjson::NUMBER_ERROR : simdjson::SUCCESS;
 }
 
 od::parser& ParserFor(std::size_t bytes, od::parser& spare) {

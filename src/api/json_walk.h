@@ -26,6 +26,10 @@ struct JsonTotals {
 simdjson::error_code CheckValue(simdjson::ondemand::value value, std::size_t depth,
                                 JsonTotals& totals);
 
+// Read a value that looks like a boolean or number; an error means that it is none, so no JSON.
+simdjson::error_code ReadBool(simdjson::ondemand::value value, bool& out);
+simdjson::error_code ReadNumber(simdjson::ondemand::value value, simdjson::ondemand::number& out);
+
 // What stands between the quotes of a string's raw token (which may have spaces behind it).
 inline std::string_view InsideQuotes(std::string_view token) {
   return token.substr(1, token.rfind('"') - 1);

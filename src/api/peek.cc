@@ -137,7 +137,7 @@ class Peeker {
 
   error_code ReadBool(std::string_view path, od::value value, od::json_type type, bool& out) {
     if (type != od::json_type::boolean) return RefuseType(path, "true or false", value);
-    return value.get_bool().get(out);
+    return internal::ReadBool(value, out);
   }
 
   error_code ReadStreamOptions(od::value value, od::json_type type) {
@@ -193,7 +193,7 @@ class Peeker {
     if (type != od::json_type::number) return RefuseType(key, "an integer", value);
     const std::string_view token = Token(value);
     od::number number;
-    if (auto error = value.get_number().get(number)) return error;
+    if (auto error = internal::ReadNumber(value, number)) return error;
     if (!number.is_int64() || number.get_int64() < 1 || number.get_int64() > high) {
       return Refuse(key, fmt::format("`{}` must be an integer in [1, {}], not {}", key, high,
                                      token.substr(0, kShownBytes)));

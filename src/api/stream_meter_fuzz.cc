@@ -1,0 +1,29 @@
+// Property: whatever a meter has learned, it answers as the full parse does; and a chunk counts as
+// malformed exactly where the whole-document parser finds no object.
+#include <simdjson.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "api/object_reader.h"
+#include "api/stream_meter.h"
+
+// The input is a list of chunks, one a line.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  std::string_view rest(reinterpret_cast<const char*>(bytes), size);
+  penstock::StreamMeter meter;
+  simdjson::dom::parser parser;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view data = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    const penstock::StreamChunk full = penstock::ParseStreamChunk(data);
+    if (meter.Read(data) != full || meter.Read(data) != full) std::abort();
+    if (full.kind == penstock::ChunkKind::kDone) continue;
+    std::string copy(data);
+    const auto root = penstock::internal::ParseRoot(parser, penstock::PaddedView(copy));
+    if (root.has_value() == (full.kind == penstock::ChunkKind::kMalformed)) std::abort();
+  }
+  return 0;
+}
