@@ -13,7 +13,7 @@ import { checkCpp, checkText } from './rules.mjs';
 import { isCpp, listFiles, readCpp } from './source.mjs';
 import { checkTree } from './tree.mjs';
 
-const kFolders = ['.ci', 'benchmarks', 'cmake', 'docs', 'scripts', 'src', 'tests'];
+const kFolders = ['.'];
 const kText = /\.(md|mjs|cmake|sh|txt|ya?ml)$|\/(setup|build|demo|test|run)$/;
 const kGenerated = /^tests\/golden\/|package-lock\.json$/;
 
