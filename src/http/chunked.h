@@ -36,13 +36,15 @@ class ChunkedDecoder {
     kDataCr,        // The CR behind a chunk's payload.
     kDataLf,        // Its LF.
     kTrailerStart,  // The first byte of a trailer line, or the CR of the empty line.
-    kTrailer,       // Within a trailer line.
+    kTrailerName,   // Up to the colon.
+    kTrailerValue,  // Up to CR.
     kTrailerLf,     // The LF of a trailer line.
     kEndLf,         // The last LF.
     kEnded,
   };
 
-  std::size_t TakeWholeChunks(std::string_view bytes, std::vector<std::string_view>& payload) const;
+  static std::size_t TakeWholeChunks(std::string_view bytes,
+                                     std::vector<std::string_view>& payload);
   Status Step(char byte, const ChunkLimits& limits);
   Status StepSize(char byte, const ChunkLimits& limits);
   Status StepTrailer(char byte, const ChunkLimits& limits);

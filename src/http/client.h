@@ -6,40 +6,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "http/buffer.h"
 #include "http/chunked.h"
-#include "http/field_list.h"
+#include "http/connection_pool.h"
 #include "http/head.h"
 #include "http/limits.h"
-#include "http/url.h"
+#include "http/origin.h"
 #include "io/loop.h"
 #include "io/stream.h"
 #include "io/task.h"
-#include "io/timer_wheel.h"
 
 namespace penstock::http {
 
 class Client;
-
-// A server, as connections to it are pooled.
-struct Origin {
-  io::Address address;
-  io::ConnectOptions connect;  // TLS, if any.
-  std::string host;            // The host field.
-
-  // From a URL whose host is numeric, "localhost" or a Unix socket (other names: resolve first,
-  // with io::ResolveBlocking off the loop). `connect.tls` stays for the caller to set, for kHttps
-  // too.
-  static Result<Origin> From(const Url& url);
-};
 
 // What to send. All views are the caller's and must hold until Send() has returned. host,
 // content-type, content-length and connection are added by the client; do not pass them in
@@ -89,17 +76,16 @@ class ClientResponse {
   class [[nodiscard]] NextOp {
    public:
     NextOp(ClientResponse& response, Deadline deadline);
-    bool await_ready() { return ready_ || read_.await_ready(); }
+    bool await_ready() { return !read_ || read_->await_ready(); }
     template <typename Promise>
     auto await_suspend(std::coroutine_handle<Promise> handle) {
-      return read_.await_suspend(handle);
+      return read_->await_suspend(handle);
     }
     Result<BodyPiece> await_resume();
 
    private:
     ClientResponse& response_;
-    bool ready_;  // Nothing to wait for: bytes that came with the head, or the end.
-    io::ReadOp read_;
+    std::optional<io::ReadOp> read_;  // None where there is nothing to wait for.
   };
 
   // The next piece. After one with `ended`, further calls give empty ended pieces. Errors:
@@ -117,19 +103,24 @@ class ClientResponse {
   // be trusted.
   std::uint32_t reads() const { return reads_; }
 
+  // For Client.
+  ClientResponse(Client& client, std::size_t place, std::unique_ptr<io::Stream> stream);
+
  private:
   friend class Client;
-  ClientResponse(Client& client, const Origin& origin, std::unique_ptr<io::Stream> stream);
+  // Takes the head that HeadScanner found at the front of buffer_.
+  Status TakeHead(std::size_t bytes, std::string_view method);
   Result<BodyPiece> Consume(std::string_view bytes);
-  Result<BodyPiece> AtEnd();
-  Status Decode(std::string_view bytes, std::size_t& taken);
+  Result<BodyPiece> AtPeerEnd();
+  bool has_early() const { return early_ < buffer_.size(); }
+  // The message is complete: the connection goes back to the pool, or closes.
   void End(bool surplus);
 
   Client& client_;
-  std::size_t pool_;                    // Which of the client's pools takes the connection back.
+  std::size_t place_;                   // Where in the pool the connection goes afterwards.
   std::unique_ptr<io::Stream> stream_;  // Null once the response has ended.
   Buffer buffer_;                       // The head, and what came with it.
-  std::size_t early_ = 0;  // Where in buffer_ body bytes start that came with the head.
+  std::size_t early_ = 0;               // Where in buffer_ unread body bytes start.
   ResponseHead head_;
   ChunkedDecoder chunked_;
   std::uint64_t left_ = 0;  // Of a body of known length.
@@ -137,22 +128,24 @@ class ClientResponse {
   std::uint32_t reads_ = 0;
   int status_ = 0;
   BodyKind body_ = BodyKind::kNone;
+  bool written_ = true;  // The whole request was sent.
   bool keep_alive_ = false;
   bool ended_ = false;
 };
 
 struct ClientOptions {
   ClientLimits limits;
-  Duration connect_wait_max = std::chrono::seconds(5);  // The request's deadline holds too.
   std::string_view user_agent = {};  // "" leaves the field out. Outlives the client.
   bool receive_timestamps = false;   // received_at() from the kernel, where there is one.
 };
 
-class Client : private io::Timer {
+class Client {
  public:
   Client(io::Loop& loop, ClientOptions options = {});
   // REQUIRES: no response and no Send() is left.
-  ~Client() override;
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
 
   // Sends `request`, head and body in one write, and completes when the final response's head is
   // there. `origin` and the request's views must hold until then; `report`, if given, too. The
@@ -163,38 +156,28 @@ class Client : private io::Timer {
                                                          SendReport* report = nullptr);
 
   // Closes the idle connections, for example of an upstream that is being taken away.
-  void CloseIdle();
-  std::size_t idle() const { return idle_; }
+  void CloseIdle() { pool_.CloseAll(); }
+  std::size_t idle() const { return pool_.idle(); }
   std::uint64_t connects() const { return connects_; }  // Connections opened so far.
 
  private:
   friend class ClientResponse;
-  struct Idle {
-    std::unique_ptr<io::Stream> stream;
-    TimePoint since;
-  };
-  struct Pool {
-    io::Address address;
-    std::shared_ptr<const io::TlsContext> tls;
-    std::string tls_server_name;
-    std::vector<Idle> idle;  // Newest last.
-  };
 
-  std::size_t PoolOf(const Origin& origin);
-  std::unique_ptr<io::Stream> TakeIdle(std::size_t pool);
-  void Keep(std::size_t pool, std::unique_ptr<io::Stream> stream);
-  void OnTimer(TimePoint now) override;
-  void AppendHead(const Origin& origin, const Request& request, std::string& to) const;
+  io::Task<Result<std::unique_ptr<io::Stream>>> Connect(const Origin& origin, Deadline deadline);
+  // One attempt on `stream`.
+  io::Task<Result<std::unique_ptr<ClientResponse>>> Exchange(const Origin& origin,
+                                                             const Request& request,
+                                                             std::unique_ptr<io::Stream> stream,
+                                                             Deadline deadline, SendReport& report);
   io::Task<Status> ReadHead(ClientResponse& response, std::string_view method, Deadline deadline,
                             SendReport& report);
+  void AppendHead(const Origin& origin, const Request& request, std::string& to) const;
 
   io::Loop& loop_;
   ClientOptions options_;
-  std::vector<std::unique_ptr<Pool>> pools_;
-  std::unordered_map<std::string, std::size_t> pool_by_name_;
+  ConnectionPool pool_;
   std::vector<std::string_view> payload_;  // Of the last piece; shared, see BodyPiece.
   std::string out_;                        // Where a request's head is put together.
-  std::size_t idle_ = 0;
   std::uint64_t connects_ = 0;
 };
 

@@ -131,10 +131,13 @@ class Exchange {
     std::uint64_t content_length;
   };
 
+  bool MayStart();
   void AppendHead(const Start& start, const FieldList& fields, std::string& to);
-  void HoldHead(const Start& start, const FieldList& fields);
+  void HoldHead(State state, const Start& start, const FieldList& fields);
+  std::string& TakeHeld();
   SendOp Send(std::string_view head, std::string_view body);
   SendOp SendFramed(std::string_view data, bool last);
+  SendOp SendRaw(std::string_view piece, bool last);
   void Reset(TimePoint arrived_at);
 
   Connection& connection_;
@@ -147,7 +150,9 @@ class Exchange {
   bool head_only_ = false;  // The answer may have no body: HEAD.
   bool chunked_ = false;    // A stream is framed in chunks.
   bool head_sent_ = false;
+  bool closes_ = false;  // The head said, or means, that the connection closes after it.
   bool broken_ = false;  // A send failed: the connection is cut.
+  bool late_ = false;    // It failed because the handler began a second answer.
 };
 
 }  // namespace penstock::http

@@ -40,8 +40,9 @@ struct ServerLimits {
 struct ClientLimits {
   HeadLimits head;
   ChunkLimits chunk;
-  std::size_t interim_responses_max = 8;         // 1xx heads before the final one.
-  std::size_t idle_per_origin_max = 256;         // Kept connections; more are closed.
+  Duration connect_wait_max = std::chrono::seconds(5);  // The request's deadline holds too.
+  std::size_t interim_responses_max = 8;                // 1xx heads before the final one.
+  std::size_t idle_per_origin_max = 256;                // Kept connections; more are closed.
   Duration idle_max = std::chrono::seconds(50);  // Less than most servers' own keep-alive limit.
 };
 

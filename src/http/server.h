@@ -11,6 +11,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "http/exchange.h"
@@ -95,7 +97,11 @@ class Server {
 
   static io::Task<void> Accept(Server& server, std::unique_ptr<io::Listener> listener);
   static io::Task<void> Refuse(Server& server, std::unique_ptr<io::Stream> stream);
+  void Opened();
+  void Closed();
   void CloseIdle();
+  // Where an answer is put together, empty.
+  std::string& Out();
   void Count(Refusal refusal) { counters_.refusals[static_cast<std::size_t>(refusal)].Add(1); }
   // The value of the date field, renewed each second.
   std::string_view Date();
@@ -105,10 +111,11 @@ class Server {
   ServerLimits limits_;
   ServerCounters counters_;
   std::string out_;  // Where answers are put together; shared, since writes copy what is unsent.
+  std::string error_body_;
+  std::vector<std::string_view> pieces_;  // Of a chunked body, while one read's bytes are decoded.
   std::string date_;
   std::int64_t date_second_ = -1;
   Connection* first_ = nullptr;  // All open connections; they live in their tasks' frames.
-  std::size_t open_ = 0;
   bool draining_ = false;
   io::TaskScope accepting_;
   io::TaskScope connections_;

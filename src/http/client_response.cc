@@ -1,0 +1,117 @@
+// Reading a response's body, without copying and without a coroutine per piece.
+#include <algorithm>
+#include <utility>
+
+#include "http/client.h"
+
+namespace penstock::http {
+
+ClientResponse::ClientResponse(Client& client, std::size_t place,
+                               std::unique_ptr<io::Stream> stream)
+    : client_(client), place_(place), stream_(std::move(stream)) {}
+
+ClientResponse::~ClientResponse() = default;
+
+Status ClientResponse::TakeHead(std::size_t bytes, std::string_view method) {
+  auto parsed = ParseResponseHead(buffer_.view().substr(0, bytes), method,
+                                  client_.options_.limits.head, head_);
+  if (!parsed) return parsed;
+  status_ = head_.status;
+  body_ = head_.body;
+  left_ = head_.content_length;
+  keep_alive_ = head_.keep_alive && written_;
+  early_ = bytes;
+  if (status_ >= 200 && body_ == BodyKind::kNone) End(has_early());
+  return {};
+}
+
+void ClientResponse::ReleaseHead() {
+  Buffer rest;
+  rest.Append(buffer_.view().substr(early_));
+  buffer_ = std::move(rest);
+  early_ = 0;
+  head_ = ResponseHead();
+}
+
+void ClientResponse::End(bool surplus) {
+  ended_ = true;
+  // Bytes behind the end are an answer to nothing: such a connection is not trusted again.
+  if (keep_alive_ && !surplus) {
+    client_.pool_.Keep(place_, std::move(stream_));
+  } else {
+    stream_.reset();
+  }
+}
+
+ClientResponse::NextOp::NextOp(ClientResponse& response, Deadline deadline) : response_(response) {
+  if (response.ended_ || response.has_early()) return;
+  read_.emplace(*response.stream_, response.client_.loop_.scratch(), deadline);
+}
+
+Result<BodyPiece> ClientResponse::NextOp::await_resume() {
+  if (!read_) {
+    if (response_.ended_) return BodyPiece{.raw = {}, .payload = {}, .ended = true};
+    const std::string_view early = response_.buffer_.view().substr(response_.early_);
+    response_.early_ = response_.buffer_.size();
+    return response_.Consume(early);
+  }
+  const auto bytes = read_->await_resume();
+  if (!bytes) return Fail(bytes.error());
+  response_.received_at_ = response_.stream_->received_at();
+  if (*bytes == 0) return response_.AtPeerEnd();
+  ++response_.reads_;
+  return response_.Consume({response_.client_.loop_.scratch().data(), *bytes});
+}
+
+Result<BodyPiece> ClientResponse::AtPeerEnd() {
+  if (body_ != BodyKind::kUntilClose) {
+    return Fail(Code::kUpstream, "response: the server closed the connection within the body");
+  }
+  End(false);
+  return BodyPiece{.raw = {}, .payload = {}, .ended = true};
+}
+
+Result<BodyPiece> ClientResponse::Consume(std::string_view bytes) {
+  auto& payload = client_.payload_;
+  payload.clear();
+  std::size_t taken = bytes.size();
+  bool whole = false;
+  if (body_ == BodyKind::kChunked) {
+    auto decoded = chunked_.Decode(bytes, client_.options_.limits.chunk, payload);
+    if (!decoded) {
+      Error error = std::move(decoded).error();
+      error.code = Code::kUpstream;
+      error.message.insert(0, "response ");
+      return Fail(std::move(error));
+    }
+    taken = *decoded;
+    whole = chunked_.ended();
+  } else {
+    if (body_ == BodyKind::kLength) {
+      taken = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+      left_ -= taken;
+      whole = left_ == 0;
+    }
+    payload.push_back(bytes.substr(0, taken));
+  }
+  if (whole) End(taken < bytes.size());
+  return BodyPiece{.raw = bytes.substr(0, taken), .payload = payload, .ended = whole};
+}
+
+io::Task<Result<std::string>> ClientResponse::ReadAll(std::size_t bytes_max, Deadline deadline) {
+  std::string body;
+  while (!ended_) {
+    const auto piece = co_await Next(deadline);
+    if (!piece) co_return Fail(piece.error());
+    for (const std::string_view part : piece->payload) {
+      if (part.size() > bytes_max - body.size()) {
+        co_return Fail(Code::kTooLarge,
+                       "response body: over the limit of " + std::to_string(bytes_max) + " bytes");
+      }
+      body.append(part);
+    }
+  }
+  co_return body;
+}
+
+}  // namespace penstock::http

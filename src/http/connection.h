@@ -1,0 +1,115 @@
+// Connection: one accepted connection: reads heads and bodies in turn, runs the handler, decides
+// whether to go on. Internal to http.
+//
+// Memory: one buffer holds a request's head, its body where it fits the first read, and whatever
+// came behind them; a longer body has a buffer of its own. Reads go to the loop's scratch buffer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "http/buffer.h"
+#include "http/chunked.h"
+#include "http/exchange.h"
+#include "http/head_scanner.h"
+#include "http/server.h"
+#include "io/stream.h"
+#include "io/task.h"
+
+namespace penstock::http {
+
+class Connection {
+ public:
+  // The task of a connection, from its acceptance to its end.
+  static io::Task<void> Run(Server& server, std::unique_ptr<io::Stream> stream);
+
+  Connection(Server& server, std::unique_ptr<io::Stream> stream, io::TaskState& task);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Waiting for a request of which nothing has come.
+  bool idle() const { return idle_; }
+  io::TaskState& task() { return task_; }
+  Connection* next() const { return next_; }
+
+ private:
+  friend class Exchange;
+  friend class SendOp;
+
+  io::Task<void> Serve();
+  // Looks for a head in what is there: false where more must come.
+  Result<bool> TryHead();
+  // Takes what a read brought, then TryHead().
+  Result<bool> TakeHeadBytes(Result<std::size_t> bytes);
+  Status BeginRequest(std::size_t head_bytes);
+  Deadline HeadDeadline();
+  bool Unanswered() const;
+  io::Task<void> AnswerFailure(std::exception_ptr failure);
+  enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kClose };
+  Next Settle();
+  void PrepareNext();
+  void SetIdle(bool idle);
+  // Answers what the server itself refuses. Errors without an answer close the connection.
+  io::Task<void> Refuse(const Error& error);
+  // Ends our side, then lets the peer read what we said before everything is torn down.
+  io::Task<void> Linger();
+
+  // ---- The request's body; see connection_body.cc.
+  io::Task<Result<std::string_view>> ReadBody(std::size_t bytes_max);
+  io::Task<Status> ReadLengthBody();
+  io::Task<Status> ReadChunkedBody(std::size_t bytes_max);
+  // Whether any body may be read, and at most how long it is.
+  Result<std::size_t> CheckBody(std::size_t bytes_max);
+  // Decodes into body_; returns how many of `bytes` belong to the body.
+  Result<std::size_t> TakeChunked(std::string_view bytes, std::size_t bytes_max);
+  // Returns how many of `bytes` belong to the body, whose payload is dropped.
+  Result<std::size_t> SkipBody(std::string_view bytes);
+  void StartProgress();
+  void NoteProgress(std::size_t bytes);
+  std::unexpected<Error> ReadFailed(const Result<std::size_t>& bytes, std::size_t so_far);
+  std::unexpected<Error> BodyFailed(Refusal refusal, Error error);
+  io::Task<bool> DrainBody();
+  void ReleaseRequest();
+  std::string_view Unread() const { return in_.view().substr(taken_); }
+
+  // True when the answer being written must say "connection: close".
+  bool WillClose() const;
+  Deadline WriteDeadline() const;
+
+  Server& server_;
+  std::unique_ptr<io::Stream> stream_;
+  io::TaskState& task_;
+  Connection* next_ = nullptr;
+  Connection** link_ = nullptr;
+
+  Buffer in_;              // Head, then unread bytes.
+  Buffer body_;            // A decoded body that is not in in_.
+  Buffer later_;           // What came behind a chunked body while in_ was in use.
+  std::size_t taken_ = 0;  // Bytes of in_ that belong to the present head and body.
+  HeadScanner scanner_;
+  ChunkedDecoder chunked_;
+  std::uint64_t body_left_ = 0;  // Of a body of known length: not yet read.
+  std::string_view body_view_;   // The body, once it is whole.
+  Deadline progress_deadline_ = Deadline::Never();
+  std::size_t progress_bytes_ = 0;
+  std::size_t requests_ = 0;
+  TimePoint head_started_{};
+  BodyKind body_kind_ = BodyKind::kNone;
+  bool body_whole_ = true;
+  bool keep_alive_ = true;
+  bool expect_continue_ = false;  // The client waits for our word before it sends its body.
+  bool must_close_ = false;
+  bool body_failed_ = false;
+  bool idle_ = false;
+  bool skipped_line_ = false;
+  Exchange exchange_;
+};
+
+}  // namespace penstock::http

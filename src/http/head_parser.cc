@@ -1,0 +1,141 @@
+// The only file that sees Boost.Beast: its parser's events become our views.
+//
+// Beast copies nothing here: the head is whole and in one piece, so the strings it reports lie in
+// the bytes it was given. The exception is a folded field value, which is refused before.
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <limits>
+#include <string>
+
+#include "http/head.h"
+#include "http/head_rules.h"
+#include "http/quote.h"
+
+namespace penstock::http {
+
+namespace {
+
+namespace beast = boost::beast::http;
+using BeastString = boost::beast::string_view;
+using BeastError = boost::beast::error_code;
+
+std::string_view View(BeastString text) { return {text.data(), text.size()}; }
+
+// What the parser reports, for either kind of head.
+template <bool is_request, typename Head>
+class Reader final : public beast::basic_parser<is_request> {
+ public:
+  Reader(Head& head, const HeadLimits& limits) : head_(head), limits_(limits) {
+    this->header_limit(std::numeric_limits<std::uint32_t>::max());
+    this->body_limit(boost::none);
+    this->skip(true);  // The body is not its business.
+  }
+
+  // The line that was not understood, counted from 0: fields are reported when they are complete.
+  std::size_t line() const { return started_ ? head_.fields.size() + 1 : 0; }
+  bool too_many() const { return too_many_; }
+
+ private:
+  void on_request_impl(beast::verb, BeastString method, BeastString target, int version,
+                       BeastError&) override {
+    started_ = true;
+    if constexpr (is_request) {
+      head_.method = View(method);
+      head_.target = View(target);
+      head_.minor_version = version - 10;
+    }
+  }
+  void on_response_impl(int status, BeastString reason, int version, BeastError&) override {
+    started_ = true;
+    if constexpr (!is_request) {
+      head_.status = status;
+      head_.reason = View(reason);
+      head_.minor_version = version - 10;
+    }
+  }
+  void on_field_impl(beast::field, BeastString name, BeastString value,
+                     BeastError& error) override {
+    if (head_.fields.size() == limits_.fields_max) {
+      too_many_ = true;
+      error = beast::error::header_limit;
+      return;
+    }
+    head_.fields.Add(View(name), View(value));
+  }
+  void on_header_impl(BeastError&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, BeastError&) override {}
+  std::size_t on_body_impl(BeastString, BeastError&) override { return 0; }
+  void on_chunk_header_impl(std::uint64_t, BeastString, BeastError&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, BeastString, BeastError&) override { return 0; }
+  void on_finish_impl(BeastError&) override {}
+
+  Head& head_;
+  const HeadLimits& limits_;
+  bool started_ = false;
+  bool too_many_ = false;
+};
+
+// Beast would unfold into a buffer of its own; and folding is a smuggler's tool.
+bool HasFoldedLine(std::string_view bytes) {
+  for (std::size_t lf = bytes.find('\n'); lf + 1 < bytes.size(); lf = bytes.find('\n', lf + 1)) {
+    if (bytes[lf + 1] == ' ' || bytes[lf + 1] == '\t') return true;
+  }
+  return false;
+}
+
+// The line of `bytes` at `index`, for messages.
+std::string_view Line(std::string_view bytes, std::size_t index) {
+  for (; index > 0; --index) {
+    const std::size_t lf = bytes.find('\n');
+    if (lf == std::string_view::npos) break;
+    bytes.remove_prefix(lf + 1);
+  }
+  return bytes.substr(0, bytes.find_first_of("\r\n"));
+}
+
+std::unexpected<Error> Malformed(std::string_view bytes, std::size_t line, const BeastError& why,
+                                 Code code) {
+  const bool version = why == beast::error::bad_version && line == 0;
+  if (version && code == Code::kInvalidArgument) code = Code::kUnsupported;
+  std::string message = "head: line " + std::to_string(line + 1) + " " + Quote(Line(bytes, line));
+  message += version ? ": not HTTP/1.0 or HTTP/1.1" : ": " + why.message();
+  return Fail(code, std::move(message), "head");
+}
+
+template <bool is_request, typename Head>
+Status Read(std::string_view bytes, const HeadLimits& limits, Code malformed, Code too_large,
+            Head& head) {
+  head.fields.Clear();
+  if (bytes.size() > limits.bytes_max) {
+    return Fail(too_large, "head: longer than " + std::to_string(limits.bytes_max) + " bytes",
+                "head");
+  }
+  if (HasFoldedLine(bytes)) return Fail(malformed, "head: a folded line is refused", "head");
+  Reader<is_request, Head> reader(head, limits);
+  BeastError error;
+  const std::size_t taken = reader.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
+  if (reader.too_many()) {
+    return Fail(too_large, "head: more than " + std::to_string(limits.fields_max) + " fields",
+                "head");
+  }
+  if (error) return Malformed(bytes, reader.line(), error, malformed);
+  if (!reader.is_header_done() || taken != bytes.size()) {
+    return Fail(malformed, "head: not one whole head", "head");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status ParseRequestHead(std::string_view bytes, const HeadLimits& limits, RequestHead& head) {
+  const auto read = Read<true>(bytes, limits, Code::kInvalidArgument, Code::kHeadTooLarge, head);
+  return read ? ApplyRequestRules(limits, head) : read;
+}
+
+Status ParseResponseHead(std::string_view bytes, std::string_view method, const HeadLimits& limits,
+                         ResponseHead& head) {
+  const auto read = Read<false>(bytes, limits, Code::kUpstream, Code::kUpstream, head);
+  return read ? ApplyResponseRules(method, head) : read;
+}
+
+}  // namespace penstock::http
