@@ -1,0 +1,38 @@
+#include "bench/numbers.h"
+
+#include <gtest/gtest.h>
+
+namespace penstock::bench {
+namespace {
+
+TEST(Numbers, FiguresHaveThreeSignificantDigits) {
+  EXPECT_EQ(Figure(0), "0");
+  EXPECT_EQ(Figure(0.0004), "0");
+  EXPECT_EQ(Figure(0.1284), "0.128");
+  EXPECT_EQ(Figure(0.9996), "1.00");
+  EXPECT_EQ(Figure(4.206), "4.21");
+  EXPECT_EQ(Figure(9.996), "10.0");
+  EXPECT_EQ(Figure(41.66), "41.7");
+  EXPECT_EQ(Figure(99.96), "100");
+  EXPECT_EQ(Figure(1234.4), "1,234");
+  EXPECT_EQ(Figure(1234567), "1,234,567");
+  EXPECT_EQ(Figure(-12.34), "-12.3");
+}
+
+TEST(Numbers, DurationsTakeTheUnitThatReadsBest) {
+  EXPECT_EQ(DurationText(0.84), "840 µs");
+  EXPECT_EQ(DurationText(12.34), "12.3 ms");
+  EXPECT_EQ(DurationText(999.6), "1.00 s");
+  EXPECT_EQ(DurationText(4210), "4.21 s");
+  EXPECT_EQ(DurationText(200'000), "3 min 20 s");
+  EXPECT_EQ(DurationText(7'500'000), "2 h 5 min");
+}
+
+TEST(Numbers, CountsHaveCommas) {
+  EXPECT_EQ(Count(999), "999");
+  EXPECT_EQ(Count(1000), "1,000");
+  EXPECT_EQ(Count(-1234567), "-1,234,567");
+}
+
+}  // namespace
+}  // namespace penstock::bench

@@ -1,0 +1,149 @@
+// Record: what a load test keeps of each request, and of the run around it.
+//
+// Every time is in integer nanoseconds of the monotonic clock since the run's start; kNever marks
+// an event that did not happen. The figures of a report are functions of these values alone.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::bench {
+
+inline constexpr std::int64_t kNever = -1;
+inline constexpr int kUnknown = -1;  // A token count that the server did not tell.
+
+// How a request failed. Everything but kNone counts as a failure.
+enum class ErrorKind {
+  kNone,
+  kConnect,      // No connection, or it broke before the request was written.
+  kTimeout,      // The request's time-out passed.
+  kRateLimited,  // Status 429.
+  kStatus,       // Any other status outside 200..299.
+  kStream,       // An error event inside a stream that had begun well.
+  kTruncated,    // The connection or the stream ended before the answer did.
+  kMalformed,    // Not HTTP, not SSE, not JSON, or not the shape that the API promises.
+  kEmpty,        // A good status and a clean end, but not one token.
+  kCancelled,    // The run was stopped while the request was under way.
+};
+inline constexpr int kErrorKinds = 10;
+std::string_view Name(ErrorKind kind);  // "none", "connect", "timeout", "rate_limited", ...
+std::optional<ErrorKind> ErrorKindNamed(std::string_view name);
+
+// Which part of a level a request belongs to. Warm-up requests load the server like any other, and
+// their tokens count towards throughput, but their own times enter no distribution.
+enum class Phase { kWarmup, kMeasured };
+std::string_view Name(Phase phase);  // "warmup", "measured"
+std::optional<Phase> PhaseNamed(std::string_view name);
+
+struct RequestRecord {
+  std::uint64_t id = 0;
+  int concurrency = 0;  // The level that it ran in.
+  Phase phase = Phase::kMeasured;
+  bool streamed = true;
+
+  std::int64_t scheduled_ns = kNever;   // When it was due. Closed loop: when its worker came free.
+  std::int64_t sent_ns = kNever;        // Just before its first byte was written.
+  std::int64_t first_byte_ns = kNever;  // First byte of the response's head.
+  std::int64_t first_token_ns =
+      kNever;  // First chunk with text in content, reasoning or a tool call.
+  std::int64_t first_answer_ns = kNever;  // First chunk with text that is not reasoning.
+  std::int64_t last_token_ns = kNever;    // Last chunk with text.
+  std::int64_t end_ns = kNever;           // End of the response, or of the attempt.
+  // Gap k lies between token chunks k and k + 1: one fewer than `chunks`. A gap of exactly 0 means
+  // that both came out of one read: the later one's time is an upper bound.
+  std::vector<std::int64_t> gaps_ns{};
+
+  int chunks = 0;              // Events that carried text.
+  int first_chunk_tokens = 0;  // Tokens in the first of them; see EstimateFirstChunkTokens().
+  int reads = 0;               // Socket reads of the response's body.
+  int shared_reads = 0;        // Those of them that held more than one token chunk.
+
+  int http_status = 0;  // 0: none arrived.
+  ErrorKind error = ErrorKind::kNone;
+  std::string error_message{};  // For people; bounded by the driver; never holds a key.
+  std::string finish_reason{};
+
+  int input_tokens_wanted = 0;
+  int output_tokens_wanted = 0;
+  int input_tokens = kUnknown;   // As the server's usage says.
+  int output_tokens = kUnknown;  // As the server's usage says.
+  int cached_tokens = kUnknown;  // Part of input_tokens that a prefix cache served.
+  std::int64_t prompt_bytes = 0;
+
+  bool failed() const { return error != ErrorKind::kNone; }
+  // Output tokens: the server's count, else one per chunk, which undercounts where chunks hold
+  // more.
+  int OutputTokens() const { return output_tokens != kUnknown ? output_tokens : chunks; }
+  bool operator==(const RequestRecord&) const = default;
+};
+
+// Tokens in a reply's first chunk, where only the whole is known. One where there are as many
+// chunks as tokens; the even share where the first chunk's part of the text agrees with it (servers
+// that send a fixed number per chunk); else that part of the text (speculative decoding).
+struct ReplyShape {
+  int tokens = 0;
+  int chunks = 0;
+  std::int64_t first_chunk_bytes = 0;
+  std::int64_t all_bytes = 0;
+};
+int EstimateFirstChunkTokens(const ReplyShape& shape);
+
+// What a load level cost the client, written after the level's last request.
+struct LevelRecord {
+  int concurrency = 0;
+  std::int64_t started_ns = 0;
+  std::int64_t ended_ns = 0;
+  std::int64_t client_cpu_ns = 0;  // Processor time of all driver threads within the level.
+  int threads = 1;  // Driver threads; client_cpu_ns / (threads × time) is their load.
+  bool operator==(const LevelRecord&) const = default;
+};
+
+// What was asked of the run. Holds no key and no header value.
+struct RunSettings {
+  std::string url{};    // Without user information and query.
+  std::string model{};  // As sent; "" where the URL alone names the endpoint.
+  std::string mode = "closed_loop";
+  std::vector<int> concurrency{};  // The levels asked for; empty: 1, 2, 4, 8 … while it pays.
+  int requests_per_level = 0;      // 0: max(10, 4 × concurrency).
+  int warmup_per_level = 0;        // Requests before the measured ones, as resolved by the run.
+  int input_tokens = 0;
+  int output_tokens = 0;
+  bool streamed = true;
+  std::int64_t timeout_ms = 0;
+  int threads = 1;
+  std::uint64_t seed = 0;
+  std::uint64_t salt = 0;  // Makes this run's prompts differ from every other run's.
+  std::string corpus{};    // "shipped", or the file's name.
+  std::string command{};   // The command line, its keys replaced.
+  bool operator==(const RunSettings&) const = default;
+};
+
+// Where it ran.
+struct Environment {
+  std::string host_cpu{};  // Model name of the first processor.
+  int host_cores = 0;      // Those that this process may use.
+  std::string system{};    // Kernel name and release.
+  std::string build_type{};
+  std::string version{};
+  bool operator==(const Environment&) const = default;
+};
+
+struct RunHeader {
+  std::string started_at{};  // RFC 3339, UTC, with milliseconds.
+  RunSettings settings{};
+  Environment environment{};
+  bool operator==(const RunHeader&) const = default;
+};
+
+// A whole records file.
+struct RunRecords {
+  RunHeader header{};
+  std::vector<RequestRecord> requests{};
+  std::vector<LevelRecord> levels{};
+  bool truncated = false;  // The last line was cut: the run was killed while it wrote.
+};
+
+}  // namespace penstock::bench

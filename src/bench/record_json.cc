@@ -1,0 +1,366 @@
+#include "bench/record_json.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace penstock::bench {
+namespace {
+
+// Each Visit names every field of a record once, for the writer and the reader alike, so that the
+// two cannot disagree. The template parameter is the record, const or not.
+template <typename Visitor, typename Record>
+void VisitRequest(Visitor& visit, Record& record) {
+  visit("id", record.id);
+  visit("concurrency", record.concurrency);
+  visit("phase", record.phase);
+  visit("streamed", record.streamed);
+  visit("scheduled_ns", record.scheduled_ns);
+  visit("sent_ns", record.sent_ns);
+  visit("first_byte_ns", record.first_byte_ns);
+  visit("first_token_ns", record.first_token_ns);
+  visit("first_answer_ns", record.first_answer_ns);
+  visit("last_token_ns", record.last_token_ns);
+  visit("end_ns", record.end_ns);
+  visit("chunks", record.chunks);
+  visit("first_chunk_tokens", record.first_chunk_tokens);
+  visit("reads", record.reads);
+  visit("shared_reads", record.shared_reads);
+  visit("http_status", record.http_status);
+  visit("error", record.error);
+  visit("error_message", record.error_message);
+  visit("finish_reason", record.finish_reason);
+  visit("input_tokens_wanted", record.input_tokens_wanted);
+  visit("output_tokens_wanted", record.output_tokens_wanted);
+  visit("input_tokens", record.input_tokens);
+  visit("output_tokens", record.output_tokens);
+  visit("cached_tokens", record.cached_tokens);
+  visit("prompt_bytes", record.prompt_bytes);
+  visit("gaps_ns", record.gaps_ns);
+}
+
+template <typename Visitor, typename Record>
+void VisitLevel(Visitor& visit, Record& record) {
+  visit("concurrency", record.concurrency);
+  visit("started_ns", record.started_ns);
+  visit("ended_ns", record.ended_ns);
+  visit("client_cpu_ns", record.client_cpu_ns);
+  visit("threads", record.threads);
+}
+
+template <typename Visitor, typename Settings>
+void VisitSettings(Visitor& visit, Settings& settings) {
+  visit("url", settings.url);
+  visit("model", settings.model);
+  visit("mode", settings.mode);
+  visit("concurrency", settings.concurrency);
+  visit("requests_per_level", settings.requests_per_level);
+  visit("warmup_per_level", settings.warmup_per_level);
+  visit("input_tokens", settings.input_tokens);
+  visit("output_tokens", settings.output_tokens);
+  visit("streamed", settings.streamed);
+  visit("timeout_ms", settings.timeout_ms);
+  visit("threads", settings.threads);
+  visit("seed", settings.seed);
+  visit("salt", settings.salt);
+  visit("corpus", settings.corpus);
+  visit("command", settings.command);
+}
+
+template <typename Visitor, typename Where>
+void VisitEnvironment(Visitor& visit, Where& environment) {
+  visit("host_cpu", environment.host_cpu);
+  visit("host_cores", environment.host_cores);
+  visit("system", environment.system);
+  visit("build_type", environment.build_type);
+  visit("version", environment.version);
+}
+
+// Writes the fields of one object: negative integers (kNever, kUnknown) and empty values are left
+// out.
+class FieldWriter {
+ public:
+  explicit FieldWriter(std::string& out) : out_(out) {}
+
+  template <typename Integer>
+    requires std::is_integral_v<Integer>
+  void operator()(std::string_view name, const Integer& value) {
+    if constexpr (std::is_same_v<Integer, bool>) {
+      Key(name);
+      out_ += value ? "true" : "false";
+    } else {
+      if (std::is_signed_v<Integer> && value < Integer{0}) return;
+      Key(name);
+      fmt::format_to(std::back_inserter(out_), "{}", value);
+    }
+  }
+  void operator()(std::string_view name, const std::string& value) {
+    if (!value.empty()) Text(name, value);
+  }
+  void operator()(std::string_view name, Phase value) { Text(name, Name(value)); }
+  void operator()(std::string_view name, ErrorKind value) {
+    if (value != ErrorKind::kNone) Text(name, Name(value));
+  }
+  template <typename Integer>
+  void operator()(std::string_view name, const std::vector<Integer>& values) {
+    if (values.empty()) return;
+    Key(name);
+    fmt::format_to(std::back_inserter(out_), "[{}]", fmt::join(values, ","));
+  }
+
+  void Text(std::string_view name, std::string_view value) {
+    Key(name);
+    AppendJsonString(value, out_);
+  }
+  void Key(std::string_view name) {
+    out_ += first_ ? '{' : ',';
+    first_ = false;
+    fmt::format_to(std::back_inserter(out_), "\"{}\":", name);
+  }
+  void Close() { out_ += first_ ? "{}" : "}"; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+using simdjson::dom::element;
+
+// Reads the fields of one object. An absent field keeps its default; the first wrong one is kept as
+// the error, and the later ones are skipped.
+class FieldReader {
+ public:
+  explicit FieldReader(element object) : object_(object) {}
+
+  template <typename Integer>
+    requires std::is_integral_v<Integer>
+  void operator()(std::string_view name, Integer& value) {
+    element found;
+    if (!Find(name, found)) return;
+    if constexpr (std::is_same_v<Integer, bool>) {
+      if (found.get(value) != simdjson::SUCCESS) Wrong(name, "true or false");
+    } else {
+      ReadInteger(name, found, value);
+    }
+  }
+  void operator()(std::string_view name, std::string& value) {
+    std::string_view text;
+    if (Text(name, text)) value = text;
+  }
+  void operator()(std::string_view name, Phase& value) { Named(name, value, PhaseNamed); }
+  void operator()(std::string_view name, ErrorKind& value) { Named(name, value, ErrorKindNamed); }
+  template <typename Integer>
+  void operator()(std::string_view name, std::vector<Integer>& values) {
+    element found;
+    if (!Find(name, found)) return;
+    simdjson::dom::array items;
+    if (found.get(items) != simdjson::SUCCESS) return Wrong(name, "a list of integers");
+    values.reserve(items.size());
+    for (const element item : items) ReadInteger(name, item, values.emplace_back());
+  }
+
+  void Require(std::string_view name) {
+    element found;
+    if (problem_.empty() && !Find(name, found)) problem_ = fmt::format("\"{}\" is missing", name);
+  }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  bool Find(std::string_view name, element& found) const {
+    return problem_.empty() && object_[name].get(found) == simdjson::SUCCESS;
+  }
+  bool Text(std::string_view name, std::string_view& text) {
+    element found;
+    if (!Find(name, found)) return false;
+    if (found.get(text) == simdjson::SUCCESS) return true;
+    Wrong(name, "a string");
+    return false;
+  }
+  template <typename Enum>
+  void Named(std::string_view name, Enum& value, std::optional<Enum> (*lookup)(std::string_view)) {
+    std::string_view text;
+    if (!Text(name, text)) return;
+    if (const auto known = lookup(text)) {
+      value = *known;
+    } else {
+      problem_ = fmt::format("\"{}\" is \"{}\", which is not known", name, text);
+    }
+  }
+  template <typename Integer>
+  void ReadInteger(std::string_view name, element found, Integer& value) {
+    using Read = std::conditional_t<std::is_signed_v<Integer>, std::int64_t, std::uint64_t>;
+    Read read = 0;
+    if (found.get(read) != simdjson::SUCCESS || !std::in_range<Integer>(read) ||
+        std::cmp_less(read, 0)) {
+      return Wrong(name,
+                   fmt::format("an integer from 0 to {}", std::numeric_limits<Integer>::max()));
+    }
+    value = static_cast<Integer>(read);
+  }
+  void Wrong(std::string_view name, std::string_view wanted) {
+    if (problem_.empty()) problem_ = fmt::format("\"{}\" is not {}", name, wanted);
+  }
+
+  element object_;
+  std::string problem_;
+};
+
+// What every reader of records may rely on. "" when all holds.
+std::string Inconsistency(const RequestRecord& record) {
+  const std::size_t gaps = record.chunks > 0 ? static_cast<std::size_t>(record.chunks) - 1 : 0;
+  if (record.gaps_ns.size() != gaps) {
+    return fmt::format("\"gaps_ns\" has {} entries, and {} chunks have {} gaps",
+                       record.gaps_ns.size(), record.chunks, gaps);
+  }
+  if (record.chunks > 0 && (record.first_token_ns == kNever || record.last_token_ns == kNever)) {
+    return "\"chunks\" are counted, but \"first_token_ns\" or \"last_token_ns\" is missing";
+  }
+  if (record.concurrency < 1) return "\"concurrency\" is not at least 1";
+  return "";
+}
+
+std::string ParseLine(element line, bool first, RunRecords& run) {
+  std::string_view kind;
+  if (line["kind"].get(kind) != simdjson::SUCCESS) return "there is no \"kind\"";
+  FieldReader reader(line);
+  if (kind == "run") {
+    if (!first) return "\"kind\" is \"run\", which only the first line may be";
+    reader("started_at", run.header.started_at);
+    element part;
+    if (line["settings"].get(part) != simdjson::SUCCESS) return "\"settings\" is missing";
+    FieldReader settings(part);
+    VisitSettings(settings, run.header.settings);
+    if (!settings.problem().empty()) return "settings: " + settings.problem();
+    if (line["environment"].get(part) != simdjson::SUCCESS) return "\"environment\" is missing";
+    FieldReader environment(part);
+    VisitEnvironment(environment, run.header.environment);
+    if (!environment.problem().empty()) return "environment: " + environment.problem();
+    return reader.problem();
+  }
+  if (first) return "the first line must be of kind \"run\"";
+  if (kind == "request") {
+    RequestRecord record;
+    for (const std::string_view name : {"id", "concurrency", "scheduled_ns", "end_ns"}) {
+      reader.Require(name);
+    }
+    VisitRequest(reader, record);
+    if (!reader.problem().empty()) return reader.problem();
+    std::string inconsistency = Inconsistency(record);
+    run.requests.push_back(std::move(record));
+    return inconsistency;
+  }
+  if (kind == "level") {
+    VisitLevel(reader, run.levels.emplace_back());
+    return reader.problem();
+  }
+  return "";  // A later version's kind.
+}
+
+Status CheckFormat(element line) {
+  std::int64_t format = 0;
+  if (line["format"].get(format) != simdjson::SUCCESS) {
+    return Fail(Code::kCorrupt, "line 1 has no \"format\": this is not a records file", "format");
+  }
+  if (format != kRecordsFormat) {
+    return Fail(
+        Code::kUnsupported,
+        fmt::format("records have format {}, this version reads format {}", format, kRecordsFormat),
+        "format");
+  }
+  return {};
+}
+
+}  // namespace
+
+void AppendJsonString(std::string_view text, std::string& out) {
+  const bool valid = simdjson::validate_utf8(text);
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+    } else if (byte >= 0x80 && !valid) {
+      out += "\xEF\xBF\xBD";
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+void AppendLine(const RunHeader& header, std::string& out) {
+  FieldWriter writer(out);
+  writer.Text("kind", "run");
+  writer("format", kRecordsFormat);
+  writer("started_at", header.started_at);
+  writer.Key("settings");
+  FieldWriter settings(out);
+  VisitSettings(settings, header.settings);
+  settings.Close();
+  writer.Key("environment");
+  FieldWriter environment(out);
+  VisitEnvironment(environment, header.environment);
+  environment.Close();
+  writer.Close();
+  out += '\n';
+}
+
+void AppendLine(const RequestRecord& record, std::string& out) {
+  FieldWriter writer(out);
+  writer.Text("kind", "request");
+  VisitRequest(writer, record);
+  writer.Close();
+  out += '\n';
+}
+
+void AppendLine(const LevelRecord& record, std::string& out) {
+  FieldWriter writer(out);
+  writer.Text("kind", "level");
+  VisitLevel(writer, record);
+  writer.Close();
+  out += '\n';
+}
+
+Result<RunRecords> ParseRecords(std::string_view text) {
+  RunRecords run;
+  simdjson::dom::parser parser;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t feed = text.find('\n');
+    const bool torn = feed == std::string_view::npos;
+    const std::string_view line = text.substr(0, feed);
+    text.remove_prefix(torn ? text.size() : feed + 1);
+    if (line.empty()) continue;
+
+    element parsed;
+    if (const auto error = parser.parse(simdjson::padded_string(line)).get(parsed)) {
+      if (torn && number > 1) {
+        run.truncated = true;
+        break;
+      }
+      return Fail(Code::kCorrupt,
+                  fmt::format("line {} is not JSON: {}", number, simdjson::error_message(error)));
+    }
+    if (number == 1) {
+      if (auto format = CheckFormat(parsed); !format) return Fail(format.error());
+    }
+    if (const std::string problem = ParseLine(parsed, number == 1, run); !problem.empty()) {
+      return Fail(Code::kCorrupt, fmt::format("line {}: {}", number, problem));
+    }
+  }
+  if (run.header.started_at.empty()) return Fail(Code::kCorrupt, "the records are empty");
+  return run;
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,297 @@
+#include "bench/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bench/numbers.h"
+#include "bench/report_style.h"
+#include "bench/report_terms.h"
+#include "bench/svg_chart.h"
+#include "bench/validity.h"
+
+namespace penstock::bench {
+namespace {
+
+// Collects markup. Add() takes markup and values that are escaped already, or numbers.
+class Page {
+ public:
+  template <typename... Values>
+  void Add(fmt::format_string<Values...> format, Values&&... values) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Values>(values)...);
+    out_ += '\n';
+  }
+  void AddTerm(std::string_view term, std::string_view value) {
+    Add("<dt>{}</dt><dd>{}</dd>", EscapeHtml(term), EscapeHtml(value));
+  }
+  std::string Take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+std::string Target(const RunHeader& header) {
+  return header.settings.model.empty() ? header.settings.url : header.settings.model;
+}
+
+void AddHead(const RunSummary& summary, Page& page) {
+  page.Add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+  page.Add("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+  page.Add("<title>Load test of {}</title><style>{}</style></head><body><main>",
+           EscapeHtml(Target(summary.header)), kReportStyle);
+  page.Add(
+      "<header><div><h1>Load test of {}</h1><p>{} · {}</p></div><span class=\"brand\">Penstock"
+      "</span></header>",
+      EscapeHtml(Target(summary.header)), EscapeHtml(summary.header.settings.url),
+      EscapeHtml(summary.header.started_at));
+}
+
+void AddAnswer(const RunSummary& summary, Page& page) {
+  if (!summary.highest) {
+    page.Add("<p class=\"answer\">No request succeeded.</p>");
+    page.Add("<p class=\"lead\">There is no figure to give; the reasons stand below.</p>");
+    return;
+  }
+  const LevelSummary& level = summary.levels[*summary.highest];
+  const RunSettings& settings = summary.header.settings;
+  page.Add("<p class=\"answer\">Up to {} output tokens per second</p>",
+           Figure(level.best_rates().output_tokens_per_s));
+  page.Add(
+      "<p class=\"lead\">With requests of {} input and {} output tokens, this endpoint gave at "
+      "most {} output tokens/s, {} counting input, at {} concurrent request{}. There, half of "
+      "the answers were complete within {}, and nine of ten within {}.</p>",
+      Count(settings.input_tokens), Count(settings.output_tokens),
+      Figure(level.best_rates().output_tokens_per_s), Figure(level.best_rates().total_tokens_per_s),
+      level.concurrency, level.concurrency == 1 ? "" : "s", DurationText(level.latency_ms.p50),
+      DurationText(level.latency_ms.p90));
+}
+
+void AddCard(const LevelSummary& level, std::string_view name, std::string_view meaning,
+             Page& page) {
+  page.Add("<section class=\"card\"><h3>{} <span>{} · concurrency {}</span></h3><dl>", name,
+           meaning, level.concurrency);
+  page.AddTerm("Output", Figure(level.best_rates().output_tokens_per_s) + " tokens/s");
+  page.AddTerm("With input", Figure(level.best_rates().total_tokens_per_s) + " tokens/s");
+  if (level.ttft_ms.count > 0) page.AddTerm("TTFT p50", DurationText(level.ttft_ms.p50));
+  if (level.tpot_ms.count > 0) {
+    page.AddTerm("TPOT p50", DurationText(level.tpot_ms.p50));
+    page.AddTerm("Each stream", Figure(1000 / level.tpot_ms.p50) + " tokens/s");
+  }
+  page.AddTerm("Latency p50", DurationText(level.latency_ms.p50));
+  page.AddTerm("Latency p90", DurationText(level.latency_ms.p90));
+  page.Add("</dl></section>");
+}
+
+// A level may be several things at once; it then has one card.
+void AddCards(const RunSummary& summary, Page& page) {
+  if (!summary.highest) return;
+  page.Add("<div class=\"cards\">");
+  const std::size_t fastest = *summary.fastest;
+  const std::size_t balanced = *summary.balanced;
+  const std::size_t highest = *summary.highest;
+  if (fastest != balanced && fastest != highest) {
+    AddCard(summary.levels[fastest], "Fastest", "least latency", page);
+  }
+  if (balanced != highest) {
+    AddCard(summary.levels[balanced], balanced == fastest ? "Fastest and balanced" : "Balanced",
+            "most throughput for its latency", page);
+  }
+  const bool all = highest == fastest && highest == balanced;
+  AddCard(summary.levels[highest],
+          all                   ? "Best in every way"
+          : highest == balanced ? "Balanced, and most throughput"
+                                : "Most throughput",
+          all ? "least latency, most throughput" : "latency set aside", page);
+  page.Add("</div>");
+}
+
+void AddVerdict(const RunSummary& summary, Page& page) {
+  const std::vector<Warning> warnings = AllWarnings(summary);
+  const bool doubt = std::ranges::count(warnings, Severity::kDoubt, &Warning::severity) > 0;
+  page.Add("<section class=\"verdict {}\"><p>{}</p>",
+           !summary.valid ? "invalid"
+           : doubt        ? "doubt"
+                          : "good",
+           !summary.valid ? "Invalid: these figures must not be used"
+           : doubt        ? "Valid, with reasons to doubt some figures"
+                          : "Valid: nothing found that would colour these figures");
+  if (!warnings.empty()) page.Add("<ul>");
+  for (const Warning& warning : warnings) {
+    page.Add("<li><span class=\"tag {0}\">{0}</span> {1}</li>", Name(warning.severity),
+             EscapeHtml(warning.message));
+  }
+  if (!warnings.empty()) page.Add("</ul>");
+  page.Add("</section>");
+}
+
+std::string PointTip(const LevelSummary& level, std::string_view what, double milliseconds) {
+  return fmt::format("concurrency {}: {} {}, {} output tokens/s", level.concurrency, what,
+                     DurationText(milliseconds), Figure(level.best_rates().output_tokens_per_s));
+}
+
+void AddCurve(const RunSummary& summary, Page& page) {
+  Chart chart{.id = "curve",
+              .title = "Throughput against latency",
+              .x_title = "latency, seconds",
+              .y_title = "output tokens per second"};
+  chart.series = {{.name = "p50"}, {.name = "p90"}};
+  for (std::size_t i = 0; i < summary.levels.size(); ++i) {
+    const LevelSummary& level = summary.levels[i];
+    if (level.succeeded == 0) continue;
+    const double rate = level.best_rates().output_tokens_per_s;
+    if (i == summary.balanced) {
+      chart.marks.push_back({.point = chart.series[0].points.size(),
+                             .text = fmt::format("{} balanced", level.concurrency)});
+    }
+    chart.series[0].points.push_back(
+        {.x = level.latency_ms.p50 / 1000,
+         .y = rate,
+         .label = i == summary.balanced ? "" : Count(level.concurrency),
+         .tooltip = PointTip(level, "p50", level.latency_ms.p50)});
+    chart.series[1].points.push_back({.x = level.latency_ms.p90 / 1000,
+                                      .y = rate,
+                                      .tooltip = PointTip(level, "p90", level.latency_ms.p90)});
+    chart.description += fmt::format(
+        "Concurrency {}: {} output tokens per second at a median latency "
+        "of {}. ",
+        level.concurrency, Figure(rate), DurationText(level.latency_ms.p50));
+  }
+  if (chart.series[0].points.empty()) return;
+  page.Add("<h2>Throughput against latency</h2><figure>{}", RenderChart(chart));
+  page.Add(
+      "<figcaption>Each point is a level, labelled with its concurrency. Up is more tokens, "
+      "left is less waiting. The ring is the balanced point, where throughput ÷ latency is "
+      "greatest; beyond it, further requests mostly wait.</figcaption></figure>");
+}
+
+// One of the two charts by concurrency. `of` picks the distribution.
+void AddByConcurrency(const RunSummary& summary, std::string_view id, std::string_view name,
+                      std::string_view caption, Distribution LevelSummary::* of, Page& page) {
+  Chart chart{.id = std::string(id),
+              .title = fmt::format("{} by concurrency", name),
+              .x_title = "concurrency",
+              .y_title = fmt::format("{}, milliseconds", name),
+              .width = 440,
+              .height = 300};
+  chart.series = {{.name = "p50"}, {.name = "p90"}, {.name = "p99"}};
+  for (const LevelSummary& level : summary.levels) {
+    const Distribution& distribution = level.*of;
+    if (distribution.count == 0) continue;
+    const auto x = static_cast<double>(chart.x_categories.size());
+    chart.x_categories.push_back(Count(level.concurrency));
+    const std::pair<std::string_view, double> values[] = {
+        {"p50", distribution.p50}, {"p90", distribution.p90}, {"p99", distribution.p99}};
+    for (std::size_t i = 0; i < 3; ++i) {
+      chart.series[i].points.push_back(
+          {.x = x,
+           .y = values[i].second,
+           .tooltip = PointTip(level, values[i].first, values[i].second)});
+    }
+    chart.description += fmt::format("Concurrency {}: p50 {}, p90 {}, p99 {}. ", level.concurrency,
+                                     DurationText(distribution.p50), DurationText(distribution.p90),
+                                     DurationText(distribution.p99));
+  }
+  if (chart.x_categories.empty()) return;
+  page.Add("<figure>{}<figcaption>{}</figcaption></figure>", RenderChart(chart), caption);
+}
+
+void AddTable(const RunSummary& summary, Page& page) {
+  page.Add(
+      "<h2>All levels</h2><div class=\"wide\"><table><thead><tr><th></th><th colspan=\"3\">TTFT, ms"
+      "</th><th colspan=\"3\">TPOT, ms</th><th colspan=\"3\">latency, s</th><th colspan=\"2\">"
+      "tokens/s</th><th colspan=\"2\">requests</th><th></th></tr>");
+  page.Add(
+      "<tr><th>concurrency</th><th>p50</th><th>p90</th><th>p99</th><th>p50</th><th>p90</th>"
+      "<th>p99</th><th>p50</th><th>p90</th><th>p99</th><th>output</th><th>total</th><th>done"
+      "</th><th>failed</th><th class=\"remark\"></th></tr></thead><tbody>");
+  for (std::size_t i = 0; i < summary.levels.size(); ++i) {
+    const LevelSummary& level = summary.levels[i];
+    page.Add("<tr{}><td class=\"strong\">{}</td>", i == summary.balanced ? " class=\"best\"" : "",
+             Count(level.concurrency));
+    const auto cells = [&page](const Distribution& of, double scale) {
+      for (const double value : {of.p50, of.p90, of.p99}) {
+        page.Add("<td>{}</td>", of.count > 0 ? Figure(value * scale) : "–");
+      }
+    };
+    cells(level.ttft_ms, 1);
+    cells(level.tpot_ms, 1);
+    cells(level.latency_ms, 1e-3);
+    page.Add("<td class=\"strong\">{}</td><td>{}</td><td>{}</td><td>{}</td>",
+             Figure(level.best_rates().output_tokens_per_s),
+             Figure(level.best_rates().total_tokens_per_s), Count(level.succeeded),
+             Count(level.failures()));
+    page.Add("<td class=\"remark\">{}</td></tr>", i == summary.balanced  ? "balanced"
+                                                  : i == summary.highest ? "most throughput"
+                                                  : i == summary.fastest ? "fastest"
+                                                                         : "");
+  }
+  page.Add("</tbody></table></div>");
+}
+
+void AddFacts(const RunHeader& header, Page& page) {
+  const RunSettings& settings = header.settings;
+  const Environment& environment = header.environment;
+  page.Add("<h2>Settings and environment</h2><div class=\"facts\"><dl>");
+  page.AddTerm("URL", settings.url);
+  page.AddTerm("Model", settings.model.empty() ? "not named" : settings.model);
+  page.AddTerm("Workload", fmt::format("{} input, {} output tokens", Count(settings.input_tokens),
+                                       Count(settings.output_tokens)));
+  page.AddTerm("Replies", settings.streamed ? "streamed" : "in one piece");
+  page.AddTerm("Load", settings.mode == "closed_loop" ? "closed loop" : settings.mode);
+  page.AddTerm("Levels", settings.concurrency.empty()
+                             ? std::string("1, 2, 4, 8 … while it pays")
+                             : fmt::format("{}", fmt::join(settings.concurrency, ", ")));
+  page.AddTerm("Time-out", DurationText(static_cast<double>(settings.timeout_ms)));
+  page.AddTerm("Text", settings.corpus);
+  page.AddTerm("Seed, salt", fmt::format("{}, {}", settings.seed, settings.salt));
+  page.Add("</dl><dl>");
+  page.AddTerm("Started", header.started_at);
+  page.AddTerm("Load generator",
+               fmt::format("penstock {} ({})", environment.version, environment.build_type));
+  page.AddTerm("Its processor", environment.host_cpu);
+  page.AddTerm("Its cores",
+               fmt::format("{}, of which {} drove", environment.host_cores, settings.threads));
+  page.AddTerm("Its system", environment.system);
+  if (!settings.command.empty()) {
+    page.Add("<dt>Command</dt><dd><code>{}</code></dd>", EscapeHtml(settings.command));
+  }
+  page.Add("</dl></div>");
+}
+
+void AddTerms(Page& page) {
+  page.Add("<h2>What the words mean</h2><dl class=\"terms\">");
+  for (const auto& [term, meaning] : kReportTerms) {
+    page.Add("<div><dt>{}</dt><dd>{}</dd></div>", term, meaning);
+  }
+  page.Add("</dl>");
+}
+
+}  // namespace
+
+std::string RenderReport(const RunSummary& summary) {
+  Page page;
+  AddHead(summary, page);
+  AddAnswer(summary, page);
+  AddCards(summary, page);
+  AddVerdict(summary, page);
+  AddCurve(summary, page);
+  page.Add("<h2>First token and each further token</h2><div class=\"pair\">");
+  AddByConcurrency(summary, "ttft", "TTFT", "Time until an answer begins to show.",
+                   &LevelSummary::ttft_ms, page);
+  AddByConcurrency(summary, "tpot", "TPOT", "Time between tokens once it has begun.",
+                   &LevelSummary::tpot_ms, page);
+  page.Add("</div>");
+  AddTable(summary, page);
+  AddFacts(summary.header, page);
+  AddTerms(page);
+  page.Add(
+      "<footer>Every figure on this page is computed from the run's records, one per request. "
+      "The same records always give the same page.</footer></main></body></html>");
+  return page.Take();
+}
+
+}  // namespace penstock::bench

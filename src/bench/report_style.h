@@ -1,0 +1,96 @@
+// The report's style sheet.
+#pragma once
+
+#include <string_view>
+
+namespace penstock::bench {
+
+inline constexpr std::string_view kReportStyle = R"css(
+:root {
+  color-scheme: light;
+  --paper: #ffffff; --card: #f5f8fb; --ink: #14202b; --soft: #546372; --faint: #dde4ea;
+  --p50: #0a64c2; --p90: #c8600a; --p99: #7a4fb3; --good: #1a7f4b; --doubt: #96690a; --bad: #b3261e;
+}
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    color-scheme: dark;
+    --paper: #0f161d; --card: #18222c; --ink: #e8eef4; --soft: #9aabbb; --faint: #2a3742;
+    --p50: #5eaeff; --p90: #f2a35e; --p99: #bb9af5; --good: #4ec98a; --doubt: #e0b04e; --bad: #ff7b72;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 "Inter", system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif;
+}
+main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.5rem 3rem; }
+header { display: flex; justify-content: space-between; gap: 2rem; align-items: baseline;
+  border-bottom: 2px solid var(--p50); padding-bottom: .6rem; }
+header p { margin: 0; color: var(--soft); }
+.brand { font-weight: 700; letter-spacing: .02em; color: var(--p50); white-space: nowrap; }
+h1 { font-size: 1.2rem; font-weight: 600; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.05rem; margin: 2.2rem 0 .5rem; break-after: avoid; }
+.answer { font-size: 2.3rem; line-height: 1.15; font-weight: 700; letter-spacing: -.02em;
+  margin: 1.8rem 0 .4rem; text-wrap: balance; }
+.lead { font-size: 1.05rem; margin: 0 0 1.4rem; max-width: 46rem; text-wrap: pretty; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1rem; }
+.card { background: var(--card); border-radius: .5rem; padding: .9rem 1.1rem; break-inside: avoid; }
+.card h3 { margin: 0 0 .5rem; font-size: .95rem; }
+.card h3 span { display: block; color: var(--soft); font-weight: 400; font-size: .85rem; }
+.card dl { display: grid; grid-template-columns: 1fr auto; gap: .1rem .8rem; margin: 0;
+  font-variant-numeric: tabular-nums; }
+.card dt { color: var(--soft); } .card dd { margin: 0; text-align: right; font-weight: 600; }
+.verdict { border-left: 4px solid; border-radius: .25rem; padding: .6rem 1rem; margin: 1.4rem 0;
+  background: var(--card); break-inside: avoid; }
+.verdict p { margin: 0; font-weight: 600; } .verdict ul { margin: .4rem 0 0; padding-left: 1.2rem; }
+.verdict.good { border-color: var(--good); } .verdict.doubt { border-color: var(--doubt); }
+.verdict.invalid { border-color: var(--bad); } .verdict.invalid p { color: var(--bad); }
+.tag { font-size: .78rem; font-weight: 600; }
+.tag.note { color: var(--soft); } .tag.doubt { color: var(--doubt); } .tag.invalid { color: var(--bad); }
+figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font-size: .88rem; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; }
+.chart { width: 100%; height: auto; display: block; font-size: 12px; fill: var(--ink); }
+.grid { stroke: var(--faint); stroke-width: 1; } .axis { stroke: var(--soft); stroke-width: 1; }
+.tick, .legend { fill: var(--soft); } .axis-title { fill: var(--soft); font-weight: 600; }
+.tick { font-variant-numeric: tabular-nums; }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.label { font-weight: 600; } .mark { font-weight: 700; fill: var(--p50); }
+.ring { fill: none; stroke: var(--p50); stroke-width: 2; }
+.series-0 { stroke: var(--p50); } .series-1 { stroke: var(--p90); } .series-2 { stroke: var(--p99); }
+.line.series-1 { stroke-dasharray: 7 4; } .line.series-2 { stroke-dasharray: 2 3; }
+.dot { fill: var(--paper); stroke-width: 2; } .dot.series-0 { fill: var(--p50); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .28rem .45rem; white-space: nowrap; }
+thead th { color: var(--soft); font-weight: 600; } thead tr:first-child th { text-align: center; }
+thead tr:first-child th:not(:empty) { border-bottom: 1px solid var(--faint); }
+tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
+tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
+td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }
+.facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; }
+.facts dl { display: grid; grid-template-columns: 9.5rem 1fr; gap: .15rem .8rem; margin: 0;
+  align-content: start; font-size: .9rem; }
+.facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
+.terms { columns: 2; column-gap: 2.5rem; margin: 0; font-size: .86rem; }
+.terms div { break-inside: avoid; margin-bottom: .5rem; }
+.terms dt { font-weight: 600; } .terms dd { margin: 0; color: var(--soft); }
+code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .9em;
+  overflow-wrap: anywhere; }
+footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint);
+  color: var(--soft); font-size: .82rem; }
+@media screen and (max-width: 44rem) {
+  .pair, .facts { grid-template-columns: 1fr; } .terms { columns: 1; }
+  .answer { font-size: 1.7rem; } header { flex-direction: column; gap: .3rem; }
+}
+@page { margin: 14mm 13mm; }
+@media print {
+  body { font-size: 9.6pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  main { max-width: none; padding: 0; }
+  .answer { font-size: 21pt; margin-top: 1.1rem; } h2 { margin-top: 1.3rem; }
+  .cards { grid-template-columns: repeat(3, 1fr); }
+  table { font-size: 8pt; } th, td { padding: .2rem .3rem; }
+  .wide { overflow: visible; }
+}
+)css";
+
+}  // namespace penstock::bench

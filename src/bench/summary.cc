@@ -1,0 +1,273 @@
+#include "bench/summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "bench/validity.h"
+
+namespace penstock::bench {
+namespace {
+
+using Requests = std::vector<const RequestRecord*>;
+
+double ToMilliseconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
+
+// The share of [from, to] that lies within the window; a moment is within (window.from, window.to].
+double Overlap(std::int64_t from, std::int64_t to, const Window& window) {
+  if (from >= to) return to > window.from_ns && to <= window.to_ns ? 1 : 0;
+  const std::int64_t common = std::min(to, window.to_ns) - std::max(from, window.from_ns);
+  return static_cast<double>(std::max<std::int64_t>(common, 0)) / static_cast<double>(to - from);
+}
+
+std::int64_t LatencyEnd(const RequestRecord& record) {
+  return record.last_token_ns != kNever ? record.last_token_ns : record.end_ns;
+}
+
+// Output tokens that fell into the window. Of a stream, chunk by chunk, those after the first with
+// an even share each; of a reply in one piece, evenly over its whole time.
+double OutputWithin(const RequestRecord& record, const Window& window) {
+  const double all = record.OutputTokens();
+  if (record.chunks <= 0) return all * Overlap(record.sent_ns, record.end_ns, window);
+  const double first = std::clamp<double>(record.first_chunk_tokens, 0, all);
+  double inside = 0;
+  std::int64_t at = record.first_token_ns;
+  if (record.chunks == 1) return all * Overlap(at, at, window);
+  inside += first * Overlap(at, at, window);
+  const double each = (all - first) / static_cast<double>(record.chunks - 1);
+  for (const std::int64_t gap : record.gaps_ns) {
+    at += gap;
+    inside += each * Overlap(at, at, window);
+  }
+  return inside;
+}
+
+Rates RatesWithin(const Requests& requests, const Window& window) {
+  Rates rates{.seconds = window.seconds()};
+  if (rates.seconds <= 0) return {};
+  double output = 0;
+  double input = 0;
+  double finished = 0;
+  for (const RequestRecord* record : requests) {
+    if (record->failed() || record->sent_ns == kNever) continue;
+    const std::int64_t prefilled =
+        record->first_token_ns != kNever ? record->first_token_ns : record->end_ns;
+    output += OutputWithin(*record, window);
+    input += std::max(record->input_tokens, 0) * Overlap(record->sent_ns, prefilled, window);
+    finished += Overlap(record->sent_ns, record->end_ns, window);
+  }
+  rates.output_tokens_per_s = output / rates.seconds;
+  rates.total_tokens_per_s = (output + input) / rates.seconds;
+  rates.requests_per_s = finished / rates.seconds;
+  return rates;
+}
+
+// From the first send to the last end. One nanosecond earlier, so that a moment at its very start
+// lies within.
+Window WholeWindow(const Requests& requests) {
+  Window whole;
+  bool any = false;
+  for (const RequestRecord* record : requests) {
+    if (record->sent_ns == kNever) continue;
+    whole.from_ns = any ? std::min(whole.from_ns, record->sent_ns - 1) : record->sent_ns - 1;
+    whole.to_ns = any ? std::max(whole.to_ns, record->end_ns) : record->end_ns;
+    any = true;
+  }
+  return whole;
+}
+
+// The samples behind a level's distributions.
+struct Samples {
+  std::vector<double> ttft, ttft_service, tpot, icl, latency, end, lag;
+  std::vector<double> output_tokens, input_tokens, common_residual;
+  double residual_max = 0;
+};
+
+void AddTimes(const RequestRecord& record, Samples& samples) {
+  const double latency = ToMilliseconds(LatencyEnd(record) - record.scheduled_ns);
+  samples.latency.push_back(latency);
+  samples.end.push_back(ToMilliseconds(record.end_ns - record.scheduled_ns));
+  samples.output_tokens.push_back(record.OutputTokens());
+  if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
+  if (record.first_token_ns == kNever) return;
+
+  const double ttft = ToMilliseconds(record.first_token_ns - record.scheduled_ns);
+  samples.ttft.push_back(ttft);
+  samples.ttft_service.push_back(ToMilliseconds(record.first_token_ns - record.sent_ns));
+  const int later_tokens = record.OutputTokens() - record.first_chunk_tokens;
+  double tpot = 0;
+  if (later_tokens > 0 && record.chunks > 1) {
+    tpot = ToMilliseconds(record.last_token_ns - record.first_token_ns) / later_tokens;
+    samples.tpot.push_back(tpot);
+  }
+  for (const std::int64_t gap : record.gaps_ns) samples.icl.push_back(ToMilliseconds(gap));
+  if (latency <= 0) return;
+  const double ours = latency - (ttft + tpot * std::max(later_tokens, 0));
+  samples.residual_max = std::max(samples.residual_max, std::abs(ours) / latency);
+  samples.common_residual.push_back((latency - (ttft + tpot * record.OutputTokens())) / latency);
+}
+
+void CountTokens(const RequestRecord& record, TokenFacts& facts) {
+  if (record.output_tokens == kUnknown) {
+    ++facts.without_usage;
+  } else if (record.chunks > record.output_tokens) {
+    ++facts.impossible;
+  }
+  if (record.output_tokens_wanted > 0 && record.OutputTokens() != record.output_tokens_wanted) {
+    ++facts.output_off;
+  }
+  if (record.input_tokens != kUnknown) {
+    facts.input_tokens += record.input_tokens;
+    const double wanted = record.input_tokens_wanted;
+    if (wanted > 0 && std::abs(record.input_tokens - wanted) > 0.02 * wanted) ++facts.input_off;
+  }
+  facts.cached_tokens += std::max(record.cached_tokens, 0);
+}
+
+double MeanOf(const std::vector<double>& values) {
+  if (values.empty()) return 0;
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+void Fill(Samples samples, LevelSummary& level) {
+  level.output_tokens_mean = MeanOf(samples.output_tokens);
+  level.input_tokens_mean = MeanOf(samples.input_tokens);
+  level.common_identity_residual_mean = MeanOf(samples.common_residual);
+  level.identity_residual_max = samples.residual_max;
+  level.ttft_ms = Describe(std::move(samples.ttft));
+  level.ttft_service_ms = Describe(std::move(samples.ttft_service));
+  level.tpot_ms = Describe(std::move(samples.tpot));
+  level.icl_ms = Describe(std::move(samples.icl));
+  level.latency_ms = Describe(std::move(samples.latency));
+  level.end_ms = Describe(std::move(samples.end));
+  level.send_lag_ms = Describe(std::move(samples.lag));
+}
+
+LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
+  LevelSummary level{.concurrency = concurrency};
+  Samples samples;
+  std::int64_t reads = 0;
+  std::int64_t shared = 0;
+  double failed_tokens = 0;
+  for (const RequestRecord* record : requests) {
+    ++level.errors[static_cast<std::size_t>(record->error)];
+    reads += std::min(record->reads, record->chunks);
+    shared += record->shared_reads;
+    if (record->failed()) failed_tokens += record->OutputTokens();
+    if (record->phase == Phase::kWarmup) {
+      ++level.warmup;
+      continue;
+    }
+    ++level.measured;
+    if (record->sent_ns != kNever) {
+      samples.lag.push_back(ToMilliseconds(record->sent_ns - record->scheduled_ns));
+    }
+    if (record->failed()) continue;
+    ++level.succeeded;
+    AddTimes(*record, samples);
+    CountTokens(*record, level.tokens);
+  }
+  Fill(std::move(samples), level);
+  level.shared_read_share =
+      reads > 0 ? static_cast<double>(shared) / static_cast<double>(reads) : 0;
+  level.steady = SteadyWindow(requests, concurrency);
+  level.in_steady = RatesWithin(requests, level.steady);
+  level.whole = RatesWithin(requests, WholeWindow(requests));
+  if (level.whole.seconds > 0) {
+    level.failed_output_tokens_per_s = failed_tokens / level.whole.seconds;
+  }
+  return level;
+}
+
+void AddClientLoad(const std::vector<LevelRecord>& records, std::vector<LevelSummary>& levels) {
+  for (const LevelRecord& record : records) {
+    const auto found = std::ranges::find(levels, record.concurrency, &LevelSummary::concurrency);
+    const double available =
+        static_cast<double>(record.ended_ns - record.started_ns) * std::max(record.threads, 1);
+    if (found == levels.end() || available <= 0) continue;
+    found->client_load = static_cast<double>(record.client_cpu_ns) / available;
+  }
+}
+
+// The index of the level with the greatest score; levels without a success take no part.
+template <typename Score>
+std::optional<std::size_t> Best(const std::vector<LevelSummary>& levels, Score score) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    if (levels[i].succeeded == 0) continue;
+    if (!best || score(levels[i]) > score(levels[*best])) best = i;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string_view Name(Severity severity) {
+  switch (severity) {
+    case Severity::kNote:
+      return "note";
+    case Severity::kDoubt:
+      return "doubt";
+    case Severity::kInvalid:
+      return "invalid";
+  }
+  return "";
+}
+
+std::int64_t LevelSummary::failures() const {
+  return std::accumulate(errors.begin() + 1, errors.end(), std::int64_t{0});
+}
+
+double LevelSummary::error_share() const {
+  const std::int64_t all = failures() + errors[0];
+  return all > 0 ? static_cast<double>(failures()) / static_cast<double>(all) : 0;
+}
+
+Window SteadyWindow(const Requests& requests, int concurrency) {
+  // An end sorts before a send of the same moment: the worker that ended one sends the next.
+  std::vector<std::pair<std::int64_t, int>> changes;
+  std::int64_t first_measured = INT64_MAX;
+  for (const RequestRecord* record : requests) {
+    if (record->sent_ns == kNever) continue;
+    changes.emplace_back(record->sent_ns, +1);
+    changes.emplace_back(record->end_ns, -1);
+    if (record->phase == Phase::kMeasured)
+      first_measured = std::min(first_measured, record->sent_ns);
+  }
+  std::ranges::sort(changes);
+  std::optional<std::int64_t> from;
+  std::int64_t to = 0;
+  int under_way = 0;
+  for (const auto& [at, change] : changes) {
+    if (change < 0 && under_way == concurrency) to = at;
+    under_way += change;
+    if (!from && under_way == concurrency) from = at;
+  }
+  if (!from) return {};
+  const Window window{.from_ns = std::max(*from, first_measured), .to_ns = to};
+  return window.to_ns > window.from_ns ? window : Window{};
+}
+
+RunSummary Summarise(const RunRecords& run) {
+  std::map<int, Requests> by_level;
+  for (const RequestRecord& record : run.requests) {
+    by_level[record.concurrency].push_back(&record);
+  }
+  RunSummary summary{.header = run.header};
+  for (const auto& [concurrency, requests] : by_level) {
+    summary.levels.push_back(SummariseLevel(concurrency, requests));
+  }
+  AddClientLoad(run.levels, summary.levels);
+  summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });
+  summary.highest =
+      Best(summary.levels, [](const auto& l) { return l.best_rates().output_tokens_per_s; });
+  summary.balanced = Best(summary.levels, [](const auto& l) {
+    return l.best_rates().output_tokens_per_s / std::max(l.latency_ms.p50, 1e-6);
+  });
+  Judge(run, summary);
+  return summary;
+}
+
+}  // namespace penstock::bench

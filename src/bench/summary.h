@@ -1,0 +1,115 @@
+// Summary: the figures of a load test, as a pure function of its records.
+//
+// The words are those of docs: TTFT is the time to the first chunk that carries text, counted from
+// when the request was due (`scheduled`) and from when it was sent, side by side. TPOT is
+// (last chunk − first chunk) / (output tokens − tokens in the first chunk). Latency runs to the
+// last token's chunk. In a level's steady window every worker has a request under way; throughput
+// is the tokens that fall into it, divided by its length.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/record.h"
+#include "bench/statistics.h"
+
+namespace penstock::bench {
+
+// How far a warning reaches: a remark, a figure to doubt, figures that must not be used.
+enum class Severity { kNote, kDoubt, kInvalid };
+std::string_view Name(Severity severity);  // "note", "doubt", "invalid"
+
+struct Warning {
+  Severity severity = Severity::kNote;
+  std::string name{};     // Stable, for programs: "few_samples", "errors", "client_lag", ...
+  std::string message{};  // For people: what, how much, and what to do.
+};
+
+// A span in which all workers of a level were busy. Empty (seconds == 0) where there was none.
+struct Window {
+  std::int64_t from_ns = 0;
+  std::int64_t to_ns = 0;
+  double seconds() const { return static_cast<double>(to_ns - from_ns) * 1e-9; }
+  bool operator==(const Window&) const = default;
+};
+
+struct Rates {
+  double seconds = 0;  // The span that they were counted over.
+  double output_tokens_per_s = 0;
+  double total_tokens_per_s = 0;  // Output and input.
+  double requests_per_s = 0;
+};
+
+// How the successes of a level stand to what was asked, and to the server's own counts.
+struct TokenFacts {
+  std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
+  std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
+  std::int64_t output_off = 0;     // Output count other than what was wanted.
+  std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.
+  std::int64_t cached_tokens = 0;  // Input tokens that a prefix cache served.
+  std::int64_t input_tokens = 0;   // All input tokens that the server counted.
+  bool operator==(const TokenFacts&) const = default;
+};
+
+struct LevelSummary {
+  int concurrency = 0;
+  std::int64_t measured = 0;   // Requests of the measured phase.
+  std::int64_t succeeded = 0;  // Those of them that did not fail.
+  std::int64_t warmup = 0;
+  std::array<std::int64_t, kErrorKinds> errors{};  // Of both phases, by ErrorKind.
+
+  // Milliseconds, over the measured requests that succeeded.
+  Distribution ttft_ms{};          // From scheduled.
+  Distribution ttft_service_ms{};  // From sent.
+  Distribution tpot_ms{};          // Of replies longer than their first chunk.
+  Distribution icl_ms{};           // Each gap between chunks.
+  Distribution latency_ms{};       // From scheduled to the last token's chunk.
+  Distribution end_ms{};           // From scheduled to the response's end.
+  Distribution send_lag_ms{};      // Scheduled to sent, of all measured requests.
+
+  Window steady{};
+  Rates in_steady{};                      // Zero where there was no steady window.
+  Rates whole{};                          // First send to last end, ramp and drain included.
+  double failed_output_tokens_per_s = 0;  // Whole run; tokens of failures are counted apart.
+
+  double input_tokens_mean = 0;   // As the server counted; 0 where it never told.
+  double output_tokens_mean = 0;  // Of successes.
+  // Largest |latency − (TTFT + TPOT·(N − n_first))| ÷ latency over the replies. Rounding only,
+  // unless records contradict themselves.
+  double identity_residual_max = 0;
+  // Mean of (latency − (TTFT + TPOT·N)) ÷ latency: what the common form of the identity gets wrong.
+  double common_identity_residual_mean = 0;
+  double shared_read_share = 0;  // Reads that held several token chunks ÷ reads with any.
+  double client_load = 0;        // Client processor time ÷ (threads × time); 0 where unknown.
+  TokenFacts tokens{};
+
+  std::vector<Warning> warnings{};
+
+  std::int64_t failures() const;
+  double error_share() const;  // Of all finished requests of both phases.
+  // The figure to show: the steady window's where there is one, else the whole level's.
+  const Rates& best_rates() const { return steady.seconds() > 0 ? in_steady : whole; }
+};
+
+struct RunSummary {
+  RunHeader header{};
+  std::vector<LevelSummary> levels{};  // By rising concurrency.
+  std::vector<Warning> warnings{};     // Of the run as a whole; each level has its own, too.
+  bool valid = true;                   // No warning of severity kInvalid anywhere.
+  // Indices into `levels`, of levels with at least one success; none if there is no such level.
+  std::optional<std::size_t> fastest{};   // Least median latency.
+  std::optional<std::size_t> balanced{};  // Most output throughput ÷ median latency: the knee.
+  std::optional<std::size_t> highest{};   // Most output throughput.
+};
+
+RunSummary Summarise(const RunRecords& run);
+
+// Part of Summarise, apart for its tests: the span from the first to the last moment at which
+// `concurrency` requests were under way, but not before the first measured one was sent.
+Window SteadyWindow(const std::vector<const RequestRecord*>& requests, int concurrency);
+
+}  // namespace penstock::bench

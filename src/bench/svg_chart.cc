@@ -1,0 +1,275 @@
+#include "bench/svg_chart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "bench/numbers.h"
+
+namespace penstock::bench {
+namespace {
+
+constexpr double kLogSpan = 40;  // Beyond this factor a linear axis hides the small values.
+constexpr int kLeft = 62;
+constexpr int kRight = 20;
+constexpr int kTop = 34;  // Room for the legend.
+constexpr int kBottom = 50;
+constexpr double kLabelHeight = 13;
+constexpr double kLabelWidthPerCharacter = 6.8;
+
+// One axis: values to SVG units.
+struct Axis {
+  double from = 0, to = 1;            // Values at the ends.
+  double from_unit = 0, to_unit = 1;  // SVG units there.
+  bool logarithmic = false;
+  std::vector<double> ticks{};
+
+  double Place(double value) const {
+    const double share = logarithmic ? std::log(std::max(value, from) / from) / std::log(to / from)
+                                     : (value - from) / (to - from);
+    return from_unit + share * (to_unit - from_unit);
+  }
+};
+
+struct Box {
+  double left, top, right, bottom;
+  bool Touches(const Box& other) const {
+    return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  }
+};
+
+template <typename Of>
+std::pair<double, double> Range(const Chart& chart, Of of) {
+  double least = HUGE_VAL;
+  double most = 0;
+  for (const ChartSeries& series : chart.series) {
+    for (const ChartPoint& point : series.points) {
+      if (of(point) > 0) least = std::min(least, of(point));
+      most = std::max(most, of(point));
+    }
+  }
+  return {std::min(least, most), most};
+}
+
+Axis VerticalAxis(const Chart& chart) {
+  const auto [least, most] = Range(chart, [](const ChartPoint& p) { return p.y; });
+  Axis axis{.from_unit = static_cast<double>(chart.height - kBottom), .to_unit = kTop};
+  axis.logarithmic = least > 0 && most / least > kLogSpan;
+  axis.ticks = axis.logarithmic ? LogTicks(least, most) : LinearTicks(most > 0 ? most : 1, 5);
+  axis.from = axis.ticks.front();
+  axis.to = axis.ticks.back();
+  return axis;
+}
+
+Axis HorizontalAxis(const Chart& chart) {
+  Axis axis{.from_unit = kLeft, .to_unit = static_cast<double>(chart.width - kRight)};
+  if (chart.x_categories.empty()) {
+    const double most = Range(chart, [](const ChartPoint& p) { return p.x; }).second;
+    axis.ticks = LinearTicks(most > 0 ? most : 1, 7);
+    axis.to = axis.ticks.back();
+    return axis;
+  }
+  // Half a step of room on either side.
+  axis.from = -0.5;
+  axis.to = static_cast<double>(chart.x_categories.size()) - 0.5;
+  for (std::size_t i = 0; i < chart.x_categories.size(); ++i) {
+    axis.ticks.push_back(static_cast<double>(i));
+  }
+  return axis;
+}
+
+class Drawing {
+ public:
+  explicit Drawing(const Chart& chart)
+      : chart_(chart), x_(HorizontalAxis(chart)), y_(VerticalAxis(chart)) {}
+
+  std::string Draw() {
+    Add(R"(<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d" )"
+        R"(xmlns="http://www.w3.org/2000/svg">)",
+        chart_.width, chart_.height, chart_.id, chart_.id);
+    Add(R"(<title id="{}-t">{}</title><desc id="{}-d">{}</desc>)", chart_.id,
+        EscapeHtml(chart_.title), chart_.id, EscapeHtml(chart_.description));
+    DrawAxes();
+    DrawLegend();
+    for (std::size_t i = chart_.series.size(); i-- > 0;) DrawSeries(i);
+    DrawMarks();
+    DrawLabels();
+    out_ += "</svg>";
+    return std::move(out_);
+  }
+
+ private:
+  template <typename... Values>
+  void Add(fmt::format_string<Values...> format, Values&&... values) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Values>(values)...);
+    out_ += '\n';
+  }
+
+  void DrawAxes() {
+    const double floor = y_.Place(y_.from);
+    const int right = chart_.width - kRight;
+    for (const double tick : y_.ticks) {
+      const double y = y_.Place(tick);
+      Add(R"(<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)",
+          tick == y_.from ? "axis" : "grid", kLeft, right, y, y);
+      Add(R"(<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>)", kLeft - 8, y + 4,
+          Figure(tick));
+    }
+    for (const double tick : x_.ticks) {
+      const bool named = !chart_.x_categories.empty();
+      Add(R"(<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)",
+          x_.Place(tick), floor + 18,
+          named ? EscapeHtml(chart_.x_categories[static_cast<std::size_t>(tick)]) : Figure(tick));
+    }
+    Add(R"(<text class="axis-title" x="{:.1f}" y="{}" text-anchor="middle">{}</text>)",
+        (kLeft + right) / 2.0, chart_.height - 10, EscapeHtml(chart_.x_title));
+    // Above the axis and upright: a turned title is slower to read.
+    Add(R"(<text class="axis-title" x="{}" y="14" text-anchor="start">{}{}</text>)", 4,
+        EscapeHtml(chart_.y_title), y_.logarithmic ? " (logarithmic)" : "");
+  }
+
+  void DrawLegend() {
+    double x = chart_.width - kRight;
+    for (std::size_t i = chart_.series.size(); i-- > 0;) {
+      const std::string& name = chart_.series[i].name;
+      x -= static_cast<double>(name.size()) * kLabelWidthPerCharacter;
+      Add(R"(<text class="legend" x="{:.1f}" y="14">{}</text>)", x, EscapeHtml(name));
+      x -= 30;
+      Add(R"(<line class="line series-{}" x1="{:.1f}" x2="{:.1f}" y1="10" y2="10"/>)", i, x,
+          x + 22);
+      x -= 16;
+    }
+  }
+
+  void DrawSeries(std::size_t index) {
+    const ChartSeries& series = chart_.series[index];
+    std::string path;
+    for (const ChartPoint& point : series.points) {
+      fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L',
+                     x_.Place(point.x), y_.Place(point.y));
+    }
+    if (!path.empty()) Add(R"(<path class="line series-{}" d="{}"/>)", index, path);
+    for (const ChartPoint& point : series.points) {
+      Add(R"(<circle class="dot series-{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>)",
+          index, x_.Place(point.x), y_.Place(point.y), index == 0 ? 4 : 3,
+          EscapeHtml(point.tooltip));
+    }
+  }
+
+  // Marks come before labels: their words have the first claim on the room.
+  void DrawMarks() {
+    if (chart_.series.empty()) return;
+    for (const ChartMark& mark : chart_.marks) {
+      const ChartPoint& point = chart_.series.front().points.at(mark.point);
+      Add(R"(<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="9"/>)", x_.Place(point.x),
+          y_.Place(point.y));
+      DrawLabel(point, mark.text, "mark");
+    }
+  }
+
+  void DrawLabels() {
+    for (const ChartSeries& series : chart_.series) {
+      for (const ChartPoint& point : series.points) {
+        if (!point.label.empty()) DrawLabel(point, point.label, "label");
+      }
+    }
+  }
+
+  // Tries the four corners around a point; leaves the label out where all are taken.
+  void DrawLabel(const ChartPoint& point, const std::string& text, std::string_view style) {
+    const double width = static_cast<double>(text.size()) * kLabelWidthPerCharacter;
+    const double x = x_.Place(point.x);
+    const double y = y_.Place(point.y);
+    for (const bool below : {false, true}) {
+      for (const bool to_right : {false, true}) {
+        const double left = to_right ? x + 10 : x - 10 - width;
+        const double baseline = below ? y + 18 : y - 9;
+        const Box box{left, baseline - kLabelHeight + 2, left + width, baseline + 3};
+        const bool outside = box.left < kLeft || box.right > chart_.width - kRight ||
+                             box.bottom > y_.Place(y_.from) || box.top < kTop - 14;
+        if (outside || std::ranges::any_of(taken_, [&](const Box& b) { return b.Touches(box); })) {
+          continue;
+        }
+        taken_.push_back(box);
+        Add(R"(<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>)", style, left, baseline,
+            EscapeHtml(text));
+        return;
+      }
+    }
+  }
+
+  const Chart& chart_;
+  Axis x_;
+  Axis y_;
+  std::vector<Box> taken_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string RenderChart(const Chart& chart) { return Drawing(chart).Draw(); }
+
+std::vector<double> LinearTicks(double maximum, int count) {
+  const double rough = maximum / count;
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
+    if (factor * power >= rough * 0.999) {
+      step = factor * power;
+      break;
+    }
+  }
+  std::vector<double> ticks{0};
+  while (ticks.back() < maximum * 0.999) ticks.push_back(static_cast<double>(ticks.size()) * step);
+  return ticks;
+}
+
+std::vector<double> LogTicks(double minimum, double maximum) {
+  const auto collect = [&](std::initializer_list<double> factors) {
+    std::vector<double> all;
+    const int first = static_cast<int>(std::floor(std::log10(minimum)));
+    const int last = static_cast<int>(std::ceil(std::log10(maximum))) + 1;
+    for (int power = first; power <= last; ++power) {
+      for (const double factor : factors) all.push_back(factor * std::pow(10, power));
+    }
+    // From the last that is not above the least value to the first that is not below the greatest.
+    auto begin = std::ranges::upper_bound(all, minimum * 1.001);
+    if (begin != all.begin()) --begin;
+    const auto end = std::lower_bound(begin, all.end(), maximum * 0.999);
+    return std::vector<double>(begin, std::next(end));
+  };
+  std::vector<double> ticks = collect({1, 2, 5});
+  if (ticks.size() > 10) ticks = collect({1});
+  if (ticks.size() < 2) ticks.push_back(ticks.back() * 10);
+  return ticks;
+}
+
+std::string EscapeHtml(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace penstock::bench

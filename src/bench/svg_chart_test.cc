@@ -1,0 +1,99 @@
+#include "bench/svg_chart.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+
+namespace penstock::bench {
+namespace {
+
+std::size_t CountOf(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+Chart ThreePoints() {
+  Chart chart{.id = "c", .title = "A <title>", .description = "What it shows", .x_title = "x"};
+  chart.series = {{.name = "p50",
+                   .points = {{.x = 1, .y = 10, .label = "1", .tooltip = "one"},
+                              {.x = 2, .y = 20, .label = "2"},
+                              {.x = 3, .y = 25, .label = "4"}}}};
+  return chart;
+}
+
+TEST(SvgChart, TicksAreRoundAndCoverTheValues) {
+  EXPECT_EQ(LinearTicks(1, 5), (std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}));
+  EXPECT_EQ(LinearTicks(812, 5), (std::vector<double>{0, 200, 400, 600, 800, 1000}));
+  EXPECT_EQ(LinearTicks(11, 5), (std::vector<double>{0, 2.5, 5, 7.5, 10, 12.5}));
+  EXPECT_EQ(LogTicks(30, 700), (std::vector<double>{20, 50, 100, 200, 500, 1000}));
+  EXPECT_EQ(LogTicks(1, 1e6).front(), 1);
+}
+
+// Any values: the first and the last tick enclose them, in rising order, and they are not many.
+TEST(SvgChart, TicksKeepTheirPromises) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed=" << seed);
+    Random random(seed);
+    const double least = std::pow(10, 8 * random.Uniform() - 4);
+    const double most = least * (1 + std::pow(10, 6 * random.Uniform()));
+    for (const auto& ticks : {LinearTicks(most, 5), LogTicks(least, most)}) {
+      EXPECT_GE(ticks.size(), 2u);
+      EXPECT_LE(ticks.size(), 11u);
+      EXPECT_LE(ticks.front(), least * 1.002);
+      EXPECT_GE(ticks.back(), most * 0.998);
+      EXPECT_TRUE(std::ranges::is_sorted(ticks));
+    }
+  }
+}
+
+TEST(SvgChart, IsReadableWithoutSight) {
+  const std::string svg = RenderChart(ThreePoints());
+  EXPECT_NE(svg.find(R"(role="img" aria-labelledby="c-t c-d")"), std::string::npos);
+  EXPECT_NE(svg.find("<title id=\"c-t\">A &lt;title&gt;</title>"), std::string::npos);
+  EXPECT_NE(svg.find("<desc id=\"c-d\">What it shows</desc>"), std::string::npos);
+}
+
+TEST(SvgChart, DrawsEachPointAndItsLabel) {
+  Chart chart = ThreePoints();
+  chart.marks = {{.point = 1, .text = "best"}};
+  const std::string svg = RenderChart(chart);
+  EXPECT_EQ(CountOf(svg, "<circle class=\"dot"), 3u);
+  EXPECT_EQ(CountOf(svg, "class=\"ring\""), 1u);
+  EXPECT_EQ(CountOf(svg, "class=\"mark\""), 1u);
+  EXPECT_EQ(CountOf(svg, "class=\"label\""), 3u);
+  EXPECT_NE(svg.find("<title>one</title>"), std::string::npos);
+}
+
+TEST(SvgChart, LabelsThatHaveNoRoomAreLeftOut) {
+  Chart chart = ThreePoints();
+  chart.series[0].points.assign(20, {.x = 2, .y = 20, .label = "crowd"});
+  chart.series[0].points.push_back({.x = 4, .y = 40});
+  EXPECT_EQ(CountOf(RenderChart(chart), "class=\"label\""), 4u);  // One at each corner.
+}
+
+TEST(SvgChart, WideSpansAreLogarithmic) {
+  Chart chart = ThreePoints();
+  chart.y_title = "ms";
+  EXPECT_EQ(CountOf(RenderChart(chart), "logarithmic"), 0u);
+  chart.series[0].points[2].y = 10'000;
+  EXPECT_EQ(CountOf(RenderChart(chart), "logarithmic"), 1u);
+}
+
+TEST(SvgChart, NoValueEscapesItsMarkup) {
+  for (const double value : {0.0, 1e-9, 1e12}) {
+    Chart chart = ThreePoints();
+    for (auto& point : chart.series[0].points) point.x = point.y = value;
+    const std::string svg = RenderChart(chart);
+    EXPECT_EQ(svg.find("nan"), std::string::npos);
+    EXPECT_EQ(svg.find("inf"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace penstock::bench

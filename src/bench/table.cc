@@ -1,0 +1,170 @@
+#include "bench/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "bench/numbers.h"
+#include "bench/validity.h"
+
+namespace penstock::bench {
+namespace {
+
+struct Column {
+  std::string_view group;  // Written once, over the first of its columns.
+  std::string_view title;
+};
+
+constexpr std::array<Column, 15> kColumns = {{{"", "concurrency"},
+                                              {"TTFT, ms", "p50"},
+                                              {"TTFT, ms", "p90"},
+                                              {"TTFT, ms", "p99"},
+                                              {"TPOT, ms", "p50"},
+                                              {"TPOT, ms", "p90"},
+                                              {"TPOT, ms", "p99"},
+                                              {"latency, s", "p50"},
+                                              {"latency, s", "p90"},
+                                              {"latency, s", "p99"},
+                                              {"tokens/s", "output"},
+                                              {"tokens/s", "total"},
+                                              {"requests", "done"},
+                                              {"requests", "failed"},
+                                              {"", ""}}};
+
+using Row = std::array<std::string, kColumns.size()>;
+
+// Terminal columns of a UTF-8 text whose characters are all one column wide.
+std::size_t Width(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+void AppendRight(std::string_view text, std::size_t width, std::string& out) {
+  out.append(width - std::min(width, Width(text)), ' ');
+  out += text;
+}
+
+std::string Remark(const RunSummary& summary, std::size_t level) {
+  std::string remark;
+  const auto add = [&](std::optional<std::size_t> place, std::string_view word) {
+    if (place != level) return;
+    if (!remark.empty()) remark += ", ";
+    remark += word;
+  };
+  add(summary.fastest, "fastest");
+  add(summary.balanced, "balanced");
+  add(summary.highest, "most throughput");
+  return remark;
+}
+
+Row MakeRow(const RunSummary& summary, std::size_t index) {
+  const LevelSummary& level = summary.levels[index];
+  const auto figure = [](const Distribution& of, double value, double scale = 1) {
+    return of.count > 0 ? Figure(value * scale) : std::string("-");
+  };
+  const Distribution& ttft = level.ttft_ms;
+  const Distribution& tpot = level.tpot_ms;
+  const Distribution& latency = level.latency_ms;
+  return {Count(level.concurrency),
+          figure(ttft, ttft.p50),
+          figure(ttft, ttft.p90),
+          figure(ttft, ttft.p99),
+          figure(tpot, tpot.p50),
+          figure(tpot, tpot.p90),
+          figure(tpot, tpot.p99),
+          figure(latency, latency.p50, 1e-3),
+          figure(latency, latency.p90, 1e-3),
+          figure(latency, latency.p99, 1e-3),
+          Figure(level.best_rates().output_tokens_per_s),
+          Figure(level.best_rates().total_tokens_per_s),
+          Count(level.succeeded),
+          Count(level.failures()),
+          Remark(summary, index)};
+}
+
+bool OpensGroup(std::size_t column) {
+  return column == 0 || kColumns[column].group != kColumns[column - 1].group;
+}
+
+// Two spaces between columns, four where a group begins.
+std::string_view Gap(std::size_t column) { return OpensGroup(column) ? "    " : "  "; }
+
+std::string Header(std::span<const std::size_t> widths) {
+  std::string groups;
+  std::string titles;
+  for (std::size_t column = 0; column + 1 < kColumns.size(); ++column) {
+    if (column > 0) titles += Gap(column);
+    // A group's name stands over its first column, flush with that column's left edge.
+    if (OpensGroup(column) && !kColumns[column].group.empty()) {
+      groups.append(Width(titles) - std::min(Width(titles), Width(groups)), ' ');
+      groups += kColumns[column].group;
+    }
+    AppendRight(kColumns[column].title, widths[column], titles);
+  }
+  return groups + "\n" + titles + "\n";
+}
+
+std::string Body(const std::vector<Row>& rows, std::span<const std::size_t> widths) {
+  std::string out;
+  for (const Row& row : rows) {
+    for (std::size_t column = 0; column + 1 < row.size(); ++column) {
+      if (column > 0) out += Gap(column);
+      AppendRight(row[column], widths[column], out);
+    }
+    if (!row.back().empty()) out += "    " + row.back();
+    out += '\n';
+  }
+  return out;
+}
+
+std::string Warnings(const RunSummary& summary) {
+  std::string out;
+  for (const Warning& warning : AllWarnings(summary)) {
+    fmt::format_to(std::back_inserter(out), "{}: {}\n", Name(warning.severity), warning.message);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Answer(const RunSummary& summary) {
+  if (!summary.highest) return "No request succeeded, so there is no figure to give.";
+  const LevelSummary& highest = summary.levels[*summary.highest];
+  std::string text = fmt::format(
+      "At most {} output tokens/s ({} with input), at concurrency {}: latency p50 {}, p90 {}.",
+      Figure(highest.best_rates().output_tokens_per_s),
+      Figure(highest.best_rates().total_tokens_per_s), highest.concurrency,
+      DurationText(highest.latency_ms.p50), DurationText(highest.latency_ms.p90));
+  if (summary.balanced && summary.balanced != summary.highest) {
+    const LevelSummary& level = summary.levels[*summary.balanced];
+    text += fmt::format(" Balanced: {} output tokens/s at concurrency {}: latency p50 {}, p90 {}.",
+                        Figure(level.best_rates().output_tokens_per_s), level.concurrency,
+                        DurationText(level.latency_ms.p50), DurationText(level.latency_ms.p90));
+  }
+  return text;
+}
+
+std::string RenderTable(const RunSummary& summary) {
+  std::vector<Row> rows;
+  for (std::size_t level = 0; level < summary.levels.size(); ++level) {
+    rows.push_back(MakeRow(summary, level));
+  }
+  std::array<std::size_t, kColumns.size()> widths{};
+  for (std::size_t column = 0; column < widths.size(); ++column) {
+    widths[column] = std::max<std::size_t>(Width(kColumns[column].title), column == 0 ? 0 : 5);
+    for (const Row& row : rows) widths[column] = std::max(widths[column], Width(row[column]));
+  }
+  std::string out = Header(widths) + Body(rows, widths);
+  const std::string warnings = Warnings(summary);
+  if (!warnings.empty()) out += "\n" + warnings;
+  out += "\n" + Answer(summary) + "\n";
+  if (!summary.valid) out += "INVALID: these figures must not be used; see above.\n";
+  return out;
+}
+
+}  // namespace penstock::bench
