@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "api/requests.h"
 
 namespace penstock::internal {
@@ -13,12 +15,28 @@ using simdjson::error_code;
 
 constexpr std::size_t kKeptParserBytes = std::size_t{256} << 10;
 
-// The parser has checked its characters, so that only escapes are left to check.
-error_code CheckString(od::value value, JsonTotals& totals) {
-  std::string_view text = InsideQuotes(value.raw_json_token());
-  if (text.find('\\') != std::string_view::npos) {
-    if (auto error = value.get_string().get(text)) return error;
+// Size of a string whose escapes are all of the two-byte kind; nullopt where one is not.
+std::optional<std::size_t> UnescapedBytes(std::string_view text) {
+  constexpr std::string_view kEscapes = R"("\/bfnrt)";
+  std::size_t bytes = text.size();
+  for (std::size_t at = text.find('\\'); at < text.size(); at = text.find('\\', at + 2)) {
+    if (at + 1 == text.size() || kEscapes.find(text[at + 1]) == std::string_view::npos) {
+      return std::nullopt;
+    }
+    --bytes;
   }
+  return bytes;
+}
+
+// The parser has checked the characters when it found the string, so that only escapes are left.
+error_code CheckString(od::value value, JsonTotals& totals) {
+  if (const auto bytes = UnescapedBytes(InsideQuotes(value.raw_json_token()))) {
+    totals.string_bytes += *bytes;
+    od::raw_json_string taken;  // A value that is never taken might be skipped as a key.
+    return value.get_raw_json_string().get(taken);
+  }
+  std::string_view text;
+  if (auto error = value.get_string().get(text)) return error;
   totals.string_bytes += text.size();
   return simdjson::SUCCESS;
 }

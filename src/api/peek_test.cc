@@ -57,6 +57,7 @@ struct Bad {
   const char* field;
   const char* message;
 };
+void PrintTo(const Bad& bad, std::ostream* out) { *out << bad.body; }
 class PeekRefuses : public testing::TestWithParam<Bad> {};
 
 TEST_P(PeekRefuses, NamesTheFault) {
@@ -75,9 +76,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"{\"a\":1}}", "", "not valid JSON"}, Bad{"{\"a\":1} x", "", "not valid JSON"},
         Bad{"{\"a\":1,}", "", "not valid JSON"}, Bad{"{\"a\" 1}", "", "not valid JSON"},
         Bad{"{\"a\":[1 2]}", "", "not valid JSON"}, Bad{"{\"a\":tru}", "", "not valid JSON"},
-        Bad{"{\"a\":nul}", "", "not valid JSON"}, Bad{"{\"a\":1e999}", "", "number"},
-        Bad{"{\"a\":\"\\q\"}", "", "escape"}, Bad{"{\"a\":\"\n\"}", "", "control character"},
-        Bad{"{\"a\":\"", "", "no end"}, Bad{"{\"a\":\"\xff\"}", "", "UTF-8"},
+        Bad{"{\"a\":\"b\":1}", "", "not valid JSON"}, Bad{"{\"a\":nul}", "", "not valid JSON"},
+        Bad{"{\"a\":1e999}", "", "number"}, Bad{"{\"a\":\"\\q\"}", "", "escape"},
+        Bad{"{\"a\":\"\n\"}", "", "control character"}, Bad{"{\"a\":\"", "", "no end"},
+        Bad{"{\"a\":\"\xff\"}", "", "UTF-8"},
         Bad{R"({"model":5})", "model", "`model` must be a string, not 5"},
         Bad{R"({"model":{"a":1}})", "model", "a string"},
         Bad{R"({"stream":"yes"})", "stream", "true or false, not \"yes\""},
