@@ -25,13 +25,14 @@ class Event {
   class [[nodiscard]] WaitOp final : public Op, private Timer {
    public:
     WaitOp(Event& event, Deadline deadline) : event_(event), deadline_(deadline) {}
-    bool await_ready() const { return event_.set_; }
+    bool await_ready() const { return false; }
     template <typename Promise>
     bool await_suspend(std::coroutine_handle<Promise> handle) {
       if (Cancelled(handle)) {
         outcome_ = Outcome::kCancelled;
         return false;
       }
+      if (event_.set_) return false;
       Suspend(handle);
       Enlist();
       return true;

@@ -4,7 +4,7 @@
 
 namespace penstock::io {
 
-bool SleepOp::await_ready() const { return until_ <= loop_.Now(); }
+bool SleepOp::IsPast() const { return until_ <= loop_.Now(); }
 
 void SleepOp::Enlist() { place_ = loop_.sleepers_.emplace(until_, this); }
 

@@ -29,13 +29,14 @@ class Loop;
 class [[nodiscard]] SleepOp final : public Op {
  public:
   SleepOp(Loop& loop, TimePoint until) : loop_(loop), until_(until) {}
-  bool await_ready() const;
+  bool await_ready() const { return false; }
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) {
     if (Cancelled(handle)) {
       outcome_ = Outcome::kCancelled;
       return false;
     }
+    if (IsPast()) return false;
     Suspend(handle);
     Enlist();
     return true;
@@ -44,6 +45,7 @@ class [[nodiscard]] SleepOp final : public Op {
 
  private:
   friend class Loop;
+  bool IsPast() const;
   void Enlist();
   void OnCancel() override;
   Loop& loop_;

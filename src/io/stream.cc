@@ -29,7 +29,7 @@ Error TransferError(const char* what, const Transfer& transfer) {
 
 }  // namespace
 
-bool ReadOp::await_ready() { return stream_.TryRead(into_, result_) == Stream::Try::kFinal; }
+bool ReadOp::TryNow() { return stream_.ReadNow(into_, result_) == Stream::Try::kFinal; }
 
 Result<std::size_t> ReadOp::await_resume() {
   if (result_.failed) return Fail(TransferError("read", result_));
@@ -40,7 +40,7 @@ void ReadOp::OnCancel() {
   stream_.loop_.Schedule(stream_.FinishRead({.failed = true, .failure = Code::kCancelled}));
 }
 
-bool WriteOp::await_ready() { return stream_.StartWrite(*this); }
+bool WriteOp::TryNow() { return stream_.StartWrite(*this); }
 
 Status WriteOp::await_resume() {
   if (result_.failed) return Fail(TransferError("write", result_));
@@ -100,10 +100,19 @@ void Stream::Retry() {
     loop_.Schedule(writer);
   }
   transfer = {};
-  if (reading_ != nullptr && TryRead(reading_->into_, transfer) == Try::kFinal) {
+  if (reading_ != nullptr && ReadNow(reading_->into_, transfer) == Try::kFinal) {
     reader = FinishRead(transfer);
+    // Bytes and the end came together: the reader does not know of the end, so the watcher must.
+    if (hung_up_ && transfer.bytes > 0) NoteHangup();
   }
   if (reader) reader.resume();
+}
+
+// A read may see the end before its event has come.
+Stream::Try Stream::ReadNow(std::span<char> into, Transfer& transfer) {
+  if (TryRead(into, transfer) == Try::kWait) return Try::kWait;
+  if (transfer.bytes == 0 && !into.empty()) hung_up_ = true;
+  return Try::kFinal;
 }
 
 // One timer serves both directions and many operations: a later deadline costs nothing, since the

@@ -35,13 +35,14 @@ class [[nodiscard]] ReadOp final : public Op {
   ReadOp(Stream& stream, std::span<char> into, Deadline deadline)
       : stream_(stream), into_(into), deadline_(deadline) {}
 
-  bool await_ready();
+  bool await_ready() const { return false; }  // Only await_suspend() knows whether it is cancelled.
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle);
   Result<std::size_t> await_resume();
 
  private:
   friend class Stream;
+  bool TryNow();
   void OnCancel() override;
   Stream& stream_;
   std::span<char> into_;
@@ -55,13 +56,14 @@ class [[nodiscard]] WriteOp final : public Op {
   WriteOp(Stream& stream, std::string_view head, std::string_view body, Deadline deadline)
       : stream_(stream), pieces_{head, body}, deadline_(deadline) {}
 
-  bool await_ready();
+  bool await_ready() const { return false; }
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle);
   Status await_resume();
 
  private:
   friend class Stream;
+  bool TryNow();
   void OnCancel() override;
   Stream& stream_;
   std::array<std::string_view, 2> pieces_;
@@ -90,8 +92,9 @@ class Stream : private Timer {
   }
 
   // Cancels `task` when the peer closes or resets while nothing reads from it (at once if it has
-  // already). nullptr ends the watch. A half-closed peer counts as gone. `task` must outlive the
-  // watch.
+  // already). nullptr ends the watch. A half-closed peer counts as gone. A read that waits
+  // meanwhile learns of the end itself; if it ends with the last bytes before it, `task` is
+  // cancelled then. `task` must outlive the watch.
   void CancelOnHangup(TaskState* task);
   // True once the peer has closed, half-closed or reset the connection.
   bool hung_up() const { return hung_up_; }
@@ -132,6 +135,7 @@ class Stream : private Timer {
   friend class WriteOp;
   void OnTimer(TimePoint now) override;
   void ArmFor(Deadline deadline);
+  Try ReadNow(std::span<char> into, Transfer& transfer);
   bool StartWrite(WriteOp& op);
   std::coroutine_handle<> FinishRead(Transfer transfer);
   std::coroutine_handle<> FinishWrite(Transfer transfer);
@@ -160,6 +164,7 @@ bool ReadOp::await_suspend(std::coroutine_handle<Promise> handle) {
     return false;
   }
   CHECK(stream_.reading_ == nullptr, "one read at a time");
+  if (TryNow()) return false;
   Suspend(handle);
   stream_.reading_ = this;
   stream_.ArmFor(deadline_);
@@ -173,6 +178,7 @@ bool WriteOp::await_suspend(std::coroutine_handle<Promise> handle) {
     return false;
   }
   CHECK(stream_.writing_ == nullptr, "one write at a time");
+  if (TryNow()) return false;
   Suspend(handle);
   stream_.writing_ = this;
   stream_.ArmFor(deadline_);

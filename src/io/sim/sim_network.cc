@@ -68,7 +68,11 @@ void SimNetwork::Trace(SimEvent event, std::size_t connection, std::string_view 
   mix(static_cast<std::uint64_t>(event));
   mix(connection);
   mix(bytes.size());
-  for (const char byte : bytes) mix(static_cast<unsigned char>(byte));
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), sizeof(std::uint64_t)))) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min(bytes.size(), sizeof word));
+    mix(word);
+  }
 }
 
 bool SimNetwork::InUse(const Address& address, bool reuse_port) const {
