@@ -1,0 +1,46 @@
+// From tokens to text and a finish reason.
+#include "engine/generation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace penstock::engine {
+
+std::optional<FinishReason> Generation::Accept(std::string_view piece, bool end_of_generation,
+                                               std::string& out) {
+  ++tokens_;
+  unmatched_.clear();
+  std::optional<FinishReason> reason;
+  if (end_of_generation && !MustContinue()) {
+    reason = FinishReason::kStop;
+  } else if (stops_.Feed(piece, unmatched_)) {
+    reason = FinishReason::kStop;
+  } else if (tokens_ >= limits_.output_tokens_max) {
+    reason = FinishReason::kLength;
+  }
+  if (reason && !stops_.stopped()) stops_.Flush(unmatched_);
+  utf8_.Feed(unmatched_, out);
+  if (reason) utf8_.Flush(out);
+  return reason;
+}
+
+Result<int> OutputLimit(int prompt_tokens, int requested, int context_tokens) {
+  if (prompt_tokens < 1) return Fail(Code::kInvalidArgument, "the prompt has no tokens", "prompt");
+  if (requested < 0) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("max_tokens is {}; it must be positive", requested), "max_tokens");
+  }
+  if (prompt_tokens >= context_tokens) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("the prompt has {} tokens; the context holds {}, of which at least 1 is "
+                    "needed for the output",
+                    prompt_tokens, context_tokens),
+        "prompt");
+  }
+  const int room = context_tokens - prompt_tokens;
+  return requested == 0 ? room : std::min(requested, room);
+}
+
+}  // namespace penstock::engine
