@@ -1,0 +1,82 @@
+// Stepper: what the model's thread does, one step at a time: plan, compute, draw, tell.
+//
+// Belongs to the model's thread; the Engine puts a thread and a lock around it.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/generation.h"
+#include "engine/llama/context.h"
+#include "engine/request.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+
+namespace penstock::engine {
+
+// A request that was checked and has an id.
+struct Admitted {
+  RequestId id = 0;
+  GenerationRequest request;  // For embeddings only the prompt counts.
+  bool embeds = false;
+  std::uint64_t seed = 0;  // Where the request gives none.
+  TimePoint submitted;
+};
+
+// What one step did, for the metrics.
+struct StepCounts {
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t completion_tokens = 0;
+  std::uint64_t finished = 0;
+  std::uint64_t failed = 0;
+};
+
+class Stepper {
+ public:
+  Stepper(const Model& model, std::unique_ptr<Context> context, SchedulerLimits limits)
+      : model_(model), context_(std::move(context)), scheduler_(limits) {}
+
+  // One batch over all sequences, forgotten at once, so that the first request finds the weights in
+  // memory and the compute buffers made.
+  Status WarmUp();
+
+  // A request that cannot be scheduled ends with a failed event.
+  void Admit(Admitted admitted, std::vector<Event>& events);
+  void Cancel(RequestId id);
+
+  // Computes one step at `now`; `clock` reads the time after it. False when there was nothing to
+  // do.
+  bool Step(TimePoint now, std::vector<Event>& events, StepCounts& counts);
+
+  const Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  struct Sequence {
+    Admitted admitted;
+    Sampler sampler;
+    Generation generation;
+    TokenId next = 0;  // The token drawn last, to be computed in the next step.
+    TimePoint started{};
+    TimePoint first_token{};
+  };
+
+  void Gather(TimePoint now);
+  void Draw(int part, Sequence& sequence, TimePoint now, std::vector<Event>& events,
+            StepCounts& counts);
+  void Finish(Sequence& sequence, FinishReason reason, TimePoint now, Event& event);
+  void FailRunning(const Error& error, std::vector<Event>& events, StepCounts& counts);
+  void Remove(RequestId id);
+
+  const Model& model_;
+  std::unique_ptr<Context> context_;
+  Scheduler scheduler_;
+  std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
+  std::vector<Work> work_;           // This step's.
+  std::vector<SequencePart> parts_;  // Likewise, for the context.
+  std::vector<Sequence*> in_step_;   // Likewise.
+  SamplerScratch scratch_;
+};
+
+}  // namespace penstock::engine
