@@ -49,6 +49,9 @@ constexpr std::array<Name, 12> kNames = {{{"model", kModel},
                                           {"tools", kPromptText},
                                           {"instruction", kPromptText}}};
 
+// Where a field may be put in: behind the opening brace.
+std::size_t FieldPlace(std::string_view body) { return body.find('{') + 1; }
+
 class Peeker {
  public:
   explicit Peeker(std::string_view body) : body_(body) {}
@@ -68,10 +71,10 @@ class Peeker {
 
  private:
   error_code ReadTop(od::object object) {
-    const std::size_t brace = body_.find('{');
+    const std::size_t place = FieldPlace(body_);
     peek_.empty = true;
-    peek_.model_offset = brace + 1;
-    peek_.usage_splice = {.offset = brace + 1, .length = 0, .text = kWholeOptions};
+    peek_.model_offset = place;
+    peek_.usage_splice = {.offset = place, .length = 0, .text = kWholeOptions};
     return internal::ForEachField(object, [this](std::string_view key, od::value value) {
       peek_.empty = false;
       return ReadField(key, value);
@@ -254,32 +257,24 @@ std::string RewriteRequest(std::string_view body, const RequestPeek& peek,
     if (peek.model_length == 0) model = R"("model":)";
     AppendJsonString(model, *changes.model);
   }
-  struct Piece {
-    std::size_t offset;
-    std::size_t length;
-    std::string_view text;
-    bool inserts_field;  // Behind the opening brace: a comma may have to follow.
-  };
-  std::array<Piece, 2> pieces;
+  std::array<Splice, 2> splices;
   std::size_t count = 0;
-  const Splice& usage = peek.usage_splice;
-  if (changes.request_usage && !usage.text.empty()) {
-    const bool inserts_field = usage.text.starts_with(R"("stream_options")");
-    pieces[count++] = {usage.offset, usage.length, usage.text, inserts_field};
+  if (changes.request_usage && !peek.usage_splice.text.empty()) {
+    splices[count++] = peek.usage_splice;
   }
-  if (changes.model) {
-    pieces[count++] = {peek.model_offset, peek.model_length, model, peek.model_length == 0};
-  }
-  if (count == 2 && pieces[1].offset < pieces[0].offset) std::swap(pieces[0], pieces[1]);
+  if (changes.model) splices[count++] = {peek.model_offset, peek.model_length, model};
+  if (count == 2 && splices[1].offset < splices[0].offset) std::swap(splices[0], splices[1]);
 
   std::string rewritten;
-  rewritten.reserve(body.size() + usage.text.size() + model.size() + kJsonPadding);
+  rewritten.reserve(body.size() + peek.usage_splice.text.size() + model.size() + kJsonPadding);
   std::size_t copied = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    rewritten.append(body.substr(copied, pieces[i].offset - copied)).append(pieces[i].text);
-    copied = pieces[i].offset + pieces[i].length;
-    const bool another_field = !peek.empty || (i + 1 < count && pieces[i + 1].inserts_field);
-    if (pieces[i].inserts_field && another_field) rewritten.push_back(',');
+    const auto& [offset, length, text] = splices[i];
+    rewritten.append(body.substr(copied, offset - copied)).append(text);
+    copied = offset + length;
+    // A field put in front of the others needs a comma before the next.
+    const bool field_follows = !peek.empty || i + 1 < count;
+    if (offset == FieldPlace(body) && field_follows) rewritten.push_back(',');
   }
   rewritten.append(body.substr(copied));
   return rewritten;
