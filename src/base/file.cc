@@ -18,6 +18,7 @@ Code CodeFor(int error_number) {
     case EPERM:
     case EROFS:
       return Code::kForbidden;
+    case EINVAL:
     case ENOENT:
     case ENOTDIR:
     case EISDIR:

@@ -7,7 +7,6 @@
 
 #include <cstring>
 #include <memory>
-#include <span>
 
 #include "base/check.h"
 
@@ -26,17 +25,6 @@ const EVP_MD* Sha256() {
   static const std::unique_ptr<EVP_MD, FreeDigest> digest(EVP_MD_fetch(nullptr, "SHA256", nullptr));
   CHECK(digest != nullptr, "OpenSSL has no SHA-256");
   return digest.get();
-}
-
-std::string Hex(std::span<const std::uint8_t> bytes) {
-  std::string text;
-  text.reserve(2 * bytes.size());
-  for (const std::uint8_t byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
-  }
-  return text;
 }
 
 }  // namespace
@@ -60,6 +48,17 @@ KeyHash HashSecret(std::string_view secret) {
                     EVP_DigestFinal_ex(context.get(), hash.data(), &size) == 1;
   CHECK(good && size == hash.size(), "SHA-256 failed");
   return hash;
+}
+
+std::string Hex(std::span<const std::uint8_t> bytes) {
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const std::uint8_t byte : bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    text.push_back(kDigits[byte >> 4]);
+    text.push_back(kDigits[byte & 15]);
+  }
+  return text;
 }
 
 std::string RandomHex(std::size_t size) {

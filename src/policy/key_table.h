@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +28,9 @@ using KeyHash = std::array<std::uint8_t, 32>;
 // SHA-256 of the secret: the only form in which a key is kept. Secrets are random, so no salt and
 // no slow hash is needed. Any thread.
 KeyHash HashSecret(std::string_view secret);
+
+// Lower-case hex.
+std::string Hex(std::span<const std::uint8_t> bytes);
 
 // `size` random bytes from the system's generator, in lower-case hex.
 std::string RandomHex(std::size_t size);
