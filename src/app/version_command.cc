@@ -10,6 +10,7 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/version.h"
+#include "engine/llama/backend.h"
 
 namespace penstock::app {
 
@@ -19,12 +20,12 @@ int PrintVersion(bool json) {
   if (json) {
     fmt::print(R"({{"version":"{}","llama_cpp":"{}","sqlite":"{}","openssl":"{}","simdjson":"{}"}})"
                "\n",
-               kVersion, kLlamaVersion, sqlite3_libversion(),
+               kVersion, engine::LlamaVersion(), sqlite3_libversion(),
                OpenSSL_version(OPENSSL_VERSION_STRING), SIMDJSON_STRINGIFY(SIMDJSON_VERSION));
   } else {
     fmt::print("penstock {}\nllama.cpp {}\nSQLite {}\nOpenSSL {}\nsimdjson {}\n", kVersion,
-               kLlamaVersion, sqlite3_libversion(), OpenSSL_version(OPENSSL_VERSION_STRING),
-               SIMDJSON_STRINGIFY(SIMDJSON_VERSION));
+               engine::LlamaVersion(), sqlite3_libversion(),
+               OpenSSL_version(OPENSSL_VERSION_STRING), SIMDJSON_STRINGIFY(SIMDJSON_VERSION));
   }
   return kExitGood;
 }

@@ -5,6 +5,7 @@
 #include "io/epoll/fd_stream.h"
 #include "io/epoll/ready_waiter.h"
 #include "io/epoll/socket.h"
+#include "io/epoll/tls_stream.h"
 
 namespace penstock::io {
 
@@ -13,37 +14,57 @@ namespace {
 // A Unix socket's backlog is full: nothing tells when it has room, so ask again.
 constexpr Duration kBacklogFullPause = std::chrono::milliseconds(2);
 
+Error ConnectError(const Address& address, const Error& cause) {
+  return {cause.code, "cannot connect to " + address.ToString() + ": " + cause.message, {}};
+}
+
+// Returns 0 once `socket` is connected, else what is wrong in errno's terms.
+Task<Result<int>> ConnectSocket(EpollLoop& loop, int socket, const SocketAddress& target,
+                                Deadline deadline) {
+  auto start = [&] { return connect(socket, target.get(), target.size) == 0 ? 0 : errno; };
+  int error = start();
+  while (error == EAGAIN) {
+    if (deadline.Passed(loop.Now())) co_return Fail(Code::kDeadline, "deadline passed");
+    if (const Status slept = co_await loop.Sleep(kBacklogFullPause); !slept) {
+      co_return Fail(slept.error());
+    }
+    error = start();
+  }
+  if (error != EINPROGRESS) co_return error;
+  ReadyWaiter waiter(loop, loop.poller(), socket);
+  if (!waiter.status()) co_return Fail(waiter.status().error());
+  if (const Status ready = co_await waiter.Wait(deadline); !ready) co_return Fail(ready.error());
+  socklen_t size = sizeof error;
+  getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
+  co_return error;
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<Stream>>> EpollLoop::Connect(Address address, ConnectOptions options,
                                                          Deadline deadline) {
-  if (options.tls) co_return Fail(Code::kUnsupported, "TLS is not in this build");
+  if ((co_await ThisTask()).cancelled()) {
+    co_return Fail(ConnectError(address, {Code::kCancelled, "cancelled", {}}));
+  }
   const Result<SocketAddress> target = ToSocketAddress(address);
   if (!target) co_return Fail(target.error());
   Result<Descriptor> socket = OpenSocket(address);
   if (!socket) co_return Fail(socket.error());
-  int error = connect(socket->get(), target->get(), target->size) == 0 ? 0 : errno;
-  while (error == EAGAIN) {
-    if (deadline.Passed(Now())) {
-      co_return Fail(Code::kDeadline, "connect to " + address.ToString() + ": deadline passed");
-    }
-    if (const Status slept = co_await Sleep(kBacklogFullPause); !slept)
-      co_return Fail(slept.error());
-    error = connect(socket->get(), target->get(), target->size) == 0 ? 0 : errno;
+  const Result<int> error = co_await ConnectSocket(*this, socket->get(), *target, deadline);
+  if (!error) co_return Fail(ConnectError(address, error.error()));
+  if (*error != 0) co_return Fail(SocketError("cannot connect to", address, *error));
+  if (!options.tls) co_return FdStream::Make(*this, poller_, std::move(*socket), address);
+
+  const std::string& name =
+      options.tls_server_name.empty() ? address.host : options.tls_server_name;
+  auto stream =
+      TlsStream::Make(*this, poller_, std::move(*socket), address, std::move(options.tls), name);
+  if (!stream) co_return stream;
+  // An empty write completes with the handshake.
+  if (const Status shaken = co_await (*stream)->Write({}, deadline); !shaken) {
+    co_return Fail(ConnectError(address, shaken.error()));
   }
-  if (error == EINPROGRESS) {
-    ReadyWaiter waiter(*this, poller_, socket->get());
-    if (!waiter.status()) co_return Fail(waiter.status().error());
-    const Status ready = co_await waiter.Wait(deadline);
-    if (!ready) {
-      co_return Fail(ready.error().code,
-                     "connect to " + address.ToString() + ": " + ready.error().message);
-    }
-    socklen_t size = sizeof error;
-    getsockopt(socket->get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  }
-  if (error != 0) co_return Fail(SocketError("cannot connect to", address, error));
-  co_return FdStream::Make(*this, poller_, std::move(*socket), std::move(address));
+  co_return stream;
 }
 
 }  // namespace penstock::io

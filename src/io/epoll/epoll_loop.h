@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "io/epoll/descriptor.h"
+#include "base/file.h"
 #include "io/epoll/poller.h"
 #include "io/loop.h"
 

@@ -8,8 +8,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/file.h"
 #include "io/address.h"
-#include "io/epoll/descriptor.h"
 #include "io/epoll/poller.h"
 #include "io/stream.h"
 

@@ -8,6 +8,7 @@
 #include "io/epoll/fd_stream.h"
 #include "io/epoll/ready_waiter.h"
 #include "io/epoll/socket.h"
+#include "io/epoll/tls_stream.h"
 
 namespace penstock::io {
 
@@ -41,14 +42,16 @@ class FdListener final : public Listener {
   const Address& address() const override { return address_; }
 
   Task<Result<std::unique_ptr<Stream>>> Accept() override {
+    const TaskState& task = co_await ThisTask();
     for (;;) {
+      if (task.cancelled()) co_return Fail(Code::kCancelled, "accept: cancelled");
       SocketAddress peer;
       peer.size = sizeof peer.storage;
       Descriptor accepted(
           accept4(socket_.get(), peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (accepted) {
         exhausted_ = false;
-        auto stream = FdStream::Make(loop_, poller_, std::move(accepted), FromSocketAddress(peer));
+        auto stream = MakeStream(std::move(accepted), FromSocketAddress(peer));
         if (stream) co_return stream;
         continue;  // The poller is full: this client is dropped, the next may fit.
       }
@@ -60,6 +63,13 @@ class FdListener final : public Listener {
   }
 
  private:
+  // The TLS handshake, if any, happens when the connection is first read: a slow client holds up
+  // nobody else.
+  Result<std::unique_ptr<Stream>> MakeStream(Descriptor socket, Address peer) {
+    if (!options_.tls) return FdStream::Make(loop_, poller_, std::move(socket), std::move(peer));
+    return TlsStream::Make(loop_, poller_, std::move(socket), std::move(peer), options_.tls, {});
+  }
+
   Task<Status> WaitAfter(int error) {
     if (error == EAGAIN) {
       waiter_.Clear();

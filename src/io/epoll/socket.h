@@ -5,9 +5,9 @@
 
 #include <cstddef>
 
+#include "base/file.h"
 #include "base/result.h"
 #include "io/address.h"
-#include "io/epoll/descriptor.h"
 
 namespace penstock::io {
 

@@ -1,0 +1,137 @@
+// penstock engine: one replica: one model behind OpenAI's paths on one socket.
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "app/command.h"
+#include "app/flags.h"
+#include "app/signals.h"
+#include "app/version.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/face/face.h"
+#include "http/server.h"
+#include "io/epoll/epoll_loop.h"
+#include "io/task_scope.h"
+
+namespace penstock::app {
+
+namespace {
+
+struct EngineCommandOptions {
+  engine::EngineOptions engine;
+  std::string listen = "127.0.0.1:8485";
+  std::string model_name;
+  std::string flash_attention = "auto";
+  int drain_wait_max_s = 30;
+};
+
+// What the replica's tasks share; outlives them.
+struct Replica {
+  io::EpollLoop& loop;
+  engine::Engine& engine;
+  http::Server& server;
+  std::unique_ptr<io::Listener> listener;
+  Duration drain_wait_max;
+  Status ended;
+};
+
+io::Task<void> RunReplica(Replica& replica) {
+  const std::string address = replica.listener->address().ToString();
+  replica.server.Serve(std::move(replica.listener));
+  Log().info("engine: {} answers on {} ({} slots of {} tokens, {} threads)",
+             replica.engine.model().info().description, address, replica.engine.options().parallel,
+             replica.engine.context_tokens(), replica.engine.options().threads);
+  const Result<int> signal = co_await WaitForSignal(replica.loop);
+  if (!signal) replica.ended = Fail(signal.error());
+  Log().info("engine: draining");
+  const std::size_t cut =
+      co_await replica.server.Drain(Deadline::After(replica.loop.Now(), replica.drain_wait_max));
+  if (cut != 0) Log().warn("engine: {} connections were cut", cut);
+}
+
+Result<io::Address> CheckListen(const std::string& text) {
+  auto address = io::Address::Parse(text);
+  if (address && !address->IsLoopback()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("--listen {}: an engine checks no keys, so it listens on loopback or a "
+                            "Unix socket only; put `penstock serve` before it",
+                            text),
+                "--listen");
+  }
+  return address;
+}
+
+// The flag's check has let only these three pass.
+engine::FlashAttention FlashAttentionOf(const std::string& word) {
+  if (word == "on") return engine::FlashAttention::kOn;
+  return word == "off" ? engine::FlashAttention::kOff : engine::FlashAttention::kAuto;
+}
+
+Status Run(EngineCommandOptions& options) {
+  const auto address = CheckListen(options.listen);
+  if (!address) return Fail(address.error());
+  options.engine.flash_attention = FlashAttentionOf(options.flash_attention);
+  BlockSignals();
+  io::EpollLoop loop;
+  auto listener =
+      loop.Listen(*address, {});  // Before the model loads: a taken address costs no time.
+  if (!listener) return Fail(listener.error());
+
+  engine::Inbox inbox(loop);
+  auto engine = engine::Engine::Start(options.engine, inbox.Sink());
+  if (!engine) return Fail(engine.error());
+  const engine::ModelInfo& info = (*engine)->model().info();
+  engine::Face face(
+      loop, **engine, inbox,
+      {.model_name = options.model_name.empty() ? info.description : options.model_name,
+       .version = kVersion});
+  http::Server server(loop, [&face](http::Exchange& exchange) { return face.Handle(exchange); });
+  Replica replica{.loop = loop,
+                  .engine = **engine,
+                  .server = server,
+                  .listener = std::move(*listener),
+                  .drain_wait_max = std::chrono::seconds(options.drain_wait_max_s),
+                  .ended = {}};
+  io::RunBlocking(loop, RunReplica(replica));
+  return replica.ended;
+}
+
+}  // namespace
+
+void AddEngineCommand(Program& program) {
+  auto options = std::make_shared<EngineCommandOptions>();
+  CLI::App* command = program.Add(
+      "engine", "Run one replica: one GGUF model behind OpenAI's paths, without keys", [options] {
+        const Status ran = Run(*options);
+        return ran ? kExitGood : Report(ran.error());
+      });
+  engine::EngineOptions& engine = options->engine;
+  AddFlag(*command, "--model", engine.model_path, "GGUF file to serve")->required();
+  AddFlag(*command, "--model-name", options->model_name, "Name in /v1/models; else the file's");
+  AddFlag(*command, "--listen", options->listen,
+          "HOST:PORT on loopback (port 0: any free one), or unix:PATH");
+  AddFlag(*command, "--parallel", engine.parallel, "Requests that run at once (slots)")
+      ->check(CLI::Range(1, engine::kParallelMax));
+  AddFlag(*command, "--context-tokens", engine.context_tokens,
+          "Context of each slot; 0: the model's own, at most 4096");
+  AddFlag(*command, "--queued-max", engine.queued_max,
+          "Requests that wait beyond those; more are refused with 503")
+      ->check(CLI::NonNegativeNumber);
+  AddFlag(*command, "--step-tokens-max", engine.step_tokens_max,
+          "Tokens in one step: bounds the gap between two tokens of a stream")
+      ->check(CLI::Range(1, engine::kStepTokensMax));
+  AddFlag(*command, "--micro-batch", engine.micro_batch, "Tokens in one pass over the weights")
+      ->check(CLI::PositiveNumber);
+  AddFlag(*command, "--threads", engine.threads, "Threads that compute; 0: all that we may use")
+      ->check(CLI::NonNegativeNumber);
+  AddFlag(*command, "--flash-attention", options->flash_attention, "auto, on or off")
+      ->check(CLI::IsMember({"auto", "on", "off"}));
+  AddFlag(*command, "--seed", engine.seed,
+          "Seed of requests that bring none; 0: a new one each start");
+  AddFlag(*command, "--drain-wait-max-s", options->drain_wait_max_s,
+          "Seconds that running requests get after SIGTERM")
+      ->check(CLI::NonNegativeNumber);
+}
+
+}  // namespace penstock::app

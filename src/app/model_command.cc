@@ -1,0 +1,110 @@
+// penstock model: make synthetic models; register models with a running server and list them.
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "app/command.h"
+#include "app/flags.h"
+#include "app/remote.h"
+#include "engine/llama/synth.h"
+
+namespace penstock::app {
+
+namespace {
+
+struct SynthOptions {
+  std::string size = "15m";
+  std::string output;
+  std::string quantization;
+  std::string vocabulary;
+  std::uint64_t seed = 1;
+};
+
+Status Synthesize(const SynthOptions& options) {
+  auto spec = engine::SynthPreset(options.size);
+  if (!spec) return Fail(spec.error());
+  if (!options.quantization.empty()) {
+    const auto quantization = engine::QuantizationFromName(options.quantization);
+    if (!quantization) return Fail(quantization.error());
+    spec->quantization = *quantization;
+  }
+  if (!options.vocabulary.empty()) spec->vocabulary = options.vocabulary;
+  spec->seed = options.seed;
+  fmt::print(stderr, "writing {} ...\n", options.output);
+  const auto report = engine::SynthesizeModel(*spec, options.output);
+  if (!report) return Fail(report.error());
+  fmt::print(stderr, "{}: {} parameters, {:.1f} MB. Its text is noise; its speed is real.\n",
+             options.output, report->parameters, static_cast<double>(report->bytes) / 1e6);
+  return {};
+}
+
+std::string PresetList() {
+  std::string list;
+  for (const std::string_view name : engine::SynthPresetNames()) {
+    if (!list.empty()) list += ", ";
+    list += name;
+  }
+  return list;
+}
+
+struct RegisterOptions {
+  RemoteOptions remote;
+  std::string name;
+  std::string file;
+};
+
+int Register(const RegisterOptions& options) {
+  std::error_code error;
+  const std::string source = std::filesystem::absolute(options.file, error).string();
+  const boost::json::value body = {{"name", options.name}, {"source", source}};
+  return CallAndPrint(options.remote, "POST", "/api/2.1/unity-catalog/models",
+                      boost::json::serialize(body));
+}
+
+void AddSynth(Program& program, CLI::App* group) {
+  auto options = std::make_shared<SynthOptions>();
+  CLI::App* synth = program.Add(
+      "synth",
+      "Write a GGUF with seeded random weights and a real vocabulary: for "
+      "machines where no model can be had. Its text is noise, its speed real",
+      [options] {
+        const Status made = Synthesize(*options);
+        return made ? kExitGood : Report(made.error());
+      },
+      group);
+  AddFlag(*synth, "--size", options->size, "Architecture and size: " + PresetList());
+  AddFlag(*synth, "--output", options->output, "File to write")->required();
+  AddFlag(*synth, "--quantization", options->quantization,
+          "f32, f16, q8_0 or q4_0; else the size's own");
+  AddFlag(*synth, "--vocabulary", options->vocabulary,
+          "llama-spm, llama-bpe, qwen2, gpt-2, bert-bge or bytes; else the size's own");
+  AddFlag(*synth, "--seed", options->seed, "Equal seeds give equal files");
+}
+
+}  // namespace
+
+void AddModelCommand(Program& program) {
+  CLI::App* group = program.AddGroup("model", "Make synthetic models; register and list models");
+  AddSynth(program, group);
+
+  auto options = std::make_shared<RegisterOptions>();
+  CLI::App* add = program.Add(
+      "register", "Register a GGUF file as the next version of a model",
+      [options] { return Register(*options); }, group);
+  AddRemoteFlags(*add, options->remote);
+  add->add_option("name", options->name, "catalog.schema.model")->required();
+  AddFlag(*add, "--file", options->file, "GGUF file, on the server's machine")->required();
+
+  CLI::App* list = program.Add(
+      "list", "List the registered models",
+      [options] {
+        return CallAndPrint(options->remote, "GET", "/api/2.1/unity-catalog/models", "");
+      },
+      group);
+  AddRemoteFlags(*list, options->remote);
+}
+
+}  // namespace penstock::app

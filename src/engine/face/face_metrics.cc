@@ -1,0 +1,37 @@
+// What /metrics of a replica shows.
+#include "engine/face/face.h"
+
+namespace penstock::engine {
+
+void Face::AddMetrics() {
+  const auto add = [this](const char* name, const char* help, auto value) {
+    metrics_.AddSource(
+        {name, help, {}, [this, value] { return static_cast<double>(value(engine_.Metrics())); }});
+  };
+  using Now = const EngineMetrics&;
+  add("penstock_engine_queued", "Requests that wait for a slot.", [](Now m) { return m.queued; });
+  add("penstock_engine_running", "Requests that hold a slot.", [](Now m) { return m.running; });
+  add("penstock_engine_slots", "Slots: sequences that may run at once.",
+      [](Now m) { return m.slots; });
+  add("penstock_engine_cache_tokens", "Tokens in the key-value cache.",
+      [](Now m) { return m.cells_used; });
+  add("penstock_engine_cache_tokens_max", "Tokens that the key-value cache holds.",
+      [](Now m) { return m.cells_total; });
+  add("penstock_engine_requests_finished_total", "Requests that came to their end.",
+      [](Now m) { return m.requests_finished; });
+  add("penstock_engine_requests_cancelled_total", "Requests whose client left.",
+      [](Now m) { return m.requests_cancelled; });
+  add("penstock_engine_requests_failed_total", "Requests that the model failed.",
+      [](Now m) { return m.requests_failed; });
+  add("penstock_engine_requests_refused_total", "Requests refused: the queue was full.",
+      [](Now m) { return m.requests_refused; });
+  add("penstock_engine_prompt_tokens_total", "Prompt tokens computed.",
+      [](Now m) { return m.prompt_tokens; });
+  add("penstock_engine_completion_tokens_total", "Tokens drawn.",
+      [](Now m) { return m.completion_tokens; });
+  add("penstock_engine_steps_total", "Steps: calls of the model.", [](Now m) { return m.steps; });
+  add("penstock_engine_step_seconds_total", "Time in steps.",
+      [](Now m) { return Seconds(m.step_time); });
+}
+
+}  // namespace penstock::engine

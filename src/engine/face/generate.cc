@@ -1,0 +1,202 @@
+// Chat and text completions: from the body to submitted generations, and their events to the
+// answer.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "engine/face/face.h"
+#include "engine/face/work.h"
+
+namespace penstock::engine {
+
+namespace {
+
+penstock::FinishReason ToApi(FinishReason reason) {
+  return reason == FinishReason::kStop ? penstock::FinishReason::kStop
+                                       : penstock::FinishReason::kLength;
+}
+
+SamplingOptions ToEngine(const penstock::Sampling& sampling) {
+  SamplingOptions options{.temperature = sampling.temperature,
+                          .top_k = sampling.top_k,
+                          .top_p = sampling.top_p,
+                          .min_p = sampling.min_p,
+                          .presence_penalty = sampling.presence_penalty,
+                          .frequency_penalty = sampling.frequency_penalty,
+                          .repeat_penalty = sampling.repetition_penalty};
+  if (sampling.seed) options.seed = static_cast<std::uint64_t>(*sampling.seed);
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    options.logit_bias.emplace_back(token, static_cast<float>(bias));
+  }
+  return options;
+}
+
+// Adds a finished choice's tokens. A prompt that several choices share counts once.
+void AddUsage(penstock::Usage& total, const Usage& one, std::size_t choice, std::int32_t n) {
+  if (choice % static_cast<std::size_t>(n) == 0) {
+    total.prompt_tokens += static_cast<std::uint64_t>(one.prompt_tokens);
+  }
+  total.completion_tokens += static_cast<std::uint64_t>(one.completion_tokens);
+}
+
+}  // namespace
+
+io::Task<void> Face::Chat(http::Exchange& exchange, PaddedView body) {
+  auto request = ParseChatRequest(body);
+  if (!request) {
+    co_await RespondError(exchange, request.error());
+    co_return;
+  }
+  const auto prompt = ApplyTemplate(request->messages);
+  if (!prompt) {
+    co_await RespondError(exchange, prompt.error());
+    co_return;
+  }
+  // The template writes special tokens, and the beginning of the text where the model wants one.
+  auto tokens = engine_.model().tokenizer().Tokenize(*prompt, {.parse_special = true});
+  if (!tokens) {
+    co_await RespondError(exchange, tokens.error());
+    co_return;
+  }
+  Work work{.format = ChunkFormat::kChat,
+            .options = std::move(request->options),
+            .id = NewId("chatcmpl"),
+            .model = request->model.empty() ? options_.model_name : std::move(request->model),
+            .created_s = NowSeconds()};
+  work.prompts.push_back(std::move(*tokens));
+  co_await Generate(exchange, work);
+}
+
+io::Task<void> Face::Complete(http::Exchange& exchange, PaddedView body) {
+  auto request = ParseCompletionRequest(body);
+  if (!request) {
+    co_await RespondError(exchange, request.error());
+    co_return;
+  }
+  Work work{.format = ChunkFormat::kCompletion,
+            .options = std::move(request->options),
+            .id = NewId("cmpl"),
+            .model = request->model.empty() ? options_.model_name : std::move(request->model),
+            .created_s = NowSeconds()};
+  for (const penstock::Prompt& prompt : request->prompts) {
+    auto tokens = TokensOf(prompt);
+    if (!tokens) {
+      co_await RespondError(exchange, tokens.error());
+      co_return;
+    }
+    if (request->echo) {
+      const auto* text = std::get_if<std::string>(&prompt);
+      work.echoes.push_back(
+          text != nullptr ? *text : engine_.model().tokenizer().Detokenize(*tokens).value_or(""));
+    }
+    work.prompts.push_back(std::move(*tokens));
+  }
+  co_await Generate(exchange, work);
+}
+
+Status Face::SubmitAll(Work& work, RunningRequests& running) const {
+  if (work.choices() > static_cast<std::size_t>(options_.choices_max)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("prompts times `n` must be at most {}, not {} x {}",
+                            options_.choices_max, work.prompts.size(), work.options.n),
+                "n");
+  }
+  for (const std::vector<TokenId>& prompt : work.prompts) {
+    for (std::int32_t choice = 0; choice < work.options.n; ++choice) {
+      GenerationRequest request{.prompt = prompt,
+                                .output_tokens_max = work.options.tokens_max.value_or(0),
+                                .output_tokens_min = work.options.tokens_min,
+                                .ignore_end_of_generation = work.options.ignore_eos,
+                                .sampling = ToEngine(work.options.sampling),
+                                .stops = work.options.stop};
+      // Choices of one prompt must differ, whatever the seed.
+      if (request.sampling.seed) *request.sampling.seed += static_cast<std::uint64_t>(choice);
+      if (const Status taken = running.Submit(std::move(request)); !taken) return taken;
+    }
+  }
+  return {};
+}
+
+io::Task<void> Face::Generate(http::Exchange& exchange, Work& work) {
+  Mailbox mailbox(loop_);
+  RunningRequests running(engine_, inbox_, mailbox);
+  if (const Status submitted = SubmitAll(work, running); !submitted) {
+    co_await RespondError(exchange, submitted.error());
+    co_return;
+  }
+  exchange.CancelWhenPeerGone();
+  exchange.ReleaseRequest();
+  if (work.options.stream) {
+    co_await AnswerStream(exchange, work, mailbox);
+  } else {
+    co_await AnswerWhole(exchange, work, mailbox);
+  }
+}
+
+io::Task<void> Face::AnswerWhole(http::Exchange& exchange, const Work& work, Mailbox& mailbox) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < work.choices(); ++i) texts.emplace_back(work.EchoOf(i));
+  std::vector<Choice> choices(work.choices());
+  penstock::Usage usage;
+  for (std::size_t left = work.choices(); left > 0;) {
+    if (!co_await mailbox.Wait()) co_return;
+    for (auto& [choice, event] : mailbox.Take()) {
+      if (event.end == Event::End::kFailed) {
+        co_await RespondError(exchange, event.error);
+        co_return;
+      }
+      texts[choice] += event.text;
+      if (event.end != Event::End::kFinished) continue;
+      choices[choice].finish = ToApi(event.finish_reason);
+      AddUsage(usage, event.usage, choice, work.options.n);
+      --left;
+    }
+  }
+  for (std::size_t i = 0; i < choices.size(); ++i) choices[i].text = texts[i];
+  std::string out;
+  if (work.format == ChunkFormat::kChat) {
+    AppendChatCompletion(out, work.head(), choices, usage);
+  } else {
+    AppendCompletion(out, work.head(), choices, usage);
+  }
+  (void)co_await exchange.Respond(200, "application/json", out);
+}
+
+// One write a step: whatever the step brought for this request. The role goes with the first text,
+// so that until a token is there the request can still be sent elsewhere.
+io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Mailbox& mailbox) {
+  const ChunkWriter writer(work.format, work.head(), work.options.include_usage);
+  exchange.StartStream(200, "text/event-stream", {{"cache-control", "no-cache"}});
+  std::vector<bool> begun(work.choices());
+  penstock::Usage usage;
+  std::string out;
+  for (std::size_t left = work.choices(); left > 0;) {
+    if (!co_await mailbox.Wait()) co_return;
+    out.clear();
+    for (const auto& [choice, event] : mailbox.Take()) {
+      const auto index = static_cast<std::int32_t>(choice);
+      if (event.end == Event::End::kFailed) {
+        AppendErrorEvent(out, event.error);
+        (void)co_await exchange.Finish(out);
+        co_return;
+      }
+      if (!begun[choice]) {
+        begun[choice] = true;
+        if (work.format == ChunkFormat::kChat) writer.AppendRole(out, index);
+        if (!work.EchoOf(choice).empty()) writer.AppendText(out, work.EchoOf(choice), index);
+      }
+      if (!event.text.empty()) writer.AppendText(out, event.text, index);
+      if (event.end != Event::End::kFinished) continue;
+      writer.AppendFinish(out, ToApi(event.finish_reason), index);
+      AddUsage(usage, event.usage, choice, work.options.n);
+      --left;
+    }
+    if (left == 0) break;
+    if (!out.empty() && !co_await exchange.WriteChunk(out)) co_return;
+  }
+  if (work.options.include_usage) writer.AppendUsage(out, usage);
+  ChunkWriter::AppendDone(out);
+  (void)co_await exchange.Finish(out);
+}
+
+}  // namespace penstock::engine

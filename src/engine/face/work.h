@@ -1,0 +1,29 @@
+// Face::Work: one generation request between its parsing and its answer. Private to the face.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/chunk_writer.h"
+#include "engine/face/face.h"
+
+namespace penstock::engine {
+
+struct Face::Work {
+  ChunkFormat format = ChunkFormat::kChat;
+  std::vector<std::vector<TokenId>> prompts;
+  std::vector<std::string> echoes;  // Per prompt: text to repeat before the answer; empty: none.
+  GenerationOptions options;
+  std::string id;
+  std::string model;
+  std::int64_t created_s = 0;
+
+  std::size_t choices() const { return prompts.size() * static_cast<std::size_t>(options.n); }
+  penstock::ResponseHead head() const { return {.id = id, .model = model, .created_s = created_s}; }
+  std::string_view EchoOf(std::size_t choice) const {
+    return echoes.empty() ? std::string_view()
+                          : echoes[choice / static_cast<std::size_t>(options.n)];
+  }
+};
+
+}  // namespace penstock::engine
