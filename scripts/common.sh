@@ -8,6 +8,11 @@ script=${0##*/}
 # shellcheck disable=SC2034  # For those who source this.
 readonly root script
 
+# Node brings its own list of authorities; let npm trust whom the machine trusts.
+if [[ -z ${NODE_EXTRA_CA_CERTS-} && -f /etc/ssl/certs/ca-certificates.crt ]]; then
+  export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+fi
+
 # Talk goes to stderr, so that stdout is only what was asked for.
 say() { printf '%s: %s\n' "$script" "$*" >&2; }
 
