@@ -10,7 +10,7 @@ const kLinks = {
   api: ['base'],
   policy: ['base'],
   meter: ['base', 'api'],
-  engine: ['http', 'api', 'policy'],
+  engine: ['http', 'api', 'meter'],
   fleet: ['base'],
   store: ['base'],
   bench: ['http', 'api'],

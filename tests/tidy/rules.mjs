@@ -16,10 +16,10 @@ const kBanned = [
   ['sleep', /\b(sleep_for|sleep_until|usleep|nanosleep)\b/, 'wait for the event, not for time'],
   ['regex', /\bstd::w?regex\b|#\s*include\s*<regex>/, 'not linear on hostile input; use RE2'],
   ['using-namespace', /\busing\s+namespace\b/, 'name what you use'],
-  // In the constructor of a unique_ptr it has an owner: the way to call a private constructor.
+  // In the constructor of a smart pointer it has an owner: the way to a private constructor.
   [
     'naked-new',
-    /(?<!\boperator\s*|\bunique_ptr(<[^;]*>)?\s*\w*\s*\(\s*)\bnew\b/,
+    /(?<!\boperator\s*|\b(unique|shared)_ptr(<[^;]*>)?\s*\w*\s*\(\s*)\bnew\b/,
     'std::make_unique, or a container',
   ],
   ['naked-delete', /(?<!=\s*|\boperator\s*)\bdelete\b/, 'give it an owner'],
