@@ -13,6 +13,7 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
+using testing::AnyUnix;
 using testing::CodeOf;
 using testing::ConnectPair;
 using testing::Must;
@@ -145,7 +146,7 @@ Task<void> WaitInVain(Loop& loop, Stream& reader, Stream& writer, Listener& list
 
 Task<void> CancelEach(Loop& loop, int which, Duration pause) {
   const Pair pair = co_await ConnectPair(loop);
-  const auto listener = Must(loop.Listen(testing::AnyTcp(), {}));
+  const auto listener = Must(loop.Listen(AnyUnix(), {}));
   Event event(loop);
   Outcomes outcomes;
   TaskScope scope(loop);
@@ -229,6 +230,26 @@ Task<void> CancelConnect(Loop& loop) {
   stopped.Stop();
   co_await stopped.Join();
   EXPECT_EQ(CodeOf(result), Code::kCancelled);
+}
+
+Task<void> AcceptInVain(Listener& listener, Code& code) {
+  code = CodeOf(co_await listener.Accept());
+}
+
+Task<void> CancelAcceptWithClientAtHand(Loop& loop) {
+  const auto listener = Must(loop.Listen(testing::AnyTcp(), {}));
+  const auto client = Must(co_await loop.Connect(listener->address(), {}, Deadline::Never()));
+  Code code = Code::kInternal;
+  TaskScope scope(loop);
+  scope.Spawn("acceptor", AcceptInVain(*listener, code));
+  scope.Stop();
+  co_await scope.Join();
+  EXPECT_EQ(code, Code::kCancelled);
+  EXPECT_TRUE(co_await listener->Accept()) << "the client still waits";
+}
+
+TYPED_TEST(DeadlineTest, CancellationEndsAnAcceptThoughClientsWait) {
+  this->Run(CancelAcceptWithClientAtHand(this->loop()));
 }
 
 TYPED_TEST(DeadlineTest, CancellationEndsAConnect) { this->Run(CancelConnect(this->loop())); }

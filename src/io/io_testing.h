@@ -7,11 +7,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "base/random.h"
 #include "io/epoll/epoll_loop.h"
 #include "io/loop.h"
 #include "io/sim/sim_loop.h"
@@ -114,12 +117,14 @@ Code CodeOf(const Result<T>& result) {
   return result ? Code::kInternal : result.error().code;
 }
 
-// "0 1 2 …": text whose every part is known, so that loss and disorder show.
-inline std::string Counting(std::size_t size) {
-  std::string text;
-  text.reserve(size + 8);
-  for (std::size_t i = 0; text.size() < size; ++i) text += std::to_string(i) + ' ';
-  text.resize(size);
+// Text whose every part is its own, so that loss and disorder show.
+inline std::string Noise(std::size_t size) {
+  std::string text(size, '\0');
+  Random random(size);
+  for (std::size_t at = 0; at < size; at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = random.Next();
+    std::memcpy(text.data() + at, &word, std::min(sizeof word, size - at));
+  }
   return text;
 }
 

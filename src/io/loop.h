@@ -64,7 +64,8 @@ struct ListenOptions {
 
 struct ConnectOptions {
   std::shared_ptr<const TlsContext> tls;  // Null: plain.
-  std::string tls_server_name;            // SNI and the name that the certificate must carry.
+  // SNI and the name that the certificate must carry; "" means the address's host.
+  std::string tls_server_name;
 };
 
 class Loop {
@@ -90,8 +91,9 @@ class Loop {
   // Errors: kConflict (address in use), kForbidden, kInvalidArgument, each naming the address.
   virtual Result<std::unique_ptr<Listener>> Listen(const Address& address,
                                                    const ListenOptions& options) = 0;
-  // Errors: kUnavailable (refused, no such socket), kDeadline, kCancelled, kExhausted
-  // (descriptors).
+  // With TLS, the handshake is done when it completes. Errors: kUnavailable (refused, no such
+  // socket), kDeadline, kCancelled, kExhausted (descriptors), kUpstream (the peer speaks no TLS, or
+  // its certificate is not good), kClosed (it hung up meanwhile).
   virtual Task<Result<std::unique_ptr<Stream>>> Connect(Address address, ConnectOptions options,
                                                         Deadline deadline) = 0;
   // Completes when `descriptor` (pidfd, signalfd, pipe) is readable. Not in the simulation.

@@ -21,8 +21,9 @@ Error TransferError(const char* what, const Transfer& transfer) {
       break;
     default:
       message += ": ";
-      message += transfer.error_number != 0 ? std::strerror(transfer.error_number)
-                                            : "connection closed by the peer";
+      message += transfer.reason != nullptr   ? transfer.reason
+                 : transfer.error_number != 0 ? std::strerror(transfer.error_number)
+                                              : "connection closed by the peer";
   }
   return Error{transfer.failure, std::move(message), {}};
 }

@@ -26,7 +26,8 @@ struct Transfer {
   std::size_t bytes = 0;
   bool failed = false;
   Code failure = Code::kInternal;
-  int error_number = 0;  // errno, 0 if none.
+  int error_number = 0;          // errno, 0 if none.
+  const char* reason = nullptr;  // What to say instead of errno's text; static, null if nothing.
 };
 
 // Awaitable of Stream::Read: Result<std::size_t>.

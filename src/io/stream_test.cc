@@ -15,8 +15,8 @@ using std::chrono::milliseconds;
 using testing::AnyUnix;
 using testing::CodeOf;
 using testing::ConnectPair;
-using testing::Counting;
 using testing::Must;
+using testing::Noise;
 using testing::Pair;
 using testing::ReadExactly;
 using testing::ReadToEnd;
@@ -157,8 +157,8 @@ Task<void> WriteLarge(Stream& stream, std::string text, Status& written) {
 
 Task<void> BothDirectionsAtOnce(Loop& loop, Address where, std::size_t size) {
   const Pair pair = co_await ConnectPair(loop, where);
-  const std::string up = Counting(size);
-  const std::string down = Counting(size / 2);
+  const std::string up = Noise(size);
+  const std::string down = Noise(size / 2);
   Status up_written = Fail(Code::kInternal, "not written");
   Status down_written = Fail(Code::kInternal, "not written");
   TaskScope scope(loop);

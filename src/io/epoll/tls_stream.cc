@@ -34,7 +34,7 @@ struct TlsTransport {
     TlsStream& stream = StreamOf(bio);
     Transfer transfer;
     const std::span<char> span(into, static_cast<std::size_t>(size));
-    if (stream.FdStream::TryRead(span, transfer) == Stream::Try::kWait) {
+    if (stream.FdStream::TryRead(span, transfer) == TlsStream::Try::kWait) {
       BIO_set_retry_read(bio);
       return -1;
     }
@@ -53,7 +53,7 @@ struct TlsTransport {
     std::string_view piece(bytes, static_cast<std::size_t>(size));
     const auto outcome = stream.FdStream::TryWrite({&piece, 1}, transfer);
     if (transfer.bytes > 0) return static_cast<int>(transfer.bytes);
-    if (outcome == Stream::Try::kWait) {
+    if (outcome == TlsStream::Try::kWait) {
       BIO_set_retry_write(bio);
     } else {
       stream.transport_failure_ = transfer;

@@ -39,7 +39,9 @@ void SimListener::Enqueue(std::unique_ptr<SimStream> stream) {
 }
 
 Task<Result<std::unique_ptr<Stream>>> SimListener::Accept() {
+  const TaskState& task = co_await ThisTask();
   for (;;) {
+    if (task.cancelled()) co_return Fail(Code::kCancelled, "accept: cancelled");
     if (waiting_.empty() || network_.exhausted()) {
       changed_.Reset();
       const Status changed = co_await changed_.Wait(Deadline::Never());

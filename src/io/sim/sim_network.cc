@@ -140,6 +140,7 @@ Task<Result<std::unique_ptr<Stream>>> SimNetwork::Connect(Address address, Conne
   if (options.tls != nullptr) {
     co_return failure(Code::kUnsupported, "no TLS in the simulation");
   }
+  if ((co_await ThisTask()).cancelled()) co_return failure(Code::kCancelled, "cancelled");
   if (exhausted_) co_return failure(Code::kExhausted, std::strerror(EMFILE));
   if (const auto error = CountOperation()) {
     co_return failure(*error == EMFILE ? Code::kExhausted : Code::kUnavailable,
