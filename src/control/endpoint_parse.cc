@@ -43,7 +43,7 @@ std::string TextUpTo(JsonReader& reader, std::string_view key, std::size_t size_
 std::optional<policy::ThroughputRange> ReadThroughput(JsonReader& reader, std::int64_t chunk) {
   const auto minimum = reader.Integer("min_provisioned_throughput");
   const auto maximum = reader.Integer("max_provisioned_throughput");
-  if (!minimum && !maximum) return std::nullopt;
+  if (minimum.value_or(0) == 0 && maximum.value_or(0) == 0) return std::nullopt;
   if (!maximum) {
     const std::string field = reader.PathOf("max_provisioned_throughput");
     reader.Refuse({Code::kInvalidArgument,

@@ -61,10 +61,6 @@ void Reconciler::OnExit(std::uint64_t replica, const std::string& reason, TimePo
   places_.erase(replica);
 }
 
-void Reconciler::OnIdle(std::uint64_t replica) {
-  if (ReplicaSlot* slot = Find(replica).second; slot != nullptr) slot->OnIdle();
-}
-
 std::vector<Action> Reconciler::Step(TimePoint now) {
   std::vector<Action> actions;
   for (auto entry = endpoints_.begin(); entry != endpoints_.end();) {

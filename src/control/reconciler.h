@@ -82,7 +82,6 @@ class Reconciler {
   // News. Replicas that ended are ignored, so news may come late.
   void OnProbe(std::uint64_t replica, bool healthy, const std::string& reason, TimePoint now);
   void OnExit(std::uint64_t replica, const std::string& reason, TimePoint now);
-  void OnIdle(std::uint64_t replica);
 
   std::vector<Action> Step(TimePoint now);
   TimePoint NextWake() const;

@@ -164,7 +164,6 @@ class History {
         EXPECT_TRUE(living_.contains(routed.replica)) << "a dead replica is published";
         EXPECT_GE(now_, living_.at(routed.replica).healthy_at) << "published before it is healthy";
         if (!routed.draining) taking_requests_.insert(routed.replica);
-        if (routed.draining && OneIn(2)) reconciler_.OnIdle(routed.replica);
       }
     }
   }

@@ -122,7 +122,7 @@ TEST_F(ReconcilerTest, RemovedEndpointDrainsFirst) {
   reconciler_.RemoveEndpoint("e", now_);
   EXPECT_TRUE(reconciler_.RoutedOf("e").empty());
   EXPECT_EQ(Step(), std::vector<Action>{PublishRoutes{}});
-  reconciler_.OnIdle(1);
+  now_ = reconciler_.NextWake();
   EXPECT_EQ(Step(), std::vector<Action>{TerminateReplica{1}});
   reconciler_.OnExit(1, "exited with status 0", now_);
   EXPECT_TRUE(Step().empty());
@@ -153,7 +153,6 @@ TEST_F(ReconcilerTest, LateNewsIsIgnored) {
   reconciler_.OnExit(1, "x", now_);
   reconciler_.OnExit(1, "again", now_);
   reconciler_.OnProbe(1, true, "", now_);
-  reconciler_.OnIdle(99);
   EXPECT_EQ(reconciler_.StatusOf("e", now_).replicas_ready, 0);
   EXPECT_EQ(reconciler_.StatusOf("unknown", now_).replicas_desired, 0);
 }

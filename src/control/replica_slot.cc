@@ -31,7 +31,7 @@ ReplicaSlot::Want ReplicaSlot::Next(TimePoint now, const ReplicaSettings& settin
       Enter(Phase::kStarting, now);
       replica_ = next_replica;
       next_probe_ = now;
-      probing_ = idle_ = false;
+      probing_ = false;
       failed_probes_ = 0;
       verdict_.clear();
       return Want::kStart;
@@ -40,7 +40,7 @@ ReplicaSlot::Want ReplicaSlot::Next(TimePoint now, const ReplicaSettings& settin
     case Phase::kReady:
       return NextReady(now, settings);
     case Phase::kDraining:
-      if (!idle_ && now - since_ < settings.drain_max) return Want::kNothing;
+      if (now - since_ < settings.drain_wait) return Want::kNothing;
       Enter(Phase::kStopping, now);
       return Want::kTerminate;
     case Phase::kStopping:
@@ -93,7 +93,7 @@ TimePoint ReplicaSlot::NextWake(const ReplicaSettings& settings) const {
     case Phase::kReady:
       return failures_ > 0 ? std::min(probe, since_ + settings.healthy_reset) : probe;
     case Phase::kDraining:
-      return idle_ ? since_ : since_ + settings.drain_max;
+      return since_ + settings.drain_wait;
     case Phase::kStopping:
       return since_ + settings.stop_max;
     case Phase::kKilling:

@@ -23,8 +23,10 @@ struct ReplicaSettings {
   Duration healthy_reset = std::chrono::seconds(60);  // Ready for so long: failures are forgotten.
   Duration probe_interval = std::chrono::seconds(2);  // Of a ready replica.
   int probe_failures_max = 3;                         // In a row: the replica is replaced.
-  Duration drain_max = std::chrono::seconds(30);      // Then it is stopped although not idle.
-  Duration stop_max = std::chrono::seconds(35);       // From SIGTERM to SIGKILL.
+  // From leaving the routing table to SIGTERM: until every request thread has heard of it.
+  Duration drain_wait = std::chrono::milliseconds(500);
+  // From SIGTERM, upon which a replica finishes what it has, to SIGKILL.
+  Duration stop_max = std::chrono::seconds(35);
 };
 
 class ReplicaSlot {
@@ -44,8 +46,6 @@ class ReplicaSlot {
   void OnProbe(bool healthy, const std::string& reason, TimePoint now,
                const ReplicaSettings& settings);
   void OnExit(const std::string& reason, TimePoint now, const ReplicaSettings& settings);
-  // No request is left on it.
-  void OnIdle() { idle_ = true; }
 
   // No longer wanted. Gone at once when nothing runs.
   void Retire(TimePoint now);
@@ -76,7 +76,6 @@ class ReplicaSlot {
   TimePoint next_probe_{};
   bool probing_ = false;
   int failed_probes_ = 0;
-  bool idle_ = false;
 };
 
 }  // namespace penstock::control

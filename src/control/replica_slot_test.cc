@@ -127,19 +127,12 @@ TEST_F(ReplicaSlotTest, DrainsBeforeItStops) {
   slot_.Retire(now_);
   EXPECT_EQ(slot_.phase(), Phase::kDraining);
   EXPECT_EQ(Next(), Want::kNothing);
-  slot_.OnIdle();
+  now_ += settings_.drain_wait;
   EXPECT_LE(slot_.NextWake(settings_), now_);
   EXPECT_EQ(Next(), Want::kTerminate);
   Exit("exited with status 0");
   EXPECT_EQ(slot_.phase(), Phase::kGone);
   EXPECT_EQ(slot_.NextWake(settings_), TimePoint::max());
-}
-
-TEST_F(ReplicaSlotTest, DrainHasALimit) {
-  BecomeReady();
-  slot_.Retire(now_);
-  now_ += settings_.drain_max;
-  EXPECT_EQ(Next(), Want::kTerminate);
 }
 
 TEST_F(ReplicaSlotTest, RetiredWhileStartingIsStopped) {

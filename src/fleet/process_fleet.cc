@@ -78,6 +78,12 @@ void ProcessFleet::RotateLogs() {
   }
 }
 
+std::vector<std::uint64_t> ProcessFleet::RunningIds() const {
+  std::vector<std::uint64_t> ids;
+  for (const auto& [id, replica] : replicas_) ids.push_back(id);
+  return ids;
+}
+
 pid_t ProcessFleet::ProcessIdOf(std::uint64_t id) const {
   const auto found = replicas_.find(id);
   return found == replicas_.end() ? 0 : found->second.process.pid();

@@ -60,6 +60,7 @@ class ProcessFleet {
   void RotateLogs();
 
   std::size_t running() const { return replicas_.size(); }
+  std::vector<std::uint64_t> RunningIds() const;
   // 0: not running.
   pid_t ProcessIdOf(std::uint64_t id) const;
 

@@ -1,0 +1,286 @@
+#include "control/http_api.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/test_folder.h"
+#include "control/gguf_sample.h"
+#include "control/json_reader.h"
+
+namespace penstock::control {
+namespace {
+
+constexpr std::string_view kEndpoints = "/api/2.0/serving-endpoints";
+constexpr std::string_view kModels = "/api/2.1/unity-catalog/models";
+
+class HttpApiTest : public testing::Test {
+ protected:
+  struct Reply {
+    int status = 0;
+    boost::json::object json = {};
+    std::string error_code() const {
+      const auto* code = json.if_contains("error_code");
+      return code == nullptr ? "" : std::string(code->as_string());
+    }
+    std::string message() const {
+      const auto* message = json.if_contains("message");
+      return message == nullptr ? "" : std::string(message->as_string());
+    }
+  };
+
+  void SetUp() override {
+    model_path_ = folder_.Write("model.gguf", GgufSample{}.Bytes());
+    Open();
+  }
+
+  // As after a restart.
+  void Open() {
+    parts_.reset();
+    auto store = store::Store::Open(folder_.File("penstock.db"));
+    ASSERT_TRUE(store) << store.error().message;
+    parts_ = std::make_unique<Parts>(std::move(*store));
+    ASSERT_TRUE(parts_->endpoints.Load(now_));
+  }
+
+  Reply Send(const std::string& method, const std::string& path, const std::string& body = "",
+             policy::Role role = policy::Role::kAdmin) {
+    const ApiAnswer answer = parts_->api.Handle(
+        {.method = method, .path = path, .body = body, .caller = {.name = "tester", .role = role}},
+        {.now = now_, .wall = WallTime(std::chrono::milliseconds(1234))});
+    auto json = ParseJsonObject(answer.body);
+    EXPECT_TRUE(json) << answer.body;
+    return {.status = answer.status, .json = json.value_or(boost::json::object())};
+  }
+  Reply RegisterModel(const std::string& name) {
+    return Send("POST", std::string(kModels),
+                fmt::format(R"({{"name":"{}","source":"{}"}})", name, model_path_));
+  }
+  Reply CreateEndpoint(const std::string& name, const std::string& model) {
+    return Send("POST", std::string(kEndpoints),
+                fmt::format(R"({{"name":"{}","config":{{"served_entities":[{{"entity_name":"{}",
+                            "entity_version":1,"min_provisioned_throughput":100,
+                            "max_provisioned_throughput":200}}]}}}})",
+                            name, model));
+  }
+  std::string EndpointPath(const std::string& name) {
+    return fmt::format("{}/{}", kEndpoints, name);
+  }
+  std::string ModelPath(const std::string& name) { return fmt::format("{}/{}", kModels, name); }
+
+  struct Parts {
+    explicit Parts(store::Store opened) : store(std::move(opened)) {}
+    store::Store store;
+    Reconciler reconciler;
+    Catalog catalog{store};
+    EndpointService endpoints{store, catalog, reconciler};
+    ModelService models{catalog, endpoints};
+    HttpApi api{endpoints, models};
+  };
+
+  TimePoint now_ = TimePoint(std::chrono::hours(1));
+  TestFolder folder_;
+  std::string model_path_;
+  std::unique_ptr<Parts> parts_;
+};
+
+TEST_F(HttpApiTest, RegistersAModel) {
+  const Reply created = RegisterModel("main.demo.tiny");
+  EXPECT_EQ(created.status, 200) << created.message();
+  EXPECT_EQ(created.json.at("full_name"), "main.demo.tiny");
+  EXPECT_EQ(created.json.at("name"), "tiny");
+  EXPECT_EQ(created.json.at("catalog_name"), "main");
+  EXPECT_EQ(created.json.at("created_by"), "tester");
+
+  Open();
+  EXPECT_EQ(Send("GET", ModelPath("main.demo.tiny")).json.at("created_at"), 1234);
+  EXPECT_EQ(Send("GET", std::string(kModels)).json.at("registered_models").as_array().size(), 1u);
+  const Reply version = Send("GET", ModelPath("main.demo.tiny/versions/1"));
+  EXPECT_EQ(version.json.at("version"), 1);
+  EXPECT_EQ(version.json.at("status"), "READY");
+  EXPECT_EQ(version.json.at("source").as_string(), model_path_);
+  EXPECT_EQ(version.json.at("format").at("architecture"), "llama");
+}
+
+TEST_F(HttpApiTest, RegistersUnderSeparateNames) {
+  const Reply created =
+      Send("POST", std::string(kModels),
+           fmt::format(R"({{"catalog_name":"a","schema_name":"b","name":"c","source":"{}"}})",
+                       model_path_));
+  EXPECT_EQ(created.json.at("full_name"), "a.b.c");
+}
+
+TEST_F(HttpApiTest, AddsAndDeletesVersions) {
+  RegisterModel("a.b.c");
+  const Reply second =
+      Send("POST", ModelPath("a.b.c/versions"), fmt::format(R"({{"source":"{}"}})", model_path_));
+  EXPECT_EQ(second.json.at("version"), 2);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions")).json.at("model_versions").as_array().size(),
+            2u);
+  EXPECT_EQ(Send("DELETE", ModelPath("a.b.c/versions/2")).status, 200);
+  EXPECT_EQ(Send("DELETE", ModelPath("a.b.c/versions/2")).status, 404);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions/x")).error_code(), "INVALID_PARAMETER_VALUE");
+  EXPECT_EQ(
+      Send("POST", ModelPath("a.b.none/versions"), fmt::format(R"({{"source":"{}"}})", model_path_))
+          .error_code(),
+      "RESOURCE_DOES_NOT_EXIST");
+}
+
+TEST_F(HttpApiTest, RefusesBadModels) {
+  const std::string truncated = folder_.Write("cut.gguf", GgufSample{}.Bytes().substr(0, 30));
+  const auto with_source = [this](const std::string& source) {
+    return Send("POST", std::string(kModels),
+                fmt::format(R"({{"name":"a.b.c","source":"{}"}})", source));
+  };
+  const Reply cut = with_source(truncated);
+  EXPECT_EQ(cut.status, 422);
+  EXPECT_NE(cut.message().find("truncated"), std::string::npos);
+  EXPECT_NE(cut.message().find(truncated), std::string::npos);
+  EXPECT_EQ(with_source("/no/such/file").status, 400);
+  EXPECT_EQ(with_source("").status, 400);
+  EXPECT_EQ(Send("POST", std::string(kModels), "{").error_code(), "INVALID_PARAMETER_VALUE");
+  EXPECT_EQ(Send("POST", std::string(kModels), R"({"name":"a.b.c"})").status, 400);
+  EXPECT_EQ(Send("POST", std::string(kModels), R"({"name":"short","source":"/x"})").status, 400);
+  RegisterModel("a.b.c");
+  EXPECT_EQ(RegisterModel("a.b.c").error_code(), "RESOURCE_ALREADY_EXISTS");
+  EXPECT_EQ(Send("GET", std::string(kModels)).json.at("registered_models").as_array().size(), 1u);
+}
+
+TEST_F(HttpApiTest, CreatesAnEndpoint) {
+  RegisterModel("a.b.c");
+  const Reply created = CreateEndpoint("chat", "a.b.c");
+  EXPECT_EQ(created.status, 200) << created.message();
+  EXPECT_EQ(created.json.at("name"), "chat");
+  EXPECT_EQ(created.json.at("id").as_string().size(), 32u);
+  EXPECT_EQ(created.json.at("creator"), "tester");
+  EXPECT_EQ(created.json.at("creation_timestamp"), 1234);
+  EXPECT_EQ(created.json.at("task"), "llm/v1/chat");
+  EXPECT_EQ(created.json.at("state").at("config_update"), "IN_PROGRESS");
+  ASSERT_EQ(parts_->reconciler.Step(now_).size(), 3u);  // Publish, start, probe.
+
+  Open();
+  const Reply found = Send("GET", EndpointPath("chat"));
+  EXPECT_EQ(found.json.at("id"), created.json.at("id"));
+  EXPECT_EQ(Send("GET", std::string(kEndpoints)).json.at("endpoints").as_array().size(), 1u);
+  // The reconciler was told of it again.
+  EXPECT_EQ(parts_->reconciler.Step(now_).size(), 3u);
+}
+
+TEST_F(HttpApiTest, RefusesBadEndpoints) {
+  RegisterModel("a.b.c");
+  CreateEndpoint("chat", "a.b.c");
+  const Reply twice = CreateEndpoint("chat", "a.b.c");
+  EXPECT_EQ(twice.status, 409);
+  EXPECT_EQ(twice.error_code(), "RESOURCE_ALREADY_EXISTS");
+  EXPECT_EQ(twice.message(), "endpoint chat exists already");
+  const Reply no_model = CreateEndpoint("other", "a.b.none");
+  EXPECT_EQ(no_model.status, 404);
+  EXPECT_EQ(no_model.error_code(), "RESOURCE_DOES_NOT_EXIST");
+  EXPECT_EQ(CreateEndpoint("a b", "a.b.c").error_code(), "INVALID_PARAMETER_VALUE");
+  EXPECT_EQ(Send("GET", EndpointPath("none")).error_code(), "RESOURCE_DOES_NOT_EXIST");
+  EXPECT_EQ(Send("DELETE", EndpointPath("none")).status, 404);
+  EXPECT_EQ(Send("GET", std::string(kEndpoints)).json.at("endpoints").as_array().size(), 1u);
+}
+
+TEST_F(HttpApiTest, DeletesAnEndpoint) {
+  RegisterModel("a.b.c");
+  const auto first_id = CreateEndpoint("chat", "a.b.c").json.at("id");
+  EXPECT_EQ(Send("DELETE", EndpointPath("chat")).status, 200);
+  EXPECT_EQ(Send("GET", EndpointPath("chat")).status, 404);
+  EXPECT_NE(CreateEndpoint("chat", "a.b.c").json.at("id"), first_id);
+  Open();
+  EXPECT_NE(Send("GET", EndpointPath("chat")).json.at("id"), first_id);
+}
+
+TEST_F(HttpApiTest, ServedModelCannotBeDeleted) {
+  RegisterModel("a.b.c");
+  CreateEndpoint("chat", "a.b.c");
+  for (const char* path : {"a.b.c", "a.b.c/versions/1"}) {
+    const Reply refused = Send("DELETE", ModelPath(path));
+    EXPECT_EQ(refused.status, 409);
+    EXPECT_EQ(refused.error_code(), "RESOURCE_CONFLICT");
+    EXPECT_NE(refused.message().find("chat"), std::string::npos);
+  }
+  Send("DELETE", EndpointPath("chat"));
+  EXPECT_EQ(Send("DELETE", ModelPath("a.b.c")).status, 200);
+  EXPECT_EQ(Send("DELETE", ModelPath("a.b.c")).status, 404);
+}
+
+TEST_F(HttpApiTest, UsersMayLookButNotChange) {
+  RegisterModel("a.b.c");
+  CreateEndpoint("chat", "a.b.c");
+  const auto as_user = [this](const std::string& method, const std::string& path) {
+    return Send(method, path, "{}", policy::Role::kUser);
+  };
+  EXPECT_EQ(as_user("GET", EndpointPath("chat")).json.at("permission_level"), "CAN_QUERY");
+  EXPECT_EQ(as_user("GET", std::string(kModels)).status, 200);
+  for (const auto& [method, path] :
+       {std::pair("POST", std::string(kEndpoints)), std::pair("DELETE", EndpointPath("chat")),
+        std::pair("POST", std::string(kModels)), std::pair("DELETE", ModelPath("a.b.c"))}) {
+    const Reply refused = as_user(method, path);
+    EXPECT_EQ(refused.status, 403);
+    EXPECT_EQ(refused.error_code(), "PERMISSION_DENIED");
+  }
+  EXPECT_EQ(Send("GET", EndpointPath("chat")).status, 200);
+}
+
+TEST_F(HttpApiTest, AnswersTheSeedsOptimizationInfo) {
+  RegisterModel("ml.llm-catalog.foundation-model");
+  const std::string path =
+      EndpointPath("get-model-optimization-info/ml.llm-catalog.foundation-model/");
+  const Reply info = Send("GET", path + "1");
+  EXPECT_EQ(info.json.at("optimizable"), true);
+  EXPECT_EQ(info.json.at("model_type"), "llama");
+  EXPECT_EQ(info.json.at("throughput_chunk_size"), 1);
+  EXPECT_EQ(Send("GET", path + "2").status, 404);
+}
+
+TEST_F(HttpApiTest, KnowsItsPaths) {
+  const Reply method = Send("PUT", std::string(kEndpoints));
+  EXPECT_EQ(method.status, 405);
+  EXPECT_NE(method.message().find("GET, POST"), std::string::npos);
+  for (const char* path : {"/api/2.0/serving-endpoints/", "/api/2.0/serving-endpoints/a/b/c",
+                           "/api/2.0/other", "/", "", "//", "/api/2.0/serving-endpointsX"}) {
+    EXPECT_EQ(Send("GET", path).status, 404) << path;
+  }
+  EXPECT_EQ(Send("GET", "/api/2.0/serving-endpoints/%zz").status, 400);
+}
+
+TEST_F(HttpApiTest, DecodesNames) {
+  RegisterModel("a.b.c");
+  EXPECT_EQ(Send("GET", ModelPath("a%2Eb%2Ec")).status, 200);
+}
+
+TEST_F(HttpApiTest, RoutesFollowTheReconciler) {
+  RegisterModel("a.b.c");
+  CreateEndpoint("chat", "a.b.c");
+  const auto address_of = [](std::uint64_t replica) { return fmt::format("unix:/{}", replica); };
+  parts_->reconciler.Step(now_);
+  EXPECT_TRUE(parts_->endpoints.Routes(address_of).Find("chat")->replicas.empty());
+  parts_->reconciler.OnProbe(1, true, "", now_);
+  const auto route = parts_->endpoints.Routes(address_of).Find("chat");
+  ASSERT_EQ(route->replicas.size(), 1u);
+  EXPECT_EQ(route->replicas[0].address, "unix:/1");
+  EXPECT_EQ(route->served_entity, "a.b.c-1");
+  EXPECT_EQ(route->model, "a.b.c");
+  EXPECT_EQ(route->range, (policy::ThroughputRange{.minimum = 100, .maximum = 200}));
+}
+
+// A definition that somebody edited by hand stops the start with its name.
+TEST_F(HttpApiTest, DamagedRowsAreNamed) {
+  RegisterModel("a.b.c");
+  CreateEndpoint("chat", "a.b.c");
+  parts_.reset();
+  {
+    auto database = store::Database::Open(folder_.File("penstock.db"), 0x504E5354);
+    ASSERT_TRUE(database->Execute("UPDATE endpoint SET definition = '{}'"));
+  }
+  auto store = store::Store::Open(folder_.File("penstock.db"));
+  Parts parts(std::move(*store));
+  const auto loaded = parts.endpoints.Load(now_);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Code::kCorrupt);
+  EXPECT_NE(loaded.error().message.find("endpoint chat"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace penstock::control
