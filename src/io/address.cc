@@ -18,6 +18,7 @@ namespace {
 
 bool IsNumericHost(const std::string& host) {
   in6_addr bytes{};
+  if (host.find('\0') != std::string::npos) return false;  // inet_pton would not look further.
   return inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
          inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
 }
@@ -28,6 +29,9 @@ Result<Address> ParseUnix(std::string_view path) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("address unix:{}: the path must have 1 to {} bytes, has {}", path,
                             kPathMax, path.size()));
+  }
+  if (path.find('\0') != std::string_view::npos) {
+    return Fail(Code::kInvalidArgument, "address unix:PATH: the path holds a zero byte");
   }
   return Address{.kind = Address::Kind::kUnix, .host = std::string(path)};
 }
@@ -42,8 +46,12 @@ Result<Address> Address::Parse(std::string_view text) {
                 fmt::format("address '{}': expected HOST:PORT or unix:PATH", text));
   }
   std::string_view host = text.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  // Without brackets, "::1:80" would be two addresses at once.
+  if (bracketed != (host.find(':') != std::string_view::npos)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("address '{}': IPv6 hosts, and only they, stand in brackets", text));
   }
   const std::string_view port_text = text.substr(colon + 1);
   std::uint16_t port = 0;

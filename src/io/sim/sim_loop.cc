@@ -57,10 +57,10 @@ std::uint64_t SimLoop::trace_hash() const { return network_->trace_hash(); }
 
 SimLoop::End SimLoop::Drive(TimePoint limit, bool wait_for_timers) {
   for (;;) {
-    const bool posted = RunPosted();
+    RunPosted();
     RunReady();
     if (stop_.exchange(false)) return End::kStopped;
-    if (posted) continue;
+    if (HasPosted()) continue;
 
     TimePoint next = agenda_.empty() ? TimePoint::max() : agenda_.begin()->first;
     if (wait_for_timers || !agenda_.empty()) next = std::min(next, NextTimer());
@@ -78,15 +78,18 @@ SimLoop::End SimLoop::Drive(TimePoint limit, bool wait_for_timers) {
   }
 }
 
-// Returns false if there was nothing to run.
-bool SimLoop::RunPosted() {
+bool SimLoop::HasPosted() {
+  const std::scoped_lock lock(posted_mutex_);
+  return !posted_.empty();
+}
+
+void SimLoop::RunPosted() {
   std::vector<std::move_only_function<void()>> calls;
   {
     const std::scoped_lock lock(posted_mutex_);
     calls.swap(posted_);
   }
   for (std::move_only_function<void()>& call : calls) call();
-  return !calls.empty();
 }
 
 void SimLoop::RunNextAction() {

@@ -68,7 +68,8 @@ class SimLoop final : public Loop {
 
  private:
   End Drive(TimePoint limit, bool wait_for_timers);
-  bool RunPosted();
+  bool HasPosted();
+  void RunPosted();
   void RunNextAction();
 
   TimePoint now_ = kStart;
