@@ -8,6 +8,7 @@ find_package(OpenSSL 3 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
-include(Llama OPTIONAL)  # Defines the imported target `llama`.
+include(Llama)  # Defines the imported target `llama`.

@@ -23,6 +23,7 @@ target_include_directories(penstock_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(penstock_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
   -Woverloaded-virtual -Wimplicit-fallthrough -Wno-gnu-statement-expression
+  -Wno-missing-designated-field-initializers
   $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>)
 if(PENSTOCK_SANITIZE)
   add_compile_options(-fsanitize=${PENSTOCK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)

@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -21,7 +23,11 @@ inline constexpr int kExitForced = 3;      // A second signal.
 
 class Program {
  public:
-  explicit Program(CLI::App& app) : app_(app) {}
+  // `arguments`: the whole command line, the program's name first.
+  Program(CLI::App& app, std::vector<std::string> arguments)
+      : app_(app), arguments_(std::move(arguments)) {}
+
+  const std::vector<std::string>& arguments() const { return arguments_; }
 
   // A new subcommand, `run` being its work. `parent` nests it ("model synth").
   CLI::App* Add(const std::string& name, const std::string& help, std::function<int()> run,
@@ -34,6 +40,7 @@ class Program {
 
  private:
   CLI::App& app_;
+  std::vector<std::string> arguments_;
   std::function<int()> run_;
 };
 

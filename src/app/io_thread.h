@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -19,10 +20,12 @@ namespace penstock::app {
 
 class IoThread {
  public:
+  // How requests of one loop reach the control plane.
+  using MakeControlPort = std::function<gateway::ControlPort(io::Loop&)>;
+
   // `metrics` and `ready` outlive the thread.
-  IoThread(meter::Metrics& metrics, const gateway::ControlPort& control,
-           const std::atomic<bool>& ready, const http::ServerLimits& limits,
-           const gateway::GatewayLimits& gateway_limits);
+  IoThread(meter::Metrics& metrics, const MakeControlPort& control, const std::atomic<bool>& ready,
+           const http::ServerLimits& limits, const gateway::GatewayLimits& gateway_limits);
   ~IoThread();  // REQUIRES: Join() was called, if Start() was.
 
   // Before Start(). Returns the address with its real port.
@@ -33,9 +36,9 @@ class IoThread {
   void SetRoutes(std::shared_ptr<const policy::RoutingTable> routes);
   void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
 
-  // Awaited on `home`, another thread's loop: stops accepting and lets what runs finish until
-  // `deadline`. Gives the number of connections that had to be cut. The thread ends then.
-  io::Task<std::size_t> Drain(io::Loop& home, Deadline deadline);
+  // Any thread: stops accepting, lets what runs finish until `deadline`, calls `done` on the I/O
+  // thread with the number of connections that had to be cut, and ends the thread.
+  void BeginDrain(Deadline deadline, std::function<void(std::size_t)> done);
   // Waits for the thread's end.
   void Join();
 
@@ -43,7 +46,7 @@ class IoThread {
   const http::ServerCounters& counters() const { return server_.counters(); }
 
  private:
-  static io::Task<void> RunDrain(IoThread& thread, io::Loop& home, Deadline deadline,
+  static io::Task<void> RunDrain(IoThread& thread, Deadline deadline,
                                  std::function<void(std::size_t)> done);
 
   io::EpollLoop loop_;

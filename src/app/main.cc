@@ -29,7 +29,7 @@ int Main(int argc, char** argv) {
   AddFlag(app, "--log-level", log_level, "trace, debug, info, warn, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
 
-  Program program(app);
+  Program program(app, {argv, argv + argc});
   AddServeCommand(program);
   AddEngineCommand(program);
   AddBenchCommand(program);

@@ -1,0 +1,72 @@
+// Serve: the server process: a control plane on the main thread, requests on the I/O threads.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/io_thread.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "control/control_plane.h"
+#include "io/epoll/epoll_loop.h"
+#include "meter/metrics.h"
+
+namespace penstock::app {
+
+struct ServeOptions {
+  std::string data_dir = "data";
+  std::string listen = "127.0.0.1:8484";
+  bool listen_beyond_loopback = false;
+  std::string port_file;
+  int io_threads = 1;
+  int drain_wait_max_s = 30;
+  std::vector<std::string> static_endpoints;
+  // How replicas are started.
+  int engine_parallel = 8;
+  int engine_context_tokens = 0;
+  int engine_threads = 0;
+  http::ServerLimits limits;
+  gateway::GatewayLimits gateway_limits;
+};
+
+// Owns everything that `penstock serve` runs.
+class Serve {
+ public:
+  explicit Serve(ServeOptions options);
+  ~Serve();
+  Serve(const Serve&) = delete;
+  Serve& operator=(const Serve&) = delete;
+
+  // Checks everything that can be checked, listens, serves until SIGTERM or SIGINT, drains. Blocks.
+  // Errors: those of a start that failed, each naming its flag, path or address.
+  Status Run();
+
+ private:
+  Status Open();
+  Status OpenControl();
+  Status Listen();
+  Status Announce() const;
+  void Publish(const policy::RoutingTable& routes);
+  void AddMetrics();
+  std::vector<std::string> EngineCommand(const control::EngineLaunch& launch) const;
+  gateway::ControlPort ControlPortOf(io::Loop& loop);
+  static io::Task<Result<gateway::ControlAnswer>> AskControl(Serve& serve, io::Loop& home,
+                                                             gateway::ControlRequest request);
+  static io::Task<void> Main(Serve& serve);
+  io::Task<void> Stop();
+
+  ServeOptions options_;
+  io::EpollLoop loop_;
+  meter::Metrics metrics_;
+  std::atomic<bool> ready_ = false;
+  std::vector<policy::EndpointRoute> static_routes_;
+  std::unique_ptr<control::ControlPlane> control_;
+  std::vector<std::unique_ptr<IoThread>> threads_;
+  io::Address address_;
+  Status ended_;
+};
+
+}  // namespace penstock::app

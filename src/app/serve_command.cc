@@ -1,0 +1,102 @@
+// penstock serve: the server.
+#include <memory>
+
+#include "app/command.h"
+#include "app/flags.h"
+#include "app/serve.h"
+
+namespace penstock::app {
+
+namespace {
+
+// Durations of the limits, as flags give them.
+struct LimitSeconds {
+  int head_wait_max = 10;
+  int body_wait_max = 30;
+  int idle_max = 75;
+  int write_stall_max = 30;
+  int answer_wait_max = 600;
+  int answer_stall_max = 120;
+};
+
+struct ServeCommandOptions {
+  ServeOptions serve;
+  LimitSeconds seconds;
+};
+
+int Run(ServeCommandOptions& options) {
+  using std::chrono::seconds;
+  ServeOptions& serve = options.serve;
+  serve.limits.head_wait_max = seconds(options.seconds.head_wait_max);
+  serve.limits.body_progress_wait_max = seconds(options.seconds.body_wait_max);
+  serve.limits.idle_max = seconds(options.seconds.idle_max);
+  serve.limits.write_stall_max = seconds(options.seconds.write_stall_max);
+  serve.gateway_limits.answer_wait_max = seconds(options.seconds.answer_wait_max);
+  serve.gateway_limits.answer_stall_max = seconds(options.seconds.answer_stall_max);
+  Serve server(serve);
+  const Status ran = server.Run();
+  if (ran) return kExitGood;
+  Report(ran.error());
+  return kExitUsage;  // Whatever kept it from serving is a start error.
+}
+
+void AddLimitFlags(CLI::App& command, ServeCommandOptions& options) {
+  http::ServerLimits& limits = options.serve.limits;
+  AddFlag(command, "--head-bytes-max", limits.head.bytes_max,
+          "Bytes of a request's head; more: 431")
+      ->check(CLI::Range(1024, 1 << 20));
+  AddFlag(command, "--body-bytes-max", limits.body_bytes_max,
+          "Bytes of a request's body; more: 413")
+      ->check(CLI::Range(1024, 1 << 30));
+  AddFlag(command, "--connections-max", limits.connections_max,
+          "Connections per I/O thread; more are told 503")
+      ->check(CLI::Range(1, 1 << 20));
+  const auto add_seconds = [&command](const char* flag, int& value, const char* help) {
+    AddFlag(command, flag, value, help)->check(CLI::Range(1, 86400));
+  };
+  add_seconds("--head-wait-max-s", options.seconds.head_wait_max,
+              "Seconds for a head to arrive whole; longer: 408");
+  add_seconds("--body-wait-max-s", options.seconds.body_wait_max,
+              "Seconds for each 4 KiB of a body; longer: 408");
+  add_seconds("--idle-max-s", options.seconds.idle_max,
+              "Seconds that a connection may idle between two requests");
+  add_seconds("--write-stall-max-s", options.seconds.write_stall_max,
+              "Seconds that a client may leave an answer unread");
+  add_seconds("--answer-wait-max-s", options.seconds.answer_wait_max,
+              "Seconds for a replica's answer to begin; longer: 504");
+  add_seconds("--answer-stall-max-s", options.seconds.answer_stall_max,
+              "Seconds between two pieces of a replica's answer");
+}
+
+}  // namespace
+
+void AddServeCommand(Program& program) {
+  auto options = std::make_shared<ServeCommandOptions>();
+  CLI::App* command = program.Add("serve", "Run the server: endpoints, replicas, keys, metrics",
+                                  [options] { return Run(*options); });
+  ServeOptions& serve = options->serve;
+  AddFlag(*command, "--data-dir", serve.data_dir,
+          "Folder of everything that lasts; made at first start, with an admin key");
+  AddFlag(*command, "--listen", serve.listen, "HOST:PORT (port 0: any free one), or unix:PATH");
+  AddSwitch(*command, "--listen-beyond-loopback", serve.listen_beyond_loopback,
+            "Allow --listen on an address that other machines reach");
+  AddFlag(*command, "--port-file", serve.port_file, "Write the port there once listening");
+  AddFlag(*command, "--io-threads", serve.io_threads, "Threads that accept, answer and relay")
+      ->check(CLI::Range(1, 256));
+  AddFlag(*command, "--drain-wait-max-s", serve.drain_wait_max_s,
+          "Seconds that running requests get after SIGTERM")
+      ->check(CLI::Range(0, 86400));
+  AddFlag(*command, "--static-endpoint", serve.static_endpoints,
+          "NAME=URL[,URL]: an endpoint on servers that run already (vLLM, llama-server, ...)");
+  AddFlag(*command, "--engine-parallel", serve.engine_parallel, "Slots of each replica")
+      ->check(CLI::Range(1, 256));
+  AddFlag(*command, "--engine-context-tokens", serve.engine_context_tokens,
+          "Context of each slot; 0: the model's own, at most 4096")
+      ->check(CLI::NonNegativeNumber);
+  AddFlag(*command, "--engine-threads", serve.engine_threads,
+          "Threads of each replica; 0: all that it may use")
+      ->check(CLI::NonNegativeNumber);
+  AddLimitFlags(*command, *options);
+}
+
+}  // namespace penstock::app
