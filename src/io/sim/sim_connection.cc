@@ -168,7 +168,7 @@ void SimConnection::Send(SimSide to, Segment segment) {
 
 void SimConnection::Deliver(SimSide to, Segment segment) {
   End& far = end(to);
-  if (far.reset) return;
+  if (far.reset || cut_) return;
   switch (segment.kind) {
     case Kind::kData:
       return DeliverData(to, std::move(segment));
@@ -202,6 +202,7 @@ void SimConnection::DeliverData(SimSide to, Segment segment) {
     far.unread += segment.bytes.size();
     far.arrived.push_back(std::move(segment));
     if (last) {
+      cut_ = true;  // What arrives at the same moment is lost already.
       network_.loop().At(network_.loop().Now(), [self = shared_from_this()] { self->Cut(); });
     }
     far.stream->Retry();

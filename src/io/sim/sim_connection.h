@@ -94,7 +94,8 @@ class SimConnection : public std::enable_shared_from_this<SimConnection> {
   std::size_t id_;
   std::array<End, 2> ends_;
   std::uint64_t delivered_ = 0;  // Bytes, both directions.
-  Event* answered_ = nullptr;    // Borrowed from the connecting task.
+  bool cut_ = false;
+  Event* answered_ = nullptr;  // Borrowed from the connecting task.
   bool accepted_ = false;
 };
 
