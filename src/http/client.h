@@ -134,7 +134,7 @@ class ClientResponse {
 };
 
 struct ClientOptions {
-  ClientLimits limits;
+  ClientLimits limits = {};
   std::string_view user_agent = {};  // "" leaves the field out. Outlives the client.
   bool receive_timestamps = false;   // received_at() from the kernel, where there is one.
 };

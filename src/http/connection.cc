@@ -81,6 +81,13 @@ io::Task<void> Connection::Serve() {
     Next next = Settle();
     if (next == Next::kDrainBody) next = co_await DrainBody() ? Settle() : Next::kLinger;
     if (next == Next::kLinger) co_await Linger();
+    if (next == Next::kRefuse) {
+      co_await Refuse({Code::kTooLarge,
+                       "connection: " + std::to_string(Early()) +
+                           " bytes came before their turn, the limit is " +
+                           std::to_string(server_.limits_.pipelined_bytes_max),
+                       "connection"});
+    }
     if (next != Next::kRequest) co_return;
   }
 }
@@ -99,7 +106,7 @@ Result<bool> Connection::TakeHeadBytes(Result<std::size_t> bytes) {
     }
     return Fail(Code::kRequestTimeout,
                 "head: not complete after " +
-                    std::to_string(Milliseconds(server_.limits_.head_wait_max)) + " ms",
+                    std::to_string(server_.limits_.head_wait_max.count() / 1'000'000) + " ms",
                 "head");
   }
   if (*bytes == 0) {
@@ -174,6 +181,7 @@ Connection::Next Connection::Settle() {
   if (!exchange_.finished() || exchange_.broken_ || task_.cancelled()) return Next::kClose;
   if (exchange_.closes_ || WillClose()) return Next::kLinger;
   if (!body_whole_) return Next::kDrainBody;
+  if (Early() > server_.limits_.pipelined_bytes_max) return Next::kRefuse;
   PrepareNext();
   return Next::kRequest;
 }

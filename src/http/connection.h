@@ -52,7 +52,7 @@ class Connection {
   Deadline HeadDeadline();
   bool Unanswered() const;
   io::Task<void> AnswerFailure(std::exception_ptr failure);
-  enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kClose };
+  enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kRefuse, kClose };
   Next Settle();
   void PrepareNext();
   void SetIdle(bool idle);
@@ -78,6 +78,9 @@ class Connection {
   io::Task<bool> DrainBody();
   void ReleaseRequest();
   std::string_view Unread() const { return in_.view().substr(taken_); }
+
+  // How many bytes came before their turn.
+  std::size_t Early() const { return Unread().size() + later_.size(); }
 
   // True when the answer being written must say "connection: close".
   bool WillClose() const;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "http/characters.h"
 #include "http/head.h"
 #include "http/head_rules.h"
 #include "http/quote.h"
@@ -77,8 +78,10 @@ class Reader final : public beast::basic_parser<is_request> {
 
 // Beast would unfold into a buffer of its own; and folding is a smuggler's tool.
 bool HasFoldedLine(std::string_view bytes) {
-  for (std::size_t lf = bytes.find('\n'); lf + 1 < bytes.size(); lf = bytes.find('\n', lf + 1)) {
-    if (bytes[lf + 1] == ' ' || bytes[lf + 1] == '\t') return true;
+  for (std::size_t lf = bytes.find('\n'); lf != std::string_view::npos;
+       lf = bytes.find('\n', lf + 1)) {
+    const std::string_view next = bytes.substr(lf + 1, 1);
+    if (next == " " || next == "\t") return true;
   }
   return false;
 }
@@ -93,13 +96,25 @@ std::string_view Line(std::string_view bytes, std::size_t index) {
   return bytes.substr(0, bytes.find_first_of("\r\n"));
 }
 
-std::unexpected<Error> Malformed(std::string_view bytes, std::size_t line, const BeastError& why,
+// Whether a request line ends in a well-formed version that is not ours.
+bool NamesVersion(std::string_view line) {
+  const std::size_t at = line.rfind(" HTTP/");
+  if (at == std::string_view::npos) return false;
+  const std::string_view version = line.substr(at + 6);
+  return version.size() == 3 && IsDigit(version[0]) && version[1] == '.' && IsDigit(version[2]) &&
+         version != "1.0" && version != "1.1";
+}
+
+std::unexpected<Error> Malformed(std::string_view bytes, std::size_t index, const BeastError& why,
                                  Code code) {
-  const bool version = why == beast::error::bad_version && line == 0;
-  if (version && code == Code::kInvalidArgument) code = Code::kUnsupported;
-  std::string message = "head: line " + std::to_string(line + 1) + " " + Quote(Line(bytes, line));
-  message += version ? ": not HTTP/1.0 or HTTP/1.1" : ": " + why.message();
-  return Fail(code, std::move(message), "head");
+  if (why == beast::error::need_more) return Fail(code, "head: not one whole head", "head");
+  const std::string_view line = Line(bytes, index);
+  const bool version = why == beast::error::bad_version;
+  if (version && code == Code::kInvalidArgument && NamesVersion(line)) code = Code::kUnsupported;
+  return Fail(code,
+              "head: line " + std::to_string(index + 1) + " " + Quote(line) +
+                  (version ? ": not HTTP/1.0 or HTTP/1.1" : ": " + why.message()),
+              "head");
 }
 
 template <bool is_request, typename Head>

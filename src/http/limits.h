@@ -21,8 +21,8 @@ struct ChunkLimits {
 };
 
 struct ServerLimits {
-  HeadLimits head;
-  ChunkLimits chunk;
+  HeadLimits head = {};
+  ChunkLimits chunk = {};
   std::size_t body_bytes_max = 16 * 1024 * 1024;   // Decoded body of one request.
   std::size_t connections_max = 16384;             // Open at once; more are told 503 and closed.
   std::size_t requests_per_connection_max = 0;     // 0: no limit.
@@ -38,8 +38,8 @@ struct ServerLimits {
 };
 
 struct ClientLimits {
-  HeadLimits head;
-  ChunkLimits chunk;
+  HeadLimits head = {};
+  ChunkLimits chunk = {};
   Duration connect_wait_max = std::chrono::seconds(5);  // The request's deadline holds too.
   std::size_t interim_responses_max = 8;                // 1xx heads before the final one.
   std::size_t idle_per_origin_max = 256;                // Kept connections; more are closed.
