@@ -108,7 +108,7 @@ struct RunSettings {
   std::string mode = "closed_loop";
   std::vector<int> concurrency{};  // The levels asked for; empty: 1, 2, 4, 8 … while it pays.
   int requests_per_level = 0;      // 0: max(10, 4 × concurrency).
-  int warmup_per_level = 0;        // Requests before the measured ones, as resolved by the run.
+  int warmup_per_level = -1;  // Requests before the measured ones; -1: as many as the concurrency.
   int input_tokens = 0;
   int output_tokens = 0;
   bool streamed = true;

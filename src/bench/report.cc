@@ -38,6 +38,12 @@ std::string Target(const RunHeader& header) {
   return header.settings.model.empty() ? header.settings.url : header.settings.model;
 }
 
+// "2026-01-02T03:04:05.678Z" as people write it; anything else stays as it is.
+std::string Moment(const std::string& started_at) {
+  if (started_at.size() != 24 || started_at[10] != 'T') return started_at;
+  return started_at.substr(0, 10) + " " + started_at.substr(11, 8) + " UTC";
+}
+
 void AddHead(const RunSummary& summary, Page& page) {
   page.Add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
   page.Add("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
@@ -47,7 +53,7 @@ void AddHead(const RunSummary& summary, Page& page) {
       "<header><div><h1>Load test of {}</h1><p>{} · {}</p></div><span class=\"brand\">Penstock"
       "</span></header>",
       EscapeHtml(Target(summary.header)), EscapeHtml(summary.header.settings.url),
-      EscapeHtml(summary.header.started_at));
+      EscapeHtml(Moment(summary.header.started_at)));
 }
 
 void AddAnswer(const RunSummary& summary, Page& page) {
@@ -72,8 +78,8 @@ void AddAnswer(const RunSummary& summary, Page& page) {
 
 void AddCard(const LevelSummary& level, std::string_view name, std::string_view meaning,
              Page& page) {
-  page.Add("<section class=\"card\"><h3>{} <span>{} · concurrency {}</span></h3><dl>", name,
-           meaning, level.concurrency);
+  page.Add("<section class=\"card\"><h3>{} <span>concurrency {} · {}</span></h3><dl>", name,
+           level.concurrency, meaning);
   page.AddTerm("Output", Figure(level.best_rates().output_tokens_per_s) + " tokens/s");
   page.AddTerm("With input", Figure(level.best_rates().total_tokens_per_s) + " tokens/s");
   if (level.ttft_ms.count > 0) page.AddTerm("TTFT p50", DurationText(level.ttft_ms.p50));
@@ -98,14 +104,14 @@ void AddCards(const RunSummary& summary, Page& page) {
   }
   if (balanced != highest) {
     AddCard(summary.levels[balanced], balanced == fastest ? "Fastest and balanced" : "Balanced",
-            "most throughput for its latency", page);
+            "the knee of the curve", page);
   }
   const bool all = highest == fastest && highest == balanced;
   AddCard(summary.levels[highest],
           all                   ? "Best in every way"
           : highest == balanced ? "Balanced, and most throughput"
                                 : "Most throughput",
-          all ? "least latency, most throughput" : "latency set aside", page);
+          all ? "no trade to make" : "latency set aside", page);
   page.Add("</div>");
 }
 
@@ -161,7 +167,7 @@ void AddCurve(const RunSummary& summary, Page& page) {
         level.concurrency, Figure(rate), DurationText(level.latency_ms.p50));
   }
   if (chart.series[0].points.empty()) return;
-  page.Add("<h2>Throughput against latency</h2><figure>{}", RenderChart(chart));
+  page.Add("<h2>Throughput against latency</h2><figure class=\"curve\">{}", RenderChart(chart));
   page.Add(
       "<figcaption>Each point is a level, labelled with its concurrency. Up is more tokens, "
       "left is less waiting. The ring is the balanced point, where throughput ÷ latency is "
@@ -201,7 +207,8 @@ void AddByConcurrency(const RunSummary& summary, std::string_view id, std::strin
 
 void AddTable(const RunSummary& summary, Page& page) {
   page.Add(
-      "<h2>All levels</h2><div class=\"wide\"><table><thead><tr><th></th><th colspan=\"3\">TTFT, ms"
+      "<div class=\"keep\"><h2>All levels</h2><div class=\"wide\"><table><thead><tr><th></th><th "
+      "colspan=\"3\">TTFT, ms"
       "</th><th colspan=\"3\">TPOT, ms</th><th colspan=\"3\">latency, s</th><th colspan=\"2\">"
       "tokens/s</th><th colspan=\"2\">requests</th><th></th></tr>");
   page.Add(
@@ -229,7 +236,7 @@ void AddTable(const RunSummary& summary, Page& page) {
                                                   : i == summary.fastest ? "fastest"
                                                                          : "");
   }
-  page.Add("</tbody></table></div>");
+  page.Add("</tbody></table></div></div>");
 }
 
 void AddFacts(const RunHeader& header, Page& page) {
@@ -249,7 +256,7 @@ void AddFacts(const RunHeader& header, Page& page) {
   page.AddTerm("Text", settings.corpus);
   page.AddTerm("Seed, salt", fmt::format("{}, {}", settings.seed, settings.salt));
   page.Add("</dl><dl>");
-  page.AddTerm("Started", header.started_at);
+  page.AddTerm("Started", Moment(header.started_at));
   page.AddTerm("Load generator",
                fmt::format("penstock {} ({})", environment.version, environment.build_type));
   page.AddTerm("Its processor", environment.host_cpu);

@@ -68,7 +68,7 @@ tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
 tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
 td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }
 .facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; }
-.facts dl { display: grid; grid-template-columns: 9.5rem 1fr; gap: .15rem .8rem; margin: 0;
+.facts dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem .8rem; margin: 0;
   align-content: start; font-size: .9rem; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 .terms { columns: 2; column-gap: 2.5rem; margin: 0; font-size: .86rem; }
@@ -84,12 +84,16 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
 }
 @page { margin: 14mm 13mm; }
 @media print {
-  body { font-size: 9.6pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  html { font-size: 12px; }
+  body { font-size: 9.4pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; }
-  .answer { font-size: 21pt; margin-top: 1.1rem; } h2 { margin-top: 1.3rem; }
+  .answer { margin-top: 1.2rem; } h2 { margin-top: 1.5rem; }
+  .verdict { margin: 1rem 0; }
   .cards { grid-template-columns: repeat(3, 1fr); }
-  table { font-size: 8pt; } th, td { padding: .2rem .3rem; }
-  .wide { overflow: visible; }
+  .curve .chart { width: auto; max-width: 100%; max-height: 88mm; margin: 0 auto; }
+  .terms { font-size: 7.6pt; line-height: 1.35; } .facts dl { font-size: 8pt; }
+  footer { margin-top: .8rem; }
+  .wide { overflow: visible; } .keep { break-inside: avoid; }
 }
 )css";
 

@@ -202,6 +202,21 @@ std::optional<std::size_t> Best(const std::vector<LevelSummary>& levels, Score s
   return best;
 }
 
+constexpr double kEqualThroughput = 0.98;
+
+std::optional<std::size_t> Highest(const std::vector<LevelSummary>& levels) {
+  const auto rate = [](const LevelSummary& level) {
+    return level.best_rates().output_tokens_per_s;
+  };
+  const auto most = Best(levels, rate);
+  if (!most) return std::nullopt;
+  for (std::size_t i = 0; i < *most; ++i) {
+    if (levels[i].succeeded > 0 && rate(levels[i]) >= kEqualThroughput * rate(levels[*most]))
+      return i;
+  }
+  return most;
+}
+
 }  // namespace
 
 std::string_view Name(Severity severity) {
@@ -217,7 +232,11 @@ std::string_view Name(Severity severity) {
 }
 
 std::int64_t LevelSummary::failures() const {
-  return std::accumulate(errors.begin() + 1, errors.end(), std::int64_t{0});
+  return std::accumulate(errors.begin() + 1, errors.end(), std::int64_t{0}) - cancelled();
+}
+
+std::int64_t LevelSummary::cancelled() const {
+  return errors[static_cast<std::size_t>(ErrorKind::kCancelled)];
 }
 
 double LevelSummary::error_share() const {
@@ -261,8 +280,7 @@ RunSummary Summarise(const RunRecords& run) {
   }
   AddClientLoad(run.levels, summary.levels);
   summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });
-  summary.highest =
-      Best(summary.levels, [](const auto& l) { return l.best_rates().output_tokens_per_s; });
+  summary.highest = Highest(summary.levels);
   summary.balanced = Best(summary.levels, [](const auto& l) {
     return l.best_rates().output_tokens_per_s / std::max(l.latency_ms.p50, 1e-6);
   });

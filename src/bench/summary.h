@@ -89,8 +89,9 @@ struct LevelSummary {
 
   std::vector<Warning> warnings{};
 
-  std::int64_t failures() const;
-  double error_share() const;  // Of all finished requests of both phases.
+  std::int64_t failures() const;   // Of both phases; the cancelled ones are none.
+  std::int64_t cancelled() const;  // Under way when the run was stopped.
+  double error_share() const;      // Failures, of all finished requests of both phases.
   // The figure to show: the steady window's where there is one, else the whole level's.
   const Rates& best_rates() const { return steady.seconds() > 0 ? in_steady : whole; }
 };
@@ -103,7 +104,9 @@ struct RunSummary {
   // Indices into `levels`, of levels with at least one success; none if there is no such level.
   std::optional<std::size_t> fastest{};   // Least median latency.
   std::optional<std::size_t> balanced{};  // Most output throughput ÷ median latency: the knee.
-  std::optional<std::size_t> highest{};   // Most output throughput.
+  // Most output throughput. Levels within 2 % of it are equal to it, and the least concurrency
+  // wins.
+  std::optional<std::size_t> highest{};
 };
 
 RunSummary Summarise(const RunRecords& run);

@@ -40,6 +40,11 @@ struct Box {
   }
 };
 
+// Ticks are round already: 5 and not 5.00.
+std::string TickText(double value) {
+  return std::abs(value) >= 1000 ? Figure(value) : fmt::format("{:.4g}", value);
+}
+
 template <typename Of>
 std::pair<double, double> Range(const Chart& chart, Of of) {
   double least = HUGE_VAL;
@@ -115,13 +120,13 @@ class Drawing {
       Add(R"(<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)",
           tick == y_.from ? "axis" : "grid", kLeft, right, y, y);
       Add(R"(<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>)", kLeft - 8, y + 4,
-          Figure(tick));
+          TickText(tick));
     }
     for (const double tick : x_.ticks) {
       const bool named = !chart_.x_categories.empty();
       Add(R"(<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)",
           x_.Place(tick), floor + 18,
-          named ? EscapeHtml(chart_.x_categories[static_cast<std::size_t>(tick)]) : Figure(tick));
+          named ? EscapeHtml(chart_.x_categories[static_cast<std::size_t>(tick)]) : TickText(tick));
     }
     Add(R"(<text class="axis-title" x="{:.1f}" y="{}" text-anchor="middle">{}</text>)",
         (kLeft + right) / 2.0, chart_.height - 10, EscapeHtml(chart_.x_title));

@@ -18,12 +18,12 @@ TEST(Table, LooksLikeThis) {
 concurrency      p50    p90    p99      p50    p90    p99      p50    p90    p99    output  total     done  failed
           1      305    349    349     21.0   21.0   21.0     5.66   5.70   5.70      45.3    408        5       0    fastest
           4      350    400    400     24.0   24.0   24.0     6.47   6.52   6.52       159  1,428       20       0    balanced
-         16      817    934    934     56.0   56.0   56.0     15.1   15.2   15.2       273  2,455       80       0    most throughput
+         16      729    833  1,302     50.0   50.0   50.0     13.5   13.6   14.1       305  2,749       80       0    most throughput
 
 doubt: at concurrency 1: fewer than 10 samples: p90 and p99 are the slowest single request; raise --requests
 note: at concurrency 4, 16: fewer than 100 samples: p99 is the slowest single request; raise --requests
 
-At most 273 output tokens/s (2,455 with input), at concurrency 16: latency p50 15.1 s, p90 15.2 s. Balanced: 159 output tokens/s at concurrency 4: latency p50 6.47 s, p90 6.52 s.
+At most 305 output tokens/s (2,749 with input), at concurrency 16: latency p50 13.5 s, p90 13.6 s. Balanced: 159 output tokens/s at concurrency 4: latency p50 6.47 s, p90 6.52 s.
 )");
 }
 

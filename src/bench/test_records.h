@@ -72,7 +72,8 @@ inline RunRecords MakeSweep(const std::vector<int>& levels) {
   std::uint64_t id = 0;
   std::int64_t level_start = 0;
   for (const int concurrency : levels) {
-    const double crowd = concurrency <= 8 ? 1 + 0.05 * concurrency : concurrency / 5.7;
+    const double crowd =
+        concurrency <= 8 ? 1 + 0.05 * concurrency : concurrency / (5.9 + concurrency / 32.0);
     const auto gap = static_cast<std::int64_t>(20 * crowd);
     const auto ttft = static_cast<std::int64_t>(250 * crowd);
     const int rounds = 6;
@@ -81,13 +82,14 @@ inline RunRecords MakeSweep(const std::vector<int>& levels) {
       for (int round = 0; round < rounds; ++round) {
         // Workers drift apart a little, so that quantiles differ.
         const std::int64_t late = worker * 7 % 40;
-        auto record = MakeRecord({.id = id++,
-                                  .concurrency = concurrency,
-                                  .sent_ms = level_start + round * (each + 40) + late,
-                                  .ttft_ms = ttft + (worker + round) % 5 * ttft / 12,
-                                  .gap_ms = gap,
-                                  .tokens = 256,
-                                  .input_tokens = 2048});
+        auto record = MakeRecord(
+            {.id = id++,
+             .concurrency = concurrency,
+             .sent_ms = level_start + round * (each + 40) + late,
+             .ttft_ms = ttft + (worker + round) % 5 * ttft / 12 + (worker + round) % 17 / 16 * ttft,
+             .gap_ms = gap,
+             .tokens = 256,
+             .input_tokens = 2048});
         record.phase = round == 0 ? Phase::kWarmup : Phase::kMeasured;
         run.requests.push_back(std::move(record));
       }

@@ -67,6 +67,10 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
 }
 
 void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
+  if (level.cancelled() > 0) {
+    judgement.Add(Severity::kDoubt, "interrupted",
+                  fmt::format("the run was stopped with {} requests under way", level.cancelled()));
+  }
   if (level.failures() == 0) return;
   const bool many = level.error_share() >= kErrorShareInvalid;
   judgement.Add(

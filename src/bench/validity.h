@@ -13,6 +13,7 @@ namespace penstock::bench {
 //   few_samples      fewer measured successes than a level's p99 (note) or p90 (doubt) needs
 //   no_success       nothing to report (invalid)
 //   errors           any failure (doubt); 5 % of the requests or more (invalid)
+//   interrupted      the run was stopped while requests were under way (doubt)
 //   client_lag       p99 from due to sent over 1 ms and 1 % of the median TTFT (doubt), 10 %
 //   (invalid) client_load      the driver's threads over 60 % busy (doubt), over 90 % (invalid)
 //   shared_reads     over 10 % of reads held several chunks: their gaps are merged (doubt)

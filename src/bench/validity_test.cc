@@ -73,6 +73,8 @@ std::vector<Case> Cases() {
       {"no_success", Severity::kInvalid, First(120, fail)},
       {"errors", Severity::kDoubt, First(1, fail)},
       {"errors", Severity::kInvalid, First(6, fail)},
+      {"interrupted", Severity::kDoubt,
+       First(1, [](RequestRecord& r) { r.error = ErrorKind::kCancelled; })},
       {"client_lag", Severity::kDoubt, First(120, lag(5))},
       {"client_lag", Severity::kInvalid, First(120, lag(20))},
       {"client_load", Severity::kDoubt, load(700)},

@@ -123,6 +123,10 @@ void PromptPool::Observe(const Prompt& prompt, int tokens) {
   for (PromptFitter& other : fitters_) other.Suggest(learned);
 }
 
+int PromptPool::settled() const {
+  return static_cast<int>(std::ranges::count_if(fitters_, &PromptFitter::settled));
+}
+
 std::optional<int> PromptPool::NextToProbe() const {
   std::optional<int> worst;
   int worst_error = -1;

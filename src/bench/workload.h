@@ -97,6 +97,7 @@ class PromptPool {
   void Observe(const Prompt& prompt, int tokens);
 
   int bodies() const { return static_cast<int>(fitters_.size()); }
+  int settled() const;  // Bodies whose length will not change any more.
   // The body furthest from its wanted length, those never tried first; none once all are settled.
   std::optional<int> NextToProbe() const;
   // The worst distance from the target over the bodies tried; none before the first.

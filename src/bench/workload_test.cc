@@ -11,31 +11,13 @@
 #include <string>
 
 #include "base/random.h"
+#include "bench/fake_model.h"
 
 namespace penstock::bench {
 namespace {
 
-// A tokenizer with the vices of real ones: words cost by length, numbers by groups of three digits,
-// every other character one token; a chat template adds a constant.
-int CountTokens(std::string_view text, int overhead = 17) {
-  int tokens = overhead;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    std::size_t end = at + 1;
-    if (std::isdigit(static_cast<unsigned char>(text[at])) != 0) {
-      while (end < text.size() && end < at + 3 &&
-             std::isdigit(static_cast<unsigned char>(text[end])) != 0) {
-        ++end;
-      }
-    } else {
-      while (end < text.size() && std::isalpha(static_cast<unsigned char>(text[end])) != 0) ++end;
-      if (end - at > 7) ++tokens;
-    }
-    ++tokens;
-    at = end;
-  }
-  return tokens;
-}
+// With what a chat template adds.
+int CountTokens(std::string_view text) { return 17 + testing::CountTokens(text); }
 
 TEST(PromptFitter, ProposesByTheRatioThenCorrectsThenStraddles) {
   PromptFitter fitter(1000, {.bytes_per_token = 4, .overhead_tokens = 0});

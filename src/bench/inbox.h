@@ -1,0 +1,51 @@
+// Inbox: records on their way from the driver threads to the thread that keeps them.
+//
+// The only lock of this folder. Taken once per finished request, never while a stream runs.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "bench/record.h"
+
+namespace penstock::bench {
+
+class Inbox {
+ public:
+  // Any thread.
+  void Put(RequestRecord record) {
+    const std::lock_guard lock(mutex_);
+    records_.push_back(std::move(record));
+  }
+
+  // Any thread: one driver thread has done its part of the stage.
+  void PutDone() {
+    const std::lock_guard lock(mutex_);
+    ++done_;
+    changed_.notify_one();
+  }
+
+  struct Batch {
+    std::vector<RequestRecord> records;
+    int done = 0;  // Driver threads that finished since the last batch.
+  };
+
+  // Waits until a thread is done or `wait_max` has passed, then takes everything.
+  Batch Take(Duration wait_max) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, wait_max, [this] { return done_ > 0; });
+    return {std::exchange(records_, {}), std::exchange(done_, 0)};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<RequestRecord> records_;
+  int done_ = 0;
+};
+
+}  // namespace penstock::bench

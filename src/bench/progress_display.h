@@ -1,0 +1,39 @@
+// ProgressDisplay: shows how far a run is, on stderr: one line redrawn on a terminal, else a plain
+// line every two seconds.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "base/clock.h"
+#include "bench/progress.h"
+
+namespace penstock::bench {
+
+class ProgressDisplay {
+ public:
+  // `shown` false: shows nothing, ever. Looks once whether `descriptor` (borrowed) is a terminal.
+  ProgressDisplay(int descriptor, bool shown);
+  // Leaves the cursor on a fresh line.
+  ~ProgressDisplay();
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
+
+  // Shows `state` if it is time to; always when the stage is another one.
+  void Show(const ProgressState& state, TimePoint now);
+
+  // Clears the line, so that something else may be written.
+  void Clear();
+
+ private:
+  void Write(std::string_view text) const;
+
+  int descriptor_;
+  bool shown_;
+  bool terminal_;
+  bool drawn_ = false;
+  std::string stage_;
+  std::optional<TimePoint> last_;
+};
+
+}  // namespace penstock::bench

@@ -1,0 +1,208 @@
+#include "bench/reply_reader.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace penstock::bench {
+namespace {
+
+using simdjson::dom::element;
+
+int ToInt(std::uint64_t value) {
+  constexpr std::uint64_t kMost = std::numeric_limits<int>::max();
+  return static_cast<int>(std::min(value, kMost));
+}
+
+// One line of at most kErrorMessageBytesMax bytes; never half a character.
+std::string OneLine(std::string_view text) {
+  if (text.size() > kErrorMessageBytesMax) {
+    std::size_t end = kErrorMessageBytesMax;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    text = text.substr(0, end);
+  }
+  std::string line(text);
+  std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return line;
+}
+
+bool IsSuccess(int status) { return status >= 200 && status < 300; }
+
+}  // namespace
+
+std::string ErrorMessageOf(std::string_view body) {
+  simdjson::dom::parser parser;
+  element root;
+  std::string_view message;
+  if (parser.parse(simdjson::padded_string(body)).get(root) == simdjson::SUCCESS) {
+    if (root["error"]["message"].get(message) == simdjson::SUCCESS ||
+        root["message"].get(message) == simdjson::SUCCESS ||
+        root["error"].get(message) == simdjson::SUCCESS) {
+      return OneLine(message);
+    }
+  }
+  return OneLine(body);
+}
+
+void ReplyReader::Fail(ErrorKind kind, std::string_view message) {
+  if (record_.failed()) return;  // The first failure is the cause.
+  record_.error = kind;
+  record_.error_message = OneLine(message);
+}
+
+void ReplyReader::Head(int status, std::string_view content_type, std::int64_t at_ns) {
+  record_.http_status = status;
+  record_.first_byte_ns = at_ns;
+  if (!IsSuccess(status)) {
+    mode_ = Mode::kRefusal;
+  } else if (!record_.streamed) {
+    mode_ = Mode::kWhole;
+  } else if (!content_type.starts_with("text/event-stream")) {
+    mode_ = Mode::kRefusal;
+    Fail(ErrorKind::kMalformed,
+         fmt::format("a stream was asked for, and {} came",
+                     content_type.empty() ? "no content-type" : content_type));
+  } else {
+    record_.gaps_ns.reserve(static_cast<std::size_t>(std::max(record_.output_tokens_wanted, 1)));
+  }
+}
+
+void ReplyReader::Read(std::span<const std::string_view> pieces, std::int64_t at_ns) {
+  ++record_.reads;
+  chunks_in_read_ = 0;
+  for (const std::string_view piece : pieces) {
+    if (mode_ != Mode::kStream) {
+      const std::size_t room = kWholeBodyBytesMax - std::min(body_.size(), kWholeBodyBytesMax);
+      body_.append(piece.substr(0, room));
+      continue;
+    }
+    parser_.Feed(piece);
+    for (;;) {
+      const auto event = parser_.Next();
+      if (!event) {
+        Fail(ErrorKind::kMalformed, event.error().message);
+        mode_ = Mode::kRefusal;  // The parser stays failed: skip the rest.
+        break;
+      }
+      if (!*event) break;
+      TakeEvent((*event)->data, at_ns);
+    }
+  }
+  if (chunks_in_read_ > 1) ++record_.shared_reads;
+}
+
+void ReplyReader::TakeEvent(std::string_view data, std::int64_t at_ns) {
+  if (done_) return;
+  const StreamChunk chunk = meter_.Read(data);
+  switch (chunk.kind) {
+    case ChunkKind::kDone:
+      done_ = true;
+      break;
+    case ChunkKind::kMalformed:
+      Fail(ErrorKind::kMalformed, fmt::format("an event is not a JSON object: {}", data));
+      break;
+    case ChunkKind::kError:
+      Fail(ErrorKind::kStream, ErrorMessageOf(data));
+      break;
+    case ChunkKind::kContent:
+    case ChunkKind::kToolCall:
+    case ChunkKind::kReasoning:
+      TakeToken(chunk, at_ns);
+      break;
+    case ChunkKind::kFinish:
+    case ChunkKind::kUsage:
+    case ChunkKind::kRole:
+    case ChunkKind::kOther:
+      break;
+  }
+  if (chunk.finish != FinishReason::kNone) record_.finish_reason = ToWord(chunk.finish);
+  if (chunk.usage) TakeUsage(*chunk.usage);
+}
+
+void ReplyReader::TakeToken(const StreamChunk& chunk, std::int64_t at_ns) {
+  ++chunks_in_read_;
+  text_bytes_ += chunk.text_bytes;
+  if (record_.chunks++ == 0) {
+    record_.first_token_ns = at_ns;
+    first_chunk_bytes_ = chunk.text_bytes;
+  } else {
+    record_.gaps_ns.push_back(std::max<std::int64_t>(at_ns - record_.last_token_ns, 0));
+  }
+  record_.last_token_ns = std::max(record_.last_token_ns, at_ns);
+  if (record_.first_answer_ns == kNever && chunk.kind != ChunkKind::kReasoning) {
+    record_.first_answer_ns = at_ns;
+  }
+}
+
+void ReplyReader::TakeUsage(const Usage& usage) {
+  record_.input_tokens = ToInt(usage.prompt_tokens);
+  record_.output_tokens = ToInt(usage.completion_tokens);
+  record_.cached_tokens = ToInt(usage.cached_tokens);
+}
+
+void ReplyReader::TakeWhole() {
+  simdjson::dom::parser parser;
+  element root;
+  if (parser.parse(simdjson::padded_string(body_)).get(root) != simdjson::SUCCESS) {
+    return Fail(ErrorKind::kMalformed, "the reply is not JSON: " + body_.substr(0, 100));
+  }
+  element error;
+  if (root["error"].get(error) == simdjson::SUCCESS && !error.is_null()) {
+    return Fail(ErrorKind::kStream, ErrorMessageOf(body_));
+  }
+  simdjson::dom::array choices;
+  if (root["choices"].get(choices) != simdjson::SUCCESS || choices.size() == 0) {
+    return Fail(ErrorKind::kMalformed, "the reply has no \"choices\"");
+  }
+  std::string_view reason;
+  if (choices.at(0)["finish_reason"].get(reason) == simdjson::SUCCESS)
+    record_.finish_reason = reason;
+  const auto count = [&root](std::string_view name) {
+    std::uint64_t value = 0;
+    return root["usage"][name].get(value) == simdjson::SUCCESS ? ToInt(value) : kUnknown;
+  };
+  record_.input_tokens = count("prompt_tokens");
+  record_.output_tokens = count("completion_tokens");
+  std::uint64_t cached = 0;
+  if (root["usage"]["prompt_tokens_details"]["cached_tokens"].get(cached) == simdjson::SUCCESS) {
+    record_.cached_tokens = ToInt(cached);
+  }
+  if (record_.output_tokens == 0) Fail(ErrorKind::kEmpty, "the reply holds no token");
+}
+
+void ReplyReader::TakeRefusal() {
+  if (IsSuccess(record_.http_status)) return;  // Failed already, by its content type or its bytes.
+  Fail(record_.http_status == 429 ? ErrorKind::kRateLimited : ErrorKind::kStatus,
+       fmt::format("status {}: {}", record_.http_status, ErrorMessageOf(body_)));
+}
+
+void ReplyReader::EndStream() {
+  if (!done_ && (record_.finish_reason.empty() || parser_.InsideEvent())) {
+    Fail(ErrorKind::kTruncated, "the stream ended before its answer did");
+  }
+  if (record_.chunks == 0) Fail(ErrorKind::kEmpty, "the stream held no token");
+}
+
+void ReplyReader::End(std::int64_t at_ns, ErrorKind failure, std::string_view message) {
+  record_.end_ns = at_ns;
+  const bool complete = mode_ == Mode::kStream && done_;
+  if (failure != ErrorKind::kNone && !complete) {
+    // A refusal whose body was cut is still that refusal.
+    if (mode_ == Mode::kRefusal && record_.http_status != 0) TakeRefusal();
+    Fail(failure, message);
+  } else if (mode_ == Mode::kStream) {
+    EndStream();
+  } else if (mode_ == Mode::kWhole) {
+    TakeWhole();
+  } else {
+    TakeRefusal();
+  }
+  record_.first_chunk_tokens = EstimateFirstChunkTokens({.tokens = record_.OutputTokens(),
+                                                         .chunks = record_.chunks,
+                                                         .first_chunk_bytes = first_chunk_bytes_,
+                                                         .all_bytes = text_bytes_});
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,70 @@
+// ReplyReader: turns the bytes of one response, as they arrive, into the record of its request.
+//
+// Pure: the caller reads the socket and says when each read arrived. What counts as a token chunk
+// is content, reasoning or part of a tool call; the empty chunk that opens a stream, usage and the
+// end never do. An error event, and a stream that ends before its answer does, are failures, and
+// the tokens that came before stay in the record.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/sse.h"
+#include "api/stream_meter.h"
+#include "bench/record.h"
+
+namespace penstock::bench {
+
+inline constexpr std::size_t kErrorMessageBytesMax = 300;
+inline constexpr std::size_t kWholeBodyBytesMax = std::size_t{16}
+                                                  << 20;  // Of a reply in one piece.
+
+class ReplyReader {
+ public:
+  // Writes into `record`, which must outlive the reader; `record.streamed` says what was asked for.
+  explicit ReplyReader(RequestRecord& record) : record_(record) {}
+  ReplyReader(const ReplyReader&) = delete;
+  ReplyReader& operator=(const ReplyReader&) = delete;
+
+  // The response's head arrived. Before any Read().
+  void Head(int status, std::string_view content_type, std::int64_t at_ns);
+
+  // One socket read brought `pieces` of the decoded body (it may be none). Times never go back.
+  void Read(std::span<const std::string_view> pieces, std::int64_t at_ns);
+
+  // The response is over. `failure`: how the transport failed, kNone where the message was
+  // complete. A failure behind an answer that was complete is none. Call once.
+  void End(std::int64_t at_ns, ErrorKind failure, std::string_view message);
+
+  // Token chunks in the last Read(), for a live display.
+  int chunks_in_read() const { return chunks_in_read_; }
+
+ private:
+  void TakeEvent(std::string_view data, std::int64_t at_ns);
+  void TakeToken(const StreamChunk& chunk, std::int64_t at_ns);
+  void TakeUsage(const Usage& usage);
+  void TakeWhole();
+  void TakeRefusal();
+  void EndStream();
+  void Fail(ErrorKind kind, std::string_view message);
+
+  enum class Mode { kStream, kWhole, kRefusal };
+
+  RequestRecord& record_;
+  Mode mode_ = Mode::kStream;
+  SseParser parser_;
+  StreamMeter meter_;
+  std::string body_;  // Of a reply in one piece, or of a refusal.
+  std::int64_t first_chunk_bytes_ = 0;
+  std::int64_t text_bytes_ = 0;
+  int chunks_in_read_ = 0;
+  bool done_ = false;  // [DONE] came.
+};
+
+// "message" or "error.message" of an error body, else the body's beginning; one line, bounded.
+std::string ErrorMessageOf(std::string_view body);
+
+}  // namespace penstock::bench

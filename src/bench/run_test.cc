@@ -1,0 +1,196 @@
+// Whole runs over loopback, against a server on a thread of its own.
+#include "bench/run.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "bench/fake_model.h"
+#include "bench/records_file.h"
+#include "http/http_testing.h"
+#include "io/epoll/epoll_loop.h"
+#include "io/event.h"
+
+namespace penstock::bench {
+namespace {
+
+using http::testing::Site;
+using testing::FakeModel;
+
+io::Task<void> ServeUntil(FakeModel& model, std::atomic<int>& port, io::Event& end) {
+  Site site(model.loop, model.handler());
+  port = site.address.port;
+  port.notify_one();
+  static_cast<void>(co_await end.Wait(Deadline::Never()));
+  co_await site.Close();
+}
+
+// A fake model on loopback for as long as it lives.
+class LoopbackModel {
+ public:
+  LoopbackModel() : model(loop_), end_(loop_) {
+    model.ttft = std::chrono::milliseconds(5);
+    model.gap = std::chrono::milliseconds(1);
+    model.has_tokenizer = true;
+  }
+  ~LoopbackModel() {
+    loop_.Post([this] { end_.Set(); });
+    thread_.join();
+  }
+
+  // Starts it: afterwards `model` belongs to the server's thread.
+  std::string Start() {
+    thread_ = std::jthread([this] { io::RunBlocking(loop_, ServeUntil(model, port_, end_)); });
+    port_.wait(0);
+    return "http://127.0.0.1:" + std::to_string(port_);
+  }
+
+ private:
+  io::EpollLoop loop_;
+
+ public:
+  FakeModel model;
+
+ private:
+  io::Event end_;
+  std::atomic<int> port_ = 0;
+  std::jthread thread_;
+};
+
+BenchOptions QuickOptions(const std::string& url) {
+  BenchOptions options;
+  options.url = url;
+  options.model = "m";
+  options.input_tokens = 256;
+  options.output_tokens = 8;
+  options.progress = false;
+  return options;
+}
+
+std::string PathFor(const std::string& name) {
+  return (std::filesystem::path(::testing::TempDir()) / ("bench_run_" + name)).string();
+}
+
+TEST(Run, MeasuresEachLevelAndKeepsRecordsAndReport) {
+  LoopbackModel server;
+  BenchOptions options = QuickOptions(server.Start());
+  options.concurrency = {1, 4};
+  options.threads = 2;
+  options.records_path = PathFor("records.jsonl");
+  options.report_path = PathFor("report.html");
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->stop_reason, StopReason::kListDone);
+  ASSERT_EQ(outcome->summary.levels.size(), 2u);
+  for (const LevelSummary& level : outcome->summary.levels) {
+    EXPECT_EQ(level.failures(), 0);
+    EXPECT_EQ(level.succeeded, level.concurrency == 1 ? 10 : 16);
+    EXPECT_EQ(level.warmup, level.concurrency);
+    EXPECT_EQ(level.input_tokens_mean, 256);
+    EXPECT_EQ(level.output_tokens_mean, 8);
+    EXPECT_GE(level.ttft_ms.minimum, 5);
+    EXPECT_GT(level.steady.seconds(), 0);
+    EXPECT_GT(level.client_load, 0);
+  }
+  // The records alone give the same summary.
+  const auto again = LoadSummary(options.records_path);
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_EQ(again->levels.size(), 2u);
+  EXPECT_EQ(again->levels[1].ttft_ms, outcome->summary.levels[1].ttft_ms);
+  EXPECT_EQ(again->header, outcome->summary.header);
+  std::ifstream report(options.report_path);
+  const std::string page{std::istreambuf_iterator<char>(report), {}};
+  EXPECT_NE(page.find("</html>"), std::string::npos);
+  std::filesystem::remove(options.records_path);
+  std::filesystem::remove(options.report_path);
+}
+
+TEST(Run, DoublesTheConcurrencyUpToItsLimit) {
+  LoopbackModel server;
+  BenchOptions options = QuickOptions(server.Start());
+  options.concurrency_max = 4;
+  options.requests = 6;
+  options.warmup = 0;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_GE(outcome->summary.levels.size(), 1u);
+  EXPECT_EQ(outcome->summary.levels.front().concurrency, 1);
+  EXPECT_LE(outcome->summary.levels.back().concurrency, 4);
+}
+
+TEST(Run, StoppingIsNoErrorAndShowsWhatWasDone) {
+  LoopbackModel server;
+  server.model.gap = std::chrono::hours(1);
+  BenchOptions options = QuickOptions(server.Start());
+  options.concurrency = {2, 4};
+  std::atomic<bool> stop = false;
+  std::optional<Result<BenchOutcome>> outcome;
+  std::jthread running([&] { outcome = RunBench(options, stop); });
+  // The first level's requests hang after their first token; nothing else can end this run.
+  stop = true;
+  running.join();
+  ASSERT_TRUE(outcome.has_value());
+  if (*outcome) {
+    EXPECT_EQ((*outcome)->stop_reason, StopReason::kNotStopped);
+  } else {
+    EXPECT_EQ(outcome->error().code, Code::kCancelled);
+  }
+}
+
+TEST(Run, NothingToTalkToIsAnError) {
+  const std::atomic<bool> stop = false;
+  BenchOptions options = QuickOptions("unix:/nowhere/penstock.sock");
+  const auto outcome = RunBench(options, stop);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, Code::kUnavailable) << outcome.error().message;
+}
+
+struct BadOption {
+  std::string field;
+  void (*spoil)(BenchOptions&);
+};
+
+TEST(Run, BadOptionsAreNamedBeforeAnythingIsSent) {
+  const BadOption cases[] = {
+      {"url", [](BenchOptions& o) { o.url = "nonsense"; }},
+      {"concurrency", [](BenchOptions& o) { o.concurrency = {1, 0}; }},
+      {"concurrency", [](BenchOptions& o) { o.concurrency = {100'001}; }},
+      {"concurrency-max", [](BenchOptions& o) { o.concurrency_max = 0; }},
+      {"requests", [](BenchOptions& o) { o.requests = -1; }},
+      {"warmup", [](BenchOptions& o) { o.warmup = -2; }},
+      {"input-tokens", [](BenchOptions& o) { o.input_tokens = 63; }},
+      {"output-tokens", [](BenchOptions& o) { o.output_tokens = 0; }},
+      {"timeout-s", [](BenchOptions& o) { o.timeout = Duration(1); }},
+      {"threads", [](BenchOptions& o) { o.threads = 0; }},
+      {"api-key", [](BenchOptions& o) { o.api_key = "a\r\nb"; }},
+      {"corpus", [](BenchOptions& o) { o.corpus_path = "/nowhere/text"; }},
+      {"records", [](BenchOptions& o) { o.records_path = "/nowhere/records"; }},
+      {"report", [](BenchOptions& o) { o.report_path = "/nowhere/report"; }},
+  };
+  for (const BadOption& bad : cases) {
+    SCOPED_TRACE(bad.field);
+    BenchOptions options = QuickOptions("http://127.0.0.1:1");
+    bad.spoil(options);
+    const std::atomic<bool> stop = false;
+    const auto outcome = RunBench(options, stop);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().field, bad.field) << outcome.error().message;
+    EXPECT_NE(outcome.error().message.find(bad.field), std::string::npos);
+  }
+}
+
+TEST(Run, CommandsAreKeptWithoutTheirKeys) {
+  EXPECT_EQ(WithoutKeys({"penstock", "bench", "--api-key", "secret", "http://h", "--api-key=x"}),
+            "penstock bench --api-key *** http://h --api-key=***");
+}
+
+}  // namespace
+}  // namespace penstock::bench
