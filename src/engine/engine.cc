@@ -264,7 +264,8 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineOptions options, EventSink s
 Result<RequestId> Engine::Submit(GenerationRequest request) {
   const Model& model = core_->model();
   if (model.info().task != ModelTask::kGenerate) {
-    return Fail(Code::kUnsupported, "this model makes embeddings; it generates no text", "model");
+    return Fail(Code::kInvalidArgument, "this model makes embeddings; it generates no text",
+                "model");
   }
   auto limit = OutputLimit(static_cast<int>(request.prompt.size()), request.output_tokens_max,
                            context_tokens());
@@ -281,7 +282,8 @@ Result<RequestId> Engine::Submit(GenerationRequest request) {
 Result<RequestId> Engine::Embed(std::vector<TokenId> prompt) {
   const Model& model = core_->model();
   if (model.info().task != ModelTask::kEmbed) {
-    return Fail(Code::kUnsupported, "this model generates text; it makes no embeddings", "model");
+    return Fail(Code::kInvalidArgument, "this model generates text; it makes no embeddings",
+                "model");
   }
   const auto size = static_cast<int>(prompt.size());
   if (size < 1 || size > context_tokens()) {

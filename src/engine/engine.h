@@ -68,8 +68,7 @@ class Engine {
 
   // Takes a request; its events come through the sink until the one that ends it. The sink may see
   // the first event before Submit returns. kUnavailable: parallel + queued_max requests are under
-  // way. kInvalidArgument: the message names field, value and limit. kUnsupported: not this model's
-  // task.
+  // way. kInvalidArgument: the message names field, value and limit, or this model's other task.
   Result<RequestId> Submit(GenerationRequest request);
   Result<RequestId> Embed(std::vector<TokenId> prompt);
 

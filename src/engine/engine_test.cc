@@ -209,7 +209,7 @@ TEST_F(EngineTest, RefusesAPromptThatIsTooLongNamingBoth) {
   GenerationRequest foreign;
   foreign.prompt = {1, 999};
   EXPECT_FALSE(engine_->Submit(foreign).has_value());
-  EXPECT_EQ(engine_->Embed({1}).error().code, Code::kUnsupported);
+  EXPECT_EQ(engine_->Embed({1}).error().code, Code::kInvalidArgument);
 }
 
 TEST_F(EngineTest, StopsAtAStopStringThatItWouldWrite) {
@@ -287,7 +287,7 @@ TEST_F(EngineTest, EmbedsTextsToUnitVectors) {
   EXPECT_NEAR(likeness(0, 2), 1, 1e-3);
   EXPECT_LT(likeness(0, 1), 0.999);
   EXPECT_EQ(engine_->Submit({.prompt = {1}, .output_tokens_max = 1}).error().code,
-            Code::kUnsupported);
+            Code::kInvalidArgument);
   const auto long_text = engine_->Embed(std::vector<TokenId>(129, 5));
   ASSERT_FALSE(long_text.has_value());
   EXPECT_NE(long_text.error().message.find("129 tokens"), std::string::npos);

@@ -40,7 +40,15 @@ Result<int> OutputLimit(int prompt_tokens, int requested, int context_tokens) {
         "prompt");
   }
   const int room = context_tokens - prompt_tokens;
-  return requested == 0 ? room : std::min(requested, room);
+  if (requested > room) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("the prompt has {} tokens and max_tokens is {}; together they must not be "
+                    "more than the context holds: {}",
+                    prompt_tokens, requested, context_tokens),
+        "max_tokens");
+  }
+  return requested == 0 ? room : requested;
 }
 
 }  // namespace penstock::engine

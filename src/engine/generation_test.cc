@@ -56,7 +56,13 @@ TEST(Generation, MustContinueUntilItsMinimum) {
 TEST(OutputLimit, NamesPromptAndContext) {
   EXPECT_EQ(OutputLimit(10, 5, 100).value(), 5);
   EXPECT_EQ(OutputLimit(10, 0, 100).value(), 90);
-  EXPECT_EQ(OutputLimit(10, 500, 100).value(), 90);
+  EXPECT_EQ(OutputLimit(10, 90, 100).value(), 90);
+  const Result<int> over = OutputLimit(10, 91, 100);
+  ASSERT_FALSE(over.has_value());
+  EXPECT_EQ(
+      over.error().message,
+      "the prompt has 10 tokens and max_tokens is 91; together they must not be more than the "
+      "context holds: 100");
   EXPECT_EQ(OutputLimit(99, 0, 100).value(), 1);
   const Result<int> full = OutputLimit(100, 1, 100);
   ASSERT_FALSE(full.has_value());

@@ -167,8 +167,8 @@ io::Task<void> Face::Embeddings(http::Exchange& exchange, PaddedView body) {
 }
 
 io::Task<void> Face::RespondError(http::Exchange& exchange, const Error& error) {
-  const bool too_long =
-      error.field == "prompt" && error.message.find("context") != std::string::npos;
+  // OpenAI's word for it, which clients look at; the engine's own messages alone say so.
+  const bool too_long = error.message.find("the context holds") != std::string::npos;
   const std::string body =
       ErrorBody(Dialect::kOpenAi, error, too_long ? "context_length_exceeded" : "");
   (void)co_await exchange.Respond(Traits(error.code).http_status, kJson, body);
