@@ -176,7 +176,8 @@ void ControlPlane::Do(const PublishRoutes&) {
 void ControlPlane::Do(const RecordUpdate& update) {
   const auto model = endpoints_.ModelOf(update.endpoint_id);
   const std::string name = model ? model->endpoint_name : update.endpoint_id;
-  Log().info("endpoint {}: {} {}", name, ToString(update.state), update.message);
+  Log().info("endpoint {}: {}{}{}", name, ToString(update.state),
+             update.message.empty() ? "" : ": ", update.message);
   // Not answered to anybody: if the disk fails now, a restart only brings the endpoint up again.
   if (auto recorded = endpoints_.Record(update); !recorded) {
     Log().error("endpoint {}: {}", name, recorded.error().message);

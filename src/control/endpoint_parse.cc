@@ -1,3 +1,4 @@
+// Reading endpoints from JSON; endpoint_json.cc writes them.
 #include <fmt/format.h>
 
 #include <algorithm>
