@@ -109,6 +109,8 @@ io::Task<void> Driver::Work(Driver& driver, Tickets& tickets, int concurrency) {
 io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int output_tokens) {
   RequestRecord record;
   record.id = id;
+  record.concurrency = 1;
+  record.phase = Phase::kFit;
   record.scheduled_ns = Since(loop_.Now());
   record.prompt_bytes = std::ssize(prompt.text);
   record.output_tokens_wanted = output_tokens;
@@ -119,6 +121,7 @@ io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int 
                                   .enforcement = settings_.enforcement},
                                  prompt.text);
   co_await Exchange(std::move(body), record);
+  on_record_(record);
   co_return record;
 }
 

@@ -76,7 +76,8 @@ class Driver {
   // Runs `task`, which uses this driver, so that Stop() cancels it.
   io::Task<void> RunStoppable(io::Task<void> task);
 
-  // Sends one request by itself, for probes. Nobody is told of its record.
+  // Sends one request by itself, to fit prompts. Its record, of Phase::kFit, is told like any
+  // other.
   io::Task<RequestRecord> Ask(std::uint64_t id, const Prompt& prompt, int output_tokens);
 
   // What the same server answers to a JSON body at another path. Errors: the transport's; kUpstream

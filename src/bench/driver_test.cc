@@ -42,6 +42,7 @@ struct Bed {
   bool server_listens = true;
 
   std::vector<RequestRecord> records;
+  std::vector<RequestRecord> probes;  // Those of Phase::kFit.
   std::optional<Result<FitReport>> fitted;
 
   Driver MakeDriver(const io::Address& address) {
@@ -50,7 +51,9 @@ struct Bed {
     settings.model = "m";
     settings.start = loop.Now();
     return Driver(loop, settings, PromptPool(corpus, {.input_tokens = settings.input_tokens}),
-                  [this](RequestRecord record) { records.push_back(std::move(record)); });
+                  [this](RequestRecord record) {
+                    (record.phase == Phase::kFit ? probes : records).push_back(std::move(record));
+                  });
   }
 };
 
@@ -224,6 +227,7 @@ TEST(Fit, PromptsAreExactByTheTokenizer) {
   ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
   EXPECT_TRUE((*bed.fitted)->by_tokenizer);
   EXPECT_EQ((*bed.fitted)->probes, 1);
+  EXPECT_EQ(bed.probes.size(), 1u);
   EXPECT_EQ((*bed.fitted)->error_tokens_max, 0);
   for (const RequestRecord& record : bed.records) EXPECT_EQ(record.input_tokens, 2048);
 }

@@ -112,6 +112,14 @@ void Load::RunStage(int count, const std::function<io::Task<void>(Worker&, int)>
   }
 }
 
+Status Load::Keep(const Inbox::Batch& batch) {
+  if (writer_ == nullptr) return {};
+  for (const RequestRecord& record : batch.records) {
+    if (auto appended = writer_->Append(record); !appended) return appended;
+  }
+  return writer_->Flush();
+}
+
 Result<FitReport> Load::FitPrompts() {
   Result<FitReport> report = Fail(Code::kCancelled, "the run was stopped");
   std::atomic<int> settled = 0;
@@ -120,7 +128,9 @@ Result<FitReport> Load::FitPrompts() {
     return first.RunStoppable(FitInto(first, settled, report));
   };
   const TimePoint begun = Clock::now();
-  RunStage(1, fit, [&](Inbox::Batch&) {
+  Status kept;
+  RunStage(1, fit, [&](Inbox::Batch& batch) {
+    if (kept) kept = Keep(batch);
     const TimePoint now = Clock::now();
     display_.Show({.stage = "fitting prompts",
                    .done = settled.load(std::memory_order_relaxed),
@@ -128,6 +138,7 @@ Result<FitReport> Load::FitPrompts() {
                    .elapsed_s = Seconds(now - begun)},
                   now);
   });
+  if (!kept) return Fail(kept.error());
   for (const auto& worker : workers_) {
     worker->driver->pool() = first.pool();
     worker->driver->settings().enforcement = first.settings().enforcement;
@@ -152,12 +163,11 @@ Result<RunRecords> Load::RunLevel(const LevelPlan& plan) {
     return worker.driver->RunLevel(tickets, plan.concurrency, share);
   };
   RunStage(threads, work, [&](Inbox::Batch& batch) {
+    if (written) written = Keep(batch);
     for (RequestRecord& record : batch.records) {
       progress.Add(record);
-      if (writer_ != nullptr && written) written = writer_->Append(record);
       run.requests.push_back(std::move(record));
     }
-    if (writer_ != nullptr && written) written = writer_->Flush();
     const TimePoint now = Clock::now();
     display_.Show(progress.At(now, TokenChunks()), now);
   });

@@ -36,7 +36,8 @@ class Load {
        ProgressDisplay& display, const std::atomic<bool>& stop);
   ~Load();
 
-  // Runs Fit() on the first driver and gives what it learned to all. Errors: those of Fit().
+  // Runs Fit() on the first driver and gives what it learned to all. Errors: those of Fit() and of
+  // the writer.
   Result<FitReport> FitPrompts();
 
   // Runs a level and returns its records. Blocks; ends early when `stop` is set. Errors: those of
@@ -54,6 +55,8 @@ class Load {
   // on this thread for what came in, until all are done.
   void RunStage(int count, const std::function<io::Task<void>(Worker&, int)>& task,
                 const std::function<void(Inbox::Batch&)>& on_batch);
+  // Writes a batch's records, if there is a writer.
+  Status Keep(const Inbox::Batch& batch);
   std::int64_t TokenChunks() const;
 
   RecordsWriter* writer_;  // Borrowed; may be null.

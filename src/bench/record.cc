@@ -11,7 +11,7 @@ namespace {
 constexpr std::array<std::string_view, kErrorKinds> kErrorNames = {
     "none",   "connect",   "timeout",   "rate_limited", "status",
     "stream", "truncated", "malformed", "empty",        "cancelled"};
-constexpr std::array<std::string_view, 2> kPhaseNames = {"warmup", "measured"};
+constexpr std::array<std::string_view, 3> kPhaseNames = {"fit", "warmup", "measured"};
 
 template <typename Enum, std::size_t count>
 std::optional<Enum> Named(const std::array<std::string_view, count>& names, std::string_view name) {

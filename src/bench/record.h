@@ -32,10 +32,11 @@ inline constexpr int kErrorKinds = 10;
 std::string_view Name(ErrorKind kind);  // "none", "connect", "timeout", "rate_limited", ...
 std::optional<ErrorKind> ErrorKindNamed(std::string_view name);
 
-// Which part of a level a request belongs to. Warm-up requests load the server like any other, and
-// their tokens count towards throughput, but their own times enter no distribution.
-enum class Phase { kWarmup, kMeasured };
-std::string_view Name(Phase phase);  // "warmup", "measured"
+// Which part of a run a request belongs to. Warm-up requests load the server like any other, and
+// their tokens count towards throughput, but their own times enter no distribution. Requests that
+// only find out how long prompts must be come before all levels and enter nothing.
+enum class Phase { kFit, kWarmup, kMeasured };
+std::string_view Name(Phase phase);  // "fit", "warmup", "measured"
 std::optional<Phase> PhaseNamed(std::string_view name);
 
 struct RequestRecord {

@@ -11,7 +11,7 @@ TEST(Record, NamesGoThereAndBack) {
     EXPECT_FALSE(Name(error).empty());
     EXPECT_EQ(ErrorKindNamed(Name(error)), error);
   }
-  for (const Phase phase : {Phase::kWarmup, Phase::kMeasured}) {
+  for (const Phase phase : {Phase::kFit, Phase::kWarmup, Phase::kMeasured}) {
     EXPECT_EQ(PhaseNamed(Name(phase)), phase);
   }
   EXPECT_EQ(ErrorKindNamed("nonsense"), std::nullopt);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/numbers.h"
+#include "bench/report_charts.h"
 #include "bench/report_style.h"
 #include "bench/report_terms.h"
 #include "bench/svg_chart.h"
@@ -134,75 +135,25 @@ void AddVerdict(const RunSummary& summary, Page& page) {
   page.Add("</section>");
 }
 
-std::string PointTip(const LevelSummary& level, std::string_view what, double milliseconds) {
-  return fmt::format("concurrency {}: {} {}, {} output tokens/s", level.concurrency, what,
-                     DurationText(milliseconds), Figure(level.best_rates().output_tokens_per_s));
-}
-
-void AddCurve(const RunSummary& summary, Page& page) {
-  Chart chart{.id = "curve",
-              .title = "Throughput against latency",
-              .x_title = "latency, seconds",
-              .y_title = "output tokens per second"};
-  chart.series = {{.name = "p50"}, {.name = "p90"}};
-  for (std::size_t i = 0; i < summary.levels.size(); ++i) {
-    const LevelSummary& level = summary.levels[i];
-    if (level.succeeded == 0) continue;
-    const double rate = level.best_rates().output_tokens_per_s;
-    if (i == summary.balanced) {
-      chart.marks.push_back({.point = chart.series[0].points.size(),
-                             .text = fmt::format("{} balanced", level.concurrency)});
-    }
-    chart.series[0].points.push_back(
-        {.x = level.latency_ms.p50 / 1000,
-         .y = rate,
-         .label = i == summary.balanced ? "" : Count(level.concurrency),
-         .tooltip = PointTip(level, "p50", level.latency_ms.p50)});
-    chart.series[1].points.push_back({.x = level.latency_ms.p90 / 1000,
-                                      .y = rate,
-                                      .tooltip = PointTip(level, "p90", level.latency_ms.p90)});
-    chart.description += fmt::format(
-        "Concurrency {}: {} output tokens per second at a median latency "
-        "of {}. ",
-        level.concurrency, Figure(rate), DurationText(level.latency_ms.p50));
-  }
-  if (chart.series[0].points.empty()) return;
-  page.Add("<h2>Throughput against latency</h2><figure class=\"curve\">{}", RenderChart(chart));
+void AddCharts(const RunSummary& summary, Page& page) {
+  if (!summary.highest) return;
+  page.Add("<h2>Throughput against latency</h2><figure class=\"curve\">{}",
+           RenderChart(ThroughputCurve(summary)));
   page.Add(
       "<figcaption>Each point is a level, labelled with its concurrency. Up is more tokens, "
       "left is less waiting. The ring is the balanced point, where throughput ÷ latency is "
       "greatest; beyond it, further requests mostly wait.</figcaption></figure>");
-}
-
-// One of the two charts by concurrency. `of` picks the distribution.
-void AddByConcurrency(const RunSummary& summary, std::string_view id, std::string_view name,
-                      std::string_view caption, Distribution LevelSummary::* of, Page& page) {
-  Chart chart{.id = std::string(id),
-              .title = fmt::format("{} by concurrency", name),
-              .x_title = "concurrency",
-              .y_title = fmt::format("{}, milliseconds", name),
-              .width = 440,
-              .height = 300};
-  chart.series = {{.name = "p50"}, {.name = "p90"}, {.name = "p99"}};
-  for (const LevelSummary& level : summary.levels) {
-    const Distribution& distribution = level.*of;
-    if (distribution.count == 0) continue;
-    const auto x = static_cast<double>(chart.x_categories.size());
-    chart.x_categories.push_back(Count(level.concurrency));
-    const std::pair<std::string_view, double> values[] = {
-        {"p50", distribution.p50}, {"p90", distribution.p90}, {"p99", distribution.p99}};
-    for (std::size_t i = 0; i < 3; ++i) {
-      chart.series[i].points.push_back(
-          {.x = x,
-           .y = values[i].second,
-           .tooltip = PointTip(level, values[i].first, values[i].second)});
-    }
-    chart.description += fmt::format("Concurrency {}: p50 {}, p90 {}, p99 {}. ", level.concurrency,
-                                     DurationText(distribution.p50), DurationText(distribution.p90),
-                                     DurationText(distribution.p99));
+  const Chart ttft = ByConcurrency(summary, "ttft", "TTFT", &LevelSummary::ttft_ms);
+  const Chart tpot = ByConcurrency(summary, "tpot", "TPOT", &LevelSummary::tpot_ms);
+  if (ttft.x_categories.empty()) return;
+  page.Add("<h2>First token and each further token</h2><div class=\"pair\">");
+  page.Add("<figure>{}<figcaption>Time until an answer begins to show.</figcaption></figure>",
+           RenderChart(ttft));
+  if (!tpot.x_categories.empty()) {
+    page.Add("<figure>{}<figcaption>Time between tokens once it has begun.</figcaption></figure>",
+             RenderChart(tpot));
   }
-  if (chart.x_categories.empty()) return;
-  page.Add("<figure>{}<figcaption>{}</figcaption></figure>", RenderChart(chart), caption);
+  page.Add("</div>");
 }
 
 void AddTable(const RunSummary& summary, Page& page) {
@@ -285,13 +236,7 @@ std::string RenderReport(const RunSummary& summary) {
   AddAnswer(summary, page);
   AddCards(summary, page);
   AddVerdict(summary, page);
-  AddCurve(summary, page);
-  page.Add("<h2>First token and each further token</h2><div class=\"pair\">");
-  AddByConcurrency(summary, "ttft", "TTFT", "Time until an answer begins to show.",
-                   &LevelSummary::ttft_ms, page);
-  AddByConcurrency(summary, "tpot", "TPOT", "Time between tokens once it has begun.",
-                   &LevelSummary::tpot_ms, page);
-  page.Add("</div>");
+  AddCharts(summary, page);
   AddTable(summary, page);
   AddFacts(summary.header, page);
   AddTerms(page);

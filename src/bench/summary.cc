@@ -272,7 +272,7 @@ Window SteadyWindow(const Requests& requests, int concurrency) {
 RunSummary Summarise(const RunRecords& run) {
   std::map<int, Requests> by_level;
   for (const RequestRecord& record : run.requests) {
-    by_level[record.concurrency].push_back(&record);
+    if (record.phase != Phase::kFit) by_level[record.concurrency].push_back(&record);
   }
   RunSummary summary{.header = run.header};
   for (const auto& [concurrency, requests] : by_level) {

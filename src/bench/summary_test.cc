@@ -74,6 +74,16 @@ TEST(Summary, WarmupLoadsButIsNotTimed) {
   EXPECT_NEAR(level.in_steady.output_tokens_per_s, (11 + 5 + 6) / 0.2, 1e-6);
 }
 
+TEST(Summary, RequestsThatFitPromptsEnterNothing) {
+  RunRecords run = TwoWorkers();
+  RequestRecord fit = MakeRecord({.id = 1'000'000, .concurrency = 1, .sent_ms = 0});
+  fit.phase = Phase::kFit;
+  run.requests.push_back(fit);
+  const RunSummary summary = Summarise(run);
+  ASSERT_EQ(summary.levels.size(), 1u);
+  EXPECT_EQ(summary.levels[0].concurrency, 2);
+}
+
 TEST(Summary, TtftCountsFromWhenTheRequestWasDue) {
   RunRecords run = RunOf({MakeRecord({.id = 0, .sent_ms = 30})});
   run.requests[0].scheduled_ns = 10 * kMs;
