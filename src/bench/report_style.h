@@ -87,12 +87,15 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
   html { font-size: 12px; }
   body { font-size: 9.4pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; }
-  .answer { margin-top: 1.2rem; } h2 { margin-top: 1.5rem; }
+  .answer { margin-top: 1.2rem; } h2 { margin-top: 1.1rem; margin-bottom: .35rem; }
   .verdict { margin: 1rem 0; }
   .cards { grid-template-columns: repeat(3, 1fr); }
   .curve .chart { width: auto; max-width: 100%; max-height: 88mm; margin: 0 auto; }
   .terms { font-size: 7.6pt; line-height: 1.35; } .facts dl { font-size: 8pt; }
-  footer { margin-top: .8rem; }
+  footer { margin-top: .5rem; padding-top: .3rem; }
+  .pair .chart { width: auto; max-width: 100%; max-height: 50mm; }
+  table { font-size: 8pt; line-height: 1.3; } th, td { padding: .16rem .3rem; }
+  .facts dl { line-height: 1.35; gap: .08rem .8rem; } .terms div { margin-bottom: .3rem; }
   .wide { overflow: visible; } .keep { break-inside: avoid; }
 }
 )css";
