@@ -16,6 +16,7 @@ namespace penstock::control {
 namespace {
 
 constexpr std::size_t kHealthAnswerMax = 64 * 1024;
+constexpr std::size_t kSocketIdSize = 16;  // Digits of an endpoint's id in a socket's name.
 
 }  // namespace
 
@@ -128,29 +129,35 @@ io::Task<Status> ControlPlane::AskHealth(std::uint64_t replica) {
 }
 
 void ControlPlane::Do(const StartReplica& start) {
-  const auto model = endpoints_.ModelOf(start.endpoint_id);
-  Status started;
-  if (!model) {
-    started = Fail(Code::kInternal, "its endpoint is gone");
-  } else {
-    labels_[start.replica] =
-        fmt::format("{}/{} (replica {})", model->endpoint_name, start.place, start.replica);
-    started =
-        fleet_.Start({.id = start.replica,
-                      .log_name = fmt::format("{}.{}", model->endpoint_name, start.place),
-                      .command = settings_.engine_command({.model_path = model->source,
-                                                           .endpoint_name = model->endpoint_name,
-                                                           .address = AddressOf(start.replica)})});
-  }
+  const Status started = StartProcess(start);
   if (started) {
     Log().info("{} starts as process {}", LabelOf(start.replica),
                fleet_.ProcessIdOf(start.replica));
     return;
   }
   Log().error("{} does not start: {}", LabelOf(start.replica), started.error().message);
-  labels_.erase(start.replica);
+  living_.erase(start.replica);
   reconciler_.OnExit(start.replica, started.error().message, loop_.Now());
   news_.Set();
+}
+
+Status ControlPlane::StartProcess(const StartReplica& start) {
+  const auto model = endpoints_.ModelOf(start.endpoint_id);
+  if (!model) return Fail(Code::kInternal, "its endpoint is gone");
+  // The name of an endpoint may pass to another; a request that is still under way to this one must
+  // not meet that one's replica: hence the id.
+  const std::string socket_name =
+      fmt::format("{}-{}", start.endpoint_id.substr(0, kSocketIdSize), start.place);
+  const std::string address = "unix:" + fleet_.SocketPath(socket_name);
+  living_[start.replica] = {
+      .label = fmt::format("{}/{} (replica {})", model->endpoint_name, start.place, start.replica),
+      .address = address};
+  return fleet_.Start({.id = start.replica,
+                       .log_name = fmt::format("{}.{}", model->endpoint_name, start.place),
+                       .socket_name = socket_name,
+                       .command = settings_.engine_command({.model_path = model->source,
+                                                            .endpoint_name = model->endpoint_name,
+                                                            .address = address})});
 }
 
 void ControlPlane::Do(const ProbeReplica& probe) {
@@ -187,7 +194,7 @@ void ControlPlane::Do(const RecordUpdate& update) {
 void ControlPlane::CollectExits() {
   for (const fleet::ReplicaExit& exit : fleet_.CollectExits()) {
     Log().info("{} {}", LabelOf(exit.id), exit.reason);
-    labels_.erase(exit.id);
+    living_.erase(exit.id);
     reconciler_.OnExit(exit.id, exit.reason, loop_.Now());
     news_.Set();
   }
@@ -225,12 +232,13 @@ void ControlPlane::RemoveForeignLogs() const {
 }
 
 std::string ControlPlane::AddressOf(std::uint64_t replica) const {
-  return "unix:" + fleet_.SocketPath(replica);
+  const auto found = living_.find(replica);
+  return found == living_.end() ? std::string() : found->second.address;
 }
 
 std::string ControlPlane::LabelOf(std::uint64_t replica) const {
-  const auto found = labels_.find(replica);
-  return found == labels_.end() ? fmt::format("replica {}", replica) : found->second;
+  const auto found = living_.find(replica);
+  return found == living_.end() ? fmt::format("replica {}", replica) : found->second.label;
 }
 
 }  // namespace penstock::control

@@ -38,7 +38,7 @@ namespace penstock::control {
 struct EngineLaunch {
   std::string model_path;
   std::string endpoint_name;
-  std::string address;  // Where it is to listen: "unix:/…/7.sock".
+  std::string address;  // Where it is to listen: "unix:/….sock".
 };
 
 struct ControlPlaneSettings {
@@ -97,8 +97,10 @@ class ControlPlane {
   void Do(const PublishRoutes& publish);
   void Do(const RecordUpdate& update);
 
+  Status StartProcess(const StartReplica& start);
   void CollectExits();
   void RemoveForeignLogs() const;
+  // "" for a replica that is gone.
   std::string AddressOf(std::uint64_t replica) const;
   // "chat/0 (replica 7)", for the log.
   std::string LabelOf(std::uint64_t replica) const;
@@ -114,7 +116,11 @@ class ControlPlane {
   ModelService models_;
   HttpApi api_;
   http::Client client_;
-  std::unordered_map<std::uint64_t, std::string> labels_;  // Of living replicas.
+  struct Living {
+    std::string label;
+    std::string address;
+  };
+  std::unordered_map<std::uint64_t, Living> living_;  // By replica.
   io::Event news_;
   io::TaskScope scope_;
   bool made_admin_key_ = false;

@@ -30,7 +30,8 @@ Status ProcessFleet::Start(const ReplicaLaunch& launch) {
   if (epoll_ctl(watch_.get(), EPOLL_CTL_ADD, process->exit_descriptor(), &event) != 0) {
     return Fail(SystemError("watch", launch.command.front(), errno));  // Kills it.
   }
-  replicas_.emplace(launch.id, Replica{std::move(*process), std::move(*log)});
+  replicas_.emplace(launch.id,
+                    Replica{std::move(*process), std::move(*log), SocketPath(launch.socket_name)});
   return {};
 }
 
@@ -64,7 +65,7 @@ std::vector<ReplicaExit> ProcessFleet::CollectExits() {
                        .reason = tail.empty() ? exit->ToString()
                                               : fmt::format("{}; it printed last: {}",
                                                             exit->ToString(), tail)});
-      unlink(sockets_.SocketPath(id).c_str());
+      unlink(found->second.socket_path.c_str());
       replicas_.erase(found);  // Closes the descriptor, which ends its watch.
     }
   }

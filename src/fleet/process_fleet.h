@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -28,7 +29,11 @@ struct FleetSettings {
 // What to run. `id` was never used before in this fleet.
 struct ReplicaLaunch {
   std::uint64_t id = 0;
-  std::string log_name;              // File name without its ".log"; shared by successors.
+  // Of its log file and its socket, without suffix. The successor of a replica has the same ones,
+  // so that their number stays bounded: clients keep something for every address that they ever
+  // met.
+  std::string log_name;
+  std::string socket_name;           // See SocketFolder.
   std::vector<std::string> command;  // First the program's path.
 };
 
@@ -42,8 +47,10 @@ class ProcessFleet {
   // kExhausted: no descriptor left.
   static Result<ProcessFleet> Open(FleetSettings settings, SocketFolder sockets);
 
-  // The socket that replica `id` is to listen on.
-  std::string SocketPath(std::uint64_t id) const { return sockets_.SocketPath(id); }
+  // The socket that a replica launched with this `socket_name` is to listen on.
+  std::string SocketPath(std::string_view socket_name) const {
+    return sockets_.SocketPath(socket_name);
+  }
 
   // Errors as Process::Start and ReplicaLog::Open.
   Status Start(const ReplicaLaunch& launch);
@@ -68,6 +75,7 @@ class ProcessFleet {
   struct Replica {
     Process process;
     ReplicaLog log;
+    std::string socket_path;
   };
   ProcessFleet(FleetSettings settings, SocketFolder sockets, Descriptor watch)
       : settings_(std::move(settings)), sockets_(std::move(sockets)), watch_(std::move(watch)) {}

@@ -21,7 +21,10 @@ class ProcessFleetTest : public testing::Test {
     fleet_.emplace(std::move(*fleet));
   }
   Status Start(std::uint64_t id, const std::string& script) {
-    return fleet_->Start({.id = id, .log_name = "place", .command = {"/bin/sh", "-c", script}});
+    return fleet_->Start({.id = id,
+                          .log_name = "place",
+                          .socket_name = "place",
+                          .command = {"/bin/sh", "-c", script}});
   }
   // Until `count` replicas have ended.
   std::map<std::uint64_t, std::string> AwaitExits(std::size_t count) {
@@ -63,7 +66,7 @@ TEST_F(ProcessFleetTest, LastWordsAreOfThisReplicaOnly) {
 }
 
 TEST_F(ProcessFleetTest, RemovesTheSocketOfTheDead) {
-  const std::string socket = fleet_->SocketPath(7);
+  const std::string socket = fleet_->SocketPath("place");
   ASSERT_TRUE(Start(7, "touch " + socket));
   AwaitExits(1);
   struct stat found{};
@@ -71,8 +74,8 @@ TEST_F(ProcessFleetTest, RemovesTheSocketOfTheDead) {
 }
 
 TEST_F(ProcessFleetTest, FailedStartLeavesNothing) {
-  const auto started =
-      fleet_->Start({.id = 1, .log_name = "place", .command = {"/no/such/engine"}});
+  const auto started = fleet_->Start(
+      {.id = 1, .log_name = "place", .socket_name = "place", .command = {"/no/such/engine"}});
   ASSERT_FALSE(started);
   EXPECT_NE(started.error().message.find("/no/such/engine"), std::string::npos);
   EXPECT_EQ(fleet_->running(), 0u);
@@ -116,7 +119,8 @@ TEST(SocketFolder, FallsBackWhenThePathIsTooLong) {
   const auto sockets = SocketFolder::Open(deep, folder.path());
   ASSERT_TRUE(sockets) << sockets.error().message;
   EXPECT_NE(sockets->path(), deep);
-  EXPECT_LE(sockets->SocketPath(~0ull).size(), SocketFolder::kPathSizeMax);
+  EXPECT_LE(sockets->SocketPath(std::string(SocketFolder::kNameSizeMax, 'x')).size(),
+            SocketFolder::kPathSizeMax);
   struct stat found{};
   ASSERT_EQ(stat(sockets->path().c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0700u);

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <filesystem>
 #include <functional>
-#include <limits>
 #include <system_error>
 
+#include "base/check.h"
 #include "base/file.h"
 
 namespace penstock::fleet {
@@ -17,12 +17,12 @@ namespace {
 
 constexpr std::string_view kSuffix = ".sock";
 
-std::string PathIn(const std::string& folder, std::uint64_t replica_id) {
-  return fmt::format("{}/{}{}", folder, replica_id, kSuffix);
+std::string PathIn(const std::string& folder, std::string_view name) {
+  return fmt::format("{}/{}{}", folder, name, kSuffix);
 }
 
 bool Fits(const std::string& folder) {
-  return PathIn(folder, std::numeric_limits<std::uint64_t>::max()).size() <=
+  return PathIn(folder, std::string(SocketFolder::kNameSizeMax, 'x')).size() <=
          SocketFolder::kPathSizeMax;
 }
 
@@ -75,8 +75,9 @@ Result<SocketFolder> SocketFolder::Open(const std::string& preferred,
   return folder;
 }
 
-std::string SocketFolder::SocketPath(std::uint64_t replica_id) const {
-  return PathIn(path_, replica_id);
+std::string SocketFolder::SocketPath(std::string_view name) const {
+  CHECK(name.size() <= kNameSizeMax, "a socket's name is too long");
+  return PathIn(path_, name);
 }
 
 }  // namespace penstock::fleet

@@ -1,8 +1,9 @@
 // SocketFolder: where the Unix sockets of replicas lie, with paths short enough for the kernel.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/result.h"
@@ -13,6 +14,8 @@ class SocketFolder {
  public:
   // The kernel's limit for a socket's path, without its final zero.
   static constexpr std::size_t kPathSizeMax = 107;
+  // Of a socket's name in the folder, without its ".sock".
+  static constexpr std::size_t kNameSizeMax = 24;
 
   // Uses `preferred`, an existing private folder, if paths in it are short enough; else a private
   // folder of this user below `fallback_parent`, named after `preferred`. Removes sockets that a
@@ -22,7 +25,8 @@ class SocketFolder {
                                    const std::string& fallback_parent = "/tmp");
 
   const std::string& path() const { return path_; }
-  std::string SocketPath(std::uint64_t replica_id) const;
+  // `name`: at most kNameSizeMax bytes, no '/'.
+  std::string SocketPath(std::string_view name) const;
 
  private:
   explicit SocketFolder(std::string path) : path_(std::move(path)) {}

@@ -25,7 +25,7 @@ enum class ReplicaState {
 
 struct ReplicaRoute {
   std::uint64_t id = 0;  // Never used again for another replica of this process.
-  std::string address;   // What io::Address parses: "unix:/…/7.sock" or "127.0.0.1:8080".
+  std::string address;   // What io::Address parses: "unix:/….sock" or "127.0.0.1:8080".
   ReplicaState state = ReplicaState::kReady;
 };
 
