@@ -8,9 +8,11 @@
 namespace penstock::http {
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return ToLower(x) == ToLower(y);
-         });
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && ToLower(a[i]) != ToLower(b[i])) return false;
+  }
+  return true;
 }
 
 bool ListContains(std::string_view value, std::string_view token) {

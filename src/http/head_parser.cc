@@ -1,9 +1,10 @@
 // The only file that sees Boost.Beast: its parser's events become our views.
 //
 // Beast copies nothing here: the head is whole and in one piece, so the strings it reports lie in
-// the bytes it was given. The exception is a folded field value, which is refused before.
+// the bytes it was given. The exception is a folded field value, which is refused.
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -26,7 +27,8 @@ std::string_view View(BeastString text) { return {text.data(), text.size()}; }
 template <bool is_request, typename Head>
 class Reader final : public beast::basic_parser<is_request> {
  public:
-  Reader(Head& head, const HeadLimits& limits) : head_(head), limits_(limits) {
+  Reader(std::string_view bytes, Head& head, const HeadLimits& limits)
+      : bytes_(bytes), head_(head), limits_(limits) {
     this->header_limit(std::numeric_limits<std::uint32_t>::max());
     this->body_limit(boost::none);
     this->skip(true);  // The body is not its business.
@@ -35,6 +37,7 @@ class Reader final : public beast::basic_parser<is_request> {
   // The line that was not understood, counted from 0: fields are reported when they are complete.
   std::size_t line() const { return started_ ? head_.fields.size() + 1 : 0; }
   bool too_many() const { return too_many_; }
+  bool folded() const { return folded_; }
 
  private:
   void on_request_impl(beast::verb, BeastString method, BeastString target, int version,
@@ -61,30 +64,45 @@ class Reader final : public beast::basic_parser<is_request> {
       error = beast::error::header_limit;
       return;
     }
+    if (!EndedAt(name.data()) || !TakeEnd(View(name), View(value))) {
+      folded_ = true;
+      error = beast::error::bad_value;
+      return;
+    }
     head_.fields.Add(View(name), View(value));
   }
-  void on_header_impl(BeastError&) override {}
+  void on_header_impl(BeastError&) override {
+    if (end_ == nullptr) return;
+    const std::string_view rest = bytes_.substr(static_cast<std::size_t>(end_ - bytes_.data()));
+    if (rest.substr(rest.find('\n') + 1, 2) != "\r\n") folded_ = true;
+  }
   void on_body_init_impl(const boost::optional<std::uint64_t>&, BeastError&) override {}
   std::size_t on_body_impl(BeastString, BeastError&) override { return 0; }
   void on_chunk_header_impl(std::uint64_t, BeastString, BeastError&) override {}
   std::size_t on_chunk_body_impl(std::uint64_t, BeastString, BeastError&) override { return 0; }
   void on_finish_impl(BeastError&) override {}
 
+  // Folded values are a smuggler's tool, and Beast unfolds them into a buffer of its own. So a
+  // value must lie in the bytes, and nothing but one line's end between it and `next`.
+  bool EndedAt(const char* next) const {
+    if (end_ == nullptr) return true;
+    const std::string_view gap(end_, static_cast<std::size_t>(next - end_));
+    return gap.find('\n') == gap.size() - 1;
+  }
+  bool TakeEnd(std::string_view name, std::string_view value) {
+    const std::less_equal<> before;  // Of pointers into different arrays, too.
+    end_ = value.empty() ? name.data() + name.size() : value.data() + value.size();
+    return before(bytes_.data(), end_) && before(end_, bytes_.data() + bytes_.size());
+  }
+
+  std::string_view bytes_;
+  const char* end_ = nullptr;  // Of the last field's value.
   Head& head_;
   const HeadLimits& limits_;
   bool started_ = false;
   bool too_many_ = false;
+  bool folded_ = false;
 };
-
-// Beast would unfold into a buffer of its own; and folding is a smuggler's tool.
-bool HasFoldedLine(std::string_view bytes) {
-  for (std::size_t lf = bytes.find('\n'); lf != std::string_view::npos;
-       lf = bytes.find('\n', lf + 1)) {
-    const std::string_view next = bytes.substr(lf + 1, 1);
-    if (next == " " || next == "\t") return true;
-  }
-  return false;
-}
 
 // The line of `bytes` at `index`, for messages.
 std::string_view Line(std::string_view bytes, std::size_t index) {
@@ -125,14 +143,14 @@ Status Read(std::string_view bytes, const HeadLimits& limits, Code malformed, Co
     return Fail(too_large, "head: longer than " + std::to_string(limits.bytes_max) + " bytes",
                 "head");
   }
-  if (HasFoldedLine(bytes)) return Fail(malformed, "head: a folded line is refused", "head");
-  Reader<is_request, Head> reader(head, limits);
+  Reader<is_request, Head> reader(bytes, head, limits);
   BeastError error;
   const std::size_t taken = reader.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (reader.too_many()) {
     return Fail(too_large, "head: more than " + std::to_string(limits.fields_max) + " fields",
                 "head");
   }
+  if (reader.folded()) return Fail(malformed, "head: a folded line is refused", "head");
   if (error) return Malformed(bytes, reader.line(), error, malformed);
   if (!reader.is_header_done() || taken != bytes.size()) {
     return Fail(malformed, "head: not one whole head", "head");
