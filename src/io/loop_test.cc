@@ -85,6 +85,20 @@ TYPED_TEST(LoopTest, RunsAgainAfterStop) {
   }
 }
 
+TYPED_TEST(LoopTest, AStopBeforeTheRunEndsItAtOnce) {
+  Loop& loop = this->loop();
+  int calls = 0;
+  loop.Post([&] {
+    ++calls;
+    loop.Stop();
+  });
+  loop.Stop();
+  loop.Run();
+  EXPECT_EQ(calls, 0);
+  loop.Run();
+  EXPECT_EQ(calls, 1);
+}
+
 Task<void> WaitThenNote(Event& event, Deadline deadline, std::vector<Code>& codes) {
   codes.push_back(CodeOf(co_await event.Wait(deadline)));
 }

@@ -147,7 +147,8 @@ class Stream : private Timer {
   bool hung_up_ = false;
 };
 
-// Accepts connections.
+// Accepts connections. Destroying it frees the address and turns away who was not accepted; no
+// Accept may be pending then.
 class Listener {
  public:
   virtual ~Listener() = default;

@@ -199,6 +199,37 @@ TYPED_TEST(StreamTest, AReaderMayDestroyItsStreamWhenResumed) {
   this->Run(ReaderEndsStream(this->loop()));
 }
 
+Task<void> ReadUntilFailure(std::unique_ptr<Stream>& stream, Code& ended) {
+  std::array<char, 64> into{};
+  ended = CodeOf(co_await stream->Read(into, Deadline::Never()));
+  stream.reset();
+}
+
+Task<void> WriteUntilFailure(std::unique_ptr<Stream>& stream, Code& ended) {
+  const std::string large(32'000'000, 'x');
+  ended = CodeOf(co_await stream->Write(large, Deadline::Never()));
+}
+
+// One event ends both; the reader destroys the stream before the writer has run.
+Task<void> ResetReaderAndWriter(Loop& loop) {
+  Pair pair = co_await ConnectPair(loop);
+  Code read = Code::kInternal;
+  Code written = Code::kInternal;
+  TaskScope scope(loop);
+  scope.Spawn("reader", ReadUntilFailure(pair.server, read));
+  scope.Spawn("writer", WriteUntilFailure(pair.server, written));
+  Must(co_await loop.Sleep(milliseconds(2)));
+  pair.client.reset();  // With unread bytes: a reset.
+  co_await scope.Join();
+  EXPECT_EQ(read, Code::kClosed);
+  EXPECT_EQ(written, Code::kClosed);
+  EXPECT_EQ(pair.server, nullptr);
+}
+
+TYPED_TEST(StreamTest, OneEventMayEndReaderAndWriter) {
+  this->Run(ResetReaderAndWriter(this->loop()));
+}
+
 Task<void> ReadThenDestroyOther(Stream& stream, std::unique_ptr<Stream>& other, int& reads) {
   Must(co_await ReadExactly(stream, 1));
   ++reads;

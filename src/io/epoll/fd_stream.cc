@@ -34,10 +34,6 @@ Code CodeOf(int error) {
   }
 }
 
-Transfer Failed(int error) {
-  return {.failed = true, .failure = CodeOf(error), .error_number = error};
-}
-
 Duration ReadClock(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
@@ -100,10 +96,19 @@ ssize_t FdStream::ReceiveStamped(std::span<char> into) {
   return count;
 }
 
+// The kernel tells of an error once; what comes after it would look like the peer's orderly end.
+// EPIPE is none of the connection's: the peer may have ended in order before.
+Stream::Try FdStream::Failed(int error, Transfer& transfer) {
+  if (error != EPIPE) broken_ = error;
+  transfer = {.failed = true, .failure = CodeOf(error), .error_number = error};
+  return Try::kFinal;
+}
+
 Stream::Try FdStream::TryRead(std::span<char> into, Transfer& transfer) {
   while (readable_) {
     const ssize_t count = stamped_ ? ReceiveStamped(into)
                                    : recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT);
+    if (count == 0 && broken_ != 0 && !into.empty()) return Failed(broken_, transfer);
     if (count >= 0) {
       if (count > 0 && !stamped_) received_at_ = loop_.Now();
       // A short read has drained the socket, unless the end has been announced and is still to be
@@ -116,8 +121,7 @@ Stream::Try FdStream::TryRead(std::span<char> into, Transfer& transfer) {
     if (errno == EAGAIN) {
       readable_ = false;
     } else if (errno != EINTR) {
-      transfer = Failed(errno);
-      return Try::kFinal;
+      return Failed(errno, transfer);
     }
   }
   return Try::kWait;
@@ -144,8 +148,7 @@ Stream::Try FdStream::TryWrite(std::span<std::string_view> pieces, Transfer& tra
         writable_ = false;
         break;
       }
-      transfer = Failed(errno);
-      return Try::kFinal;
+      return Failed(errno, transfer);
     }
     transfer.bytes += static_cast<std::size_t>(count);
     for (std::string_view& piece : pieces) {

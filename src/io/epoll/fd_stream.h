@@ -42,6 +42,7 @@ class FdStream : public Stream, private EventHandler {
  private:
   void OnEvents(std::uint32_t events) override;
   ssize_t ReceiveStamped(std::span<char> into);
+  Try Failed(int error, Transfer& transfer);
 
   Poller& poller_;
   Descriptor socket_;
@@ -49,6 +50,7 @@ class FdStream : public Stream, private EventHandler {
   bool readable_ = true;  // False: drained, until the next event.
   bool writable_ = true;  // False: the send buffer is full, until the next event.
   bool stamped_ = false;
+  int broken_ = 0;  // errno of the failure that ended the connection, 0 while there is none.
 };
 
 }  // namespace penstock::io

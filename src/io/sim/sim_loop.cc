@@ -57,10 +57,10 @@ std::uint64_t SimLoop::trace_hash() const { return network_->trace_hash(); }
 
 SimLoop::End SimLoop::Drive(TimePoint limit, bool wait_for_timers) {
   for (;;) {
+    if (stop_.exchange(false)) return End::kStopped;
     RunPosted();
     RunReady();
-    if (stop_.exchange(false)) return End::kStopped;
-    if (HasPosted()) continue;
+    if (stop_.load() || HasPosted()) continue;
 
     TimePoint next = agenda_.empty() ? TimePoint::max() : agenda_.begin()->first;
     if (wait_for_timers || !agenda_.empty()) next = std::min(next, NextTimer());
