@@ -110,7 +110,7 @@ class FieldReader {
   const std::string& problem() const { return problem_; }
 
  private:
-  bool Find(std::string_view name, element& found) const {
+  bool Find(std::string_view name, simdjson::dom::element& found) const {
     return problem_.empty() && object_[name].get(found) == simdjson::SUCCESS;
   }
   bool Text(std::string_view name, std::string_view& text) {
