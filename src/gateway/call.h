@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,8 @@ struct Gateway::Call {
   std::string_view body;     // In the exchange or in `rewritten`; gone once a stream is relayed.
   std::string rewritten;     // The body, with usage requested.
   bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
+  std::optional<ReplicaPicker::InFlight> in_flight;  // At the replica that answers.
+  std::unique_ptr<http::ClientResponse> response;
   bool disconnected = false;
   bool upstream_failed = false;  // After the answer began.
 };

@@ -43,35 +43,32 @@ void Gateway::SetRoutes(std::shared_ptr<const policy::RoutingTable> routes) {
 }
 
 io::Task<void> Gateway::Handle(http::Exchange& exchange) {
-  const Route route = FindRoute(exchange.head().method, exchange.head().path);
+  Route route = FindRoute(exchange.head().method, exchange.head().path);
   switch (route.kind) {
     case RouteKind::kGeneration:
     case RouteKind::kModelList:
     case RouteKind::kModel:
     case RouteKind::kControl:
-      co_await WithKey(exchange, route);
-      break;
+      return WithKey(exchange, std::move(route));
     case RouteKind::kMetrics:
     case RouteKind::kHealthy:
     case RouteKind::kReady:
-      co_await Open(exchange, route);
-      break;
+      return Open(exchange, std::move(route));
     case RouteKind::kWrongMethod:
-      co_await RespondError(exchange, route.dialect,
-                            {Code::kMethodNotAllowed,
-                             fmt::format("{} does not take {}; use {}", exchange.head().path,
-                                         exchange.head().method, route.allowed_method),
-                             {}});
-      break;
+      return RespondError(exchange, route.dialect,
+                          {Code::kMethodNotAllowed,
+                           fmt::format("{} does not take {}; use {}", exchange.head().path,
+                                       exchange.head().method, route.allowed_method),
+                           {}});
     case RouteKind::kNoSuchPath:
-      co_await RespondError(
-          exchange, route.dialect,
-          {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
+      break;
   }
+  return RespondError(exchange, route.dialect,
+                      {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
 }
 
 // What needs no key. Metrics name endpoints, so beyond loopback they need one.
-io::Task<void> Gateway::Open(http::Exchange& exchange, const Route& route) {
+io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
   if (route.kind == RouteKind::kHealthy) {
     (void)co_await exchange.Respond(200, "text/plain", "healthy\n");
   } else if (route.kind == RouteKind::kReady) {
@@ -90,20 +87,15 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, const Route& route) {
   }
 }
 
-io::Task<void> Gateway::WithKey(http::Exchange& exchange, const Route& route) {
+io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
   const auto key = authorizer_.Check(exchange.head().fields);
-  if (!key) {
-    co_await RespondError(exchange, route.dialect, key.error());
-  } else if (route.kind == RouteKind::kGeneration) {
-    co_await Generate(exchange, route);
-  } else if (route.kind == RouteKind::kControl) {
-    co_await Control(exchange, **key);
-  } else {
-    co_await ListModels(exchange, route);
-  }
+  if (!key) return RespondError(exchange, route.dialect, key.error());
+  if (route.kind == RouteKind::kGeneration) return Generate(exchange, std::move(route));
+  if (route.kind == RouteKind::kControl) return Control(exchange, **key);
+  return ListModels(exchange, std::move(route));
 }
 
-io::Task<void> Gateway::ListModels(http::Exchange& exchange, const Route& route) {
+io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route) {
   std::string body;
   if (route.kind == RouteKind::kModel) {
     const auto endpoint = routes_->Find(route.name);
@@ -144,8 +136,7 @@ io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key
   (void)co_await exchange.Respond(answer->status, kJson, answer->body);
 }
 
-io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect,
-                                     const Error& error) {
+io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error) {
   const std::string body = ErrorBody(dialect, error);
   const int status = Traits(error.code).http_status;
   // Clients wait this long before they try again; a replica is back within about as much.

@@ -57,23 +57,35 @@ class Gateway {
  private:
   struct Call;  // What the steps of one generation request share.
 
-  io::Task<void> Open(http::Exchange& exchange, const Route& route);
-  io::Task<void> WithKey(http::Exchange& exchange, const Route& route);
-  io::Task<void> ListModels(http::Exchange& exchange, const Route& route);
+  // A stream's frames live as long as the stream, and clang folds the frames of what a coroutine
+  // awaits into its own, those of branches not taken too. So what only chooses is no coroutine, and
+  // what a relayed stream awaits before or after its events is kept out of line.
+  io::Task<void> Open(http::Exchange& exchange, Route route);
+  io::Task<void> WithKey(http::Exchange& exchange, Route route);
+  io::Task<void> ListModels(http::Exchange& exchange, Route route);
   io::Task<void> Control(http::Exchange& exchange, const policy::Key& key);
-  io::Task<void> Generate(http::Exchange& exchange, const Route& route);
+  io::Task<void> Generate(http::Exchange& exchange, Route route);
+  Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
+                                        Result<std::string_view> body);
   Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
   Result<std::shared_ptr<const policy::EndpointRoute>> EndpointOf(const Route& route,
                                                                   const RequestPeek& peek) const;
-  io::Task<void> SendAndRelay(Call& call);
+  // Sets call.response: the answer's head has arrived. Errors: what the client shall be told;
+  // kCancelled: it is gone.
+  [[gnu::noinline]] io::Task<Status> Send(Call& call);
   bool MayTryAnother(const Call& call, const Error& error) const;
-  io::Task<void> Relay(Call& call, http::ClientResponse& response);
-  io::Task<void> RelayError(Call& call, http::ClientResponse& response);
-  io::Task<void> RelayWhole(Call& call, http::ClientResponse& response);
-  io::Task<void> RelayStream(Call& call, http::ClientResponse& response);
-  io::Task<void> EndBrokenStream(Call& call, const Error& error, bool framed_here);
-  io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect, const Error& error);
-  const http::Origin* OriginOf(const policy::ReplicaRoute& replica);
+  io::Task<void> Relay(Call& call);
+  [[gnu::noinline]] io::Task<void> RelayError(Call& call);
+  [[gnu::noinline]] io::Task<void> RelayWhole(Call& call);
+  [[gnu::noinline]] io::Task<void> RelayStream(Call& call);
+  // Prepares the answer's head and frees what a stream needs no more. True: relay verbatim.
+  bool StartStream(Call& call);
+  http::SendOp Forward(Call& call, const http::BodyPiece& piece, std::string_view kept,
+                       bool verbatim);
+  [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, Error error, bool framed_here);
+  [[gnu::noinline]] io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect,
+                                                Error error);
+  std::shared_ptr<const http::Origin> OriginOf(const policy::ReplicaRoute& replica);
   std::string NewRequestId();
 
   io::Loop& loop_;
@@ -85,7 +97,7 @@ class Gateway {
   ReplicaPicker picker_;
   http::Client client_;
   std::shared_ptr<const policy::RoutingTable> routes_ = std::make_shared<policy::RoutingTable>();
-  std::unordered_map<std::uint64_t, std::unique_ptr<http::Origin>> origins_;  // By replica.
+  std::unordered_map<std::uint64_t, std::shared_ptr<const http::Origin>> origins_;  // By replica.
   std::unordered_map<std::string, meter::EndpointMetrics*> endpoint_metrics_;
   std::string assembled_;  // What a stream filter puts together; shared, since writes copy.
   Random random_;

@@ -53,18 +53,18 @@ class StreamNote {
 
 }  // namespace
 
-io::Task<void> Gateway::Relay(Call& call, http::ClientResponse& response) {
+io::Task<void> Gateway::Relay(Call& call) {
+  const http::ClientResponse& response = *call.response;
   if (response.head().fields.Get("content-type").starts_with(kEventStream)) {
-    co_await RelayStream(call, response);
-  } else if (response.status() >= 400 && call.dialect != Dialect::kOpenAi) {
-    co_await RelayError(call, response);
-  } else {
-    co_await RelayWhole(call, response);
+    return RelayStream(call);
   }
+  const bool translate = response.status() >= 400 && call.dialect != Dialect::kOpenAi;
+  return translate ? RelayError(call) : RelayWhole(call);
 }
 
 // A replica speaks OpenAI's dialect: its errors are put into the client's.
-io::Task<void> Gateway::RelayError(Call& call, http::ClientResponse& response) {
+io::Task<void> Gateway::RelayError(Call& call) {
+  http::ClientResponse& response = *call.response;
   const int status = response.status();
   const auto answer = co_await response.ReadAll(
       limits_.answer_bytes_max, Deadline::After(loop_.Now(), limits_.answer_stall_max));
@@ -79,7 +79,8 @@ io::Task<void> Gateway::RelayError(Call& call, http::ClientResponse& response) {
                                        {{"x-request-id", call.request_id}});
 }
 
-io::Task<void> Gateway::RelayWhole(Call& call, http::ClientResponse& response) {
+io::Task<void> Gateway::RelayWhole(Call& call) {
+  http::ClientResponse& response = *call.response;
   const int status = response.status();
   const std::string content_type(response.head().fields.Get("content-type"));
   const std::string retry_after(response.head().fields.Get("retry-after"));
@@ -117,10 +118,9 @@ io::Task<void> Gateway::RelayWhole(Call& call, http::ClientResponse& response) {
   call.disconnected = !co_await call.exchange.Respond(status, content_type, answer, sent);
 }
 
-// Verbatim where it can be: framing and all, in one write per read. Where an event must be left
-// out, or the client does not know the chunked coding, the events are framed anew.
-io::Task<void> Gateway::RelayStream(Call& call, http::ClientResponse& response) {
+bool Gateway::StartStream(Call& call) {
   http::Exchange& exchange = call.exchange;
+  http::ClientResponse& response = *call.response;
   const bool verbatim = !call.strip_usage && exchange.CanRelayChunked() &&
                         response.head().body == http::BodyKind::kChunked;
   const std::array<http::Field, 2> fields{
@@ -131,16 +131,32 @@ io::Task<void> Gateway::RelayStream(Call& call, http::ClientResponse& response) 
   } else {
     exchange.StartStream(response.status(), kEventStream, std::span<const http::Field>(fields));
   }
-  const TimePoint arrived_at = exchange.arrived_at();
   response.ReleaseHead();
   call.body = {};
-  call.rewritten = std::string();
+  std::string().swap(call.rewritten);
   exchange.ReleaseRequest();
+  return verbatim;
+}
 
+http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, std::string_view kept,
+                              bool verbatim) {
+  http::Exchange& exchange = call.exchange;
+  if (verbatim) {
+    return piece.ended ? exchange.FinishRaw(piece.raw) : exchange.WriteRaw(piece.raw);
+  }
+  return piece.ended ? exchange.Finish(kept) : exchange.WriteChunk(kept);
+}
+
+// Verbatim where it can be: framing and all, in one write per read. Where an event must be left
+// out, or the client does not know the chunked coding, the events are framed anew.
+io::Task<void> Gateway::RelayStream(Call& call) {
+  http::ClientResponse& response = *call.response;
+  const bool verbatim = StartStream(call);
   StreamFilter filter(!verbatim);
-  const StreamNote note(call.metrics, filter, arrived_at);
+  const StreamNote note(call.metrics, filter, call.exchange.arrived_at());
   for (;;) {
-    auto piece = co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
+    const auto piece =
+        co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
     if (!piece) {
       co_await EndBrokenStream(call, piece.error(), !verbatim);
       co_return;
@@ -151,17 +167,12 @@ io::Task<void> Gateway::RelayStream(Call& call, http::ClientResponse& response) 
       co_await EndBrokenStream(call, kept.error(), !verbatim);
       co_return;
     }
-    Status sent;
-    if (piece->ended) {
-      assembled_ += filter.held();
-      sent =
-          verbatim ? co_await exchange.FinishRaw(piece->raw) : co_await exchange.Finish(assembled_);
-    } else if (verbatim) {
-      sent = co_await exchange.WriteRaw(piece->raw);
-    } else if (!kept->empty()) {
-      sent = co_await exchange.WriteChunk(*kept);
-    }
-    if (!sent || piece->ended) {
+    if (piece->ended) assembled_ += filter.held();
+    // Nothing to send is no reason to send a held-back head early.
+    if (!verbatim && !piece->ended && kept->empty()) continue;
+    const bool ended = piece->ended;
+    const Status sent = co_await Forward(call, *piece, assembled_, verbatim);
+    if (!sent || ended) {
       call.disconnected = !sent;
       co_return;
     }
@@ -169,7 +180,7 @@ io::Task<void> Gateway::RelayStream(Call& call, http::ClientResponse& response) 
 }
 
 // The client learns that its stream broke: by an error event where we frame it, else by the cut.
-io::Task<void> Gateway::EndBrokenStream(Call& call, const Error& error, bool framed_here) {
+io::Task<void> Gateway::EndBrokenStream(Call& call, Error error, bool framed_here) {
   if (error.code == Code::kCancelled) {
     call.disconnected = true;
     co_return;

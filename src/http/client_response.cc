@@ -45,6 +45,11 @@ void ClientResponse::End(bool surplus) {
 
 ClientResponse::NextOp::NextOp(ClientResponse& response, Deadline deadline) : response_(response) {
   if (response.ended_ || response.has_early()) return;
+  if (!response.buffer_.empty() && response.head_.fields.empty()) {
+    // ReleaseHead() was called, and what came with the head has been read: nothing looks there.
+    response.buffer_.Release();
+    response.early_ = 0;
+  }
   read_.emplace(*response.stream_, response.client_.loop_.scratch(), deadline);
 }
 

@@ -219,7 +219,7 @@ Deadline Connection::WriteDeadline() const {
   return Deadline::After(server_.loop_.Now(), server_.limits_.write_stall_max);
 }
 
-io::Task<void> Connection::Refuse(const Error& error) {
+io::Task<void> Connection::Refuse(Error error) {
   if (error.code == Code::kClosed || error.code == Code::kCancelled) co_return;
   server_.Count(RefusalOf(error));
   must_close_ = true;

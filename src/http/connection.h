@@ -51,15 +51,16 @@ class Connection {
   Status BeginRequest(std::size_t head_bytes);
   Deadline HeadDeadline();
   bool Unanswered() const;
-  io::Task<void> AnswerFailure(std::exception_ptr failure);
+  // Out of line, as what follows: Serve's frame lives as long as the connection.
+  [[gnu::noinline]] io::Task<void> AnswerFailure(std::exception_ptr failure);
   enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kRefuse, kClose };
   Next Settle();
   void PrepareNext();
   void SetIdle(bool idle);
   // Answers what the server itself refuses. Errors without an answer close the connection.
-  io::Task<void> Refuse(const Error& error);
+  [[gnu::noinline]] io::Task<void> Refuse(Error error);
   // Ends our side, then lets the peer read what we said before everything is torn down.
-  io::Task<void> Linger();
+  [[gnu::noinline]] io::Task<void> Linger();
 
   // ---- The request's body; see connection_body.cc.
   io::Task<Result<std::string_view>> ReadBody(std::size_t bytes_max);
@@ -75,7 +76,7 @@ class Connection {
   void NoteProgress(std::size_t bytes);
   std::unexpected<Error> ReadFailed(const Result<std::size_t>& bytes, std::size_t so_far);
   std::unexpected<Error> BodyFailed(Refusal refusal, Error error);
-  io::Task<bool> DrainBody();
+  [[gnu::noinline]] io::Task<bool> DrainBody();
   void ReleaseRequest();
   std::string_view Unread() const { return in_.view().substr(taken_); }
 
