@@ -53,8 +53,8 @@ async function startEngine(model, threads) {
     `--model=${model}`,
     `--listen=127.0.0.1:${port}`,
     `--threads=${threads}`,
-    `--slots=${kStreams}`,
-    `--context=${kContext}`,
+    `--parallel=${kStreams}`,
+    `--context-tokens=${kContext}`,
   ]);
   await ready(program, port, '/health');
   return {name: 'penstock', port, stop: () => program.stop()};
@@ -104,7 +104,7 @@ async function findModel(given) {
     return given;
   }
   const model = join(temporaryFolder(), 'synthetic-15m.gguf');
-  await run(kPenstock, ['model', 'synth', '--preset=15m', `--output=${model}`]);
+  await run(kPenstock, ['model', 'synth', '--size=15m', `--output=${model}`]);
   return model;
 }
 

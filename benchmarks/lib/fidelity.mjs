@@ -32,7 +32,7 @@ function startBench(source, records, {requests, warmup, tokens}) {
       kPenstock,
       [
         'bench',
-        `http://127.0.0.1:${source.port}/v1`,
+        `http://127.0.0.1:${source.port}/v1/chat/completions`,
         '--model=bench',
         `--concurrency=${kStreams}`,
         `--requests=${requests}`,
@@ -41,6 +41,7 @@ function startBench(source, records, {requests, warmup, tokens}) {
         `--output-tokens=${tokens}`,
         `--records=${records}`,
         '--threads=1',
+        '--no-progress',
       ],
       {core: kBenchCore});
 }

@@ -128,7 +128,7 @@ export async function startPenstock(upstream, core, more = []) {
   const penstock = start(
       kPenstock,
       [
-        'serve', `--data=${folder}`, `--listen=127.0.0.1:${port}`, '--io-threads=1', ...endpoint,
+        'serve', `--data-dir=${folder}`, `--listen=127.0.0.1:${port}`, '--io-threads=1', ...endpoint,
         ...more
       ],
       {core});
