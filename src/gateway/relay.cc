@@ -157,19 +157,16 @@ io::Task<void> Gateway::RelayStream(Call& call) {
   for (;;) {
     const auto piece =
         co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
-    if (!piece) {
-      co_await EndBrokenStream(call, piece.error(), !verbatim);
-      co_return;
-    }
     assembled_.clear();
-    const auto kept = filter.Pass(piece->payload, response.received_at(), assembled_);
-    if (!kept) {
-      co_await EndBrokenStream(call, kept.error(), !verbatim);
+    const Status passed = piece ? filter.Pass(piece->payload, response.received_at(), assembled_)
+                                : Fail(piece.error());
+    if (!passed) {
+      co_await EndBrokenStream(call, passed.error(), !verbatim);
       co_return;
     }
     if (piece->ended) assembled_ += filter.held();
     // Nothing to send is no reason to send a held-back head early.
-    if (!verbatim && !piece->ended && kept->empty()) continue;
+    if (!verbatim && !piece->ended && assembled_.empty()) continue;
     const bool ended = piece->ended;
     const Status sent = co_await Forward(call, *piece, assembled_, verbatim);
     if (!sent || ended) {

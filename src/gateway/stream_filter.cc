@@ -39,14 +39,12 @@ Status StreamFilter::PassPiece(std::string_view piece, TimePoint now, std::strin
   return {};
 }
 
-Result<std::string_view> StreamFilter::Pass(std::span<const std::string_view> pieces, TimePoint now,
-                                            std::string& assembled) {
+Status StreamFilter::Pass(std::span<const std::string_view> pieces, TimePoint now,
+                          std::string& assembled) {
   for (const std::string_view piece : pieces) {
-    if (const Status passed = PassPiece(piece, now, assembled); !passed) {
-      return Fail(passed.error());
-    }
+    if (const Status passed = PassPiece(piece, now, assembled); !passed) return passed;
   }
-  return std::string_view(assembled);
+  return {};
 }
 
 }  // namespace penstock::gateway

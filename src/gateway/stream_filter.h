@@ -34,11 +34,9 @@ class StreamFilter {
  public:
   explicit StreamFilter(bool strip_usage) : strip_usage_(strip_usage) {}
 
-  // Takes the decoded pieces that one read at `now` brought. With stripping, returns what to send
-  // in their place: a view of the only piece, or of `assembled`, which must be empty and live until
-  // it is sent. Without, returns "". Errors: kUpstream (an event over the limit).
-  Result<std::string_view> Pass(std::span<const std::string_view> pieces, TimePoint now,
-                                std::string& assembled);
+  // Takes the decoded pieces that one read at `now` brought. With stripping, appends what to send
+  // in their place to `assembled`. Errors: kUpstream (an event over the limit).
+  Status Pass(std::span<const std::string_view> pieces, TimePoint now, std::string& assembled);
 
   // What was held back at the stream's end: the beginning of an event that never ended.
   std::string_view held() const { return held_; }

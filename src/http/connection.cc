@@ -81,13 +81,7 @@ io::Task<void> Connection::Serve() {
     Next next = Settle();
     if (next == Next::kDrainBody) next = co_await DrainBody() ? Settle() : Next::kLinger;
     if (next == Next::kLinger) co_await Linger();
-    if (next == Next::kRefuse) {
-      co_await Refuse({Code::kTooLarge,
-                       "connection: " + std::to_string(Early()) +
-                           " bytes came before their turn, the limit is " +
-                           std::to_string(server_.limits_.pipelined_bytes_max),
-                       "connection"});
-    }
+    if (next == Next::kRefuse) co_await Refuse(TooEarly());
     if (next != Next::kRequest) co_return;
   }
 }
@@ -184,6 +178,14 @@ Connection::Next Connection::Settle() {
   if (Early() > server_.limits_.pipelined_bytes_max) return Next::kRefuse;
   PrepareNext();
   return Next::kRequest;
+}
+
+Error Connection::TooEarly() const {
+  return {Code::kTooLarge,
+          "connection: " + std::to_string(Early()) +
+              " bytes came before their turn, the limit is " +
+              std::to_string(server_.limits_.pipelined_bytes_max),
+          "connection"};
 }
 
 void Connection::PrepareNext() {

@@ -55,6 +55,7 @@ class Connection {
   [[gnu::noinline]] io::Task<void> AnswerFailure(std::exception_ptr failure);
   enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kRefuse, kClose };
   Next Settle();
+  Error TooEarly() const;  // What kRefuse tells the client.
   void PrepareNext();
   void SetIdle(bool idle);
   // Answers what the server itself refuses. Errors without an answer close the connection.
