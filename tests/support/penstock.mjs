@@ -11,7 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export const kRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
-export const kProgram = process.env.PENSTOCK ?? join(kRoot, 'build/release/src/app/penstock');
+export const kProgram = process.env.PENSTOCK ?? join(kRoot, 'build/release/penstock');
 
 // A folder that goes when the test `t` ends.
 export function temporaryFolder(t) {
