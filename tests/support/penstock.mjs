@@ -72,19 +72,22 @@ export async function synthesise(size, flags = []) {
 // A running `penstock serve`.
 export class Server {
   // Starts one that ends with the test `t`, and waits until it listens.
-  static async start(t, { dataDirectory = temporaryFolder(t), flags = [], env } = {}) {
-    const server = new Server(dataDirectory, flags, env);
+  static async start(t, { dataDirectory = temporaryFolder(t), flags = [], env, limit } = {}) {
+    const server = new Server(dataDirectory, flags, env, limit);
     t.after(() => server.kill());
     await server.#listening();
     return server;
   }
 
-  constructor(dataDirectory, flags, env) {
+  // `limit`: how many descriptors it may have.
+  constructor(dataDirectory, flags = [], env = {}, limit = undefined) {
     this.dataDirectory = dataDirectory;
     this.log = '';
     rmSync(join(dataDirectory, 'run/url'), { force: true });
-    const words = ['serve', '--data-dir', dataDirectory, '--listen', '127.0.0.1:0', ...flags];
-    this.process = spawn(kProgram, words, { env: cleanEnvironment(env) });
+    const listen = flags.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
+    const words = ['serve', '--data-dir', dataDirectory, ...listen, ...flags];
+    this.process = limit === undefined ? spawn(kProgram, words, { env: cleanEnvironment(env) }) :
+      spawn('prlimit', [`--nofile=${limit}`, kProgram, ...words], { env: cleanEnvironment(env) });
     this.process.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));
     this.process.stdout.resume();
     this.ended = new Promise((resolve) => {
@@ -101,7 +104,7 @@ export class Server {
     const found = until('serve writes where it listens', () => existsSync(file));
     await Promise.race([found, ended]);
     this.url = readFileSync(file, 'utf8').trim();
-    this.port = Number(new URL(this.url).port);
+    this.port = this.url.startsWith('unix:') ? undefined : Number(new URL(this.url).port);
     this.adminKey = readFileSync(join(this.dataDirectory, 'admin.key'), 'utf8').trim();
   }
 
@@ -165,6 +168,12 @@ export class Server {
       const { json } = await this.call('GET', `/api/2.0/serving-endpoints/${name}`);
       return json?.state?.ready === 'READY';
     });
+  }
+
+  // Processor time of the server's own process until now.
+  cpuSeconds() {
+    const fields = readFileSync(`/proc/${this.process.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
   }
 
   // Process ids of the engines that this server runs at this moment.
