@@ -1,0 +1,127 @@
+// What keeps the program from starting or a model from being registered: clear words and exit codes.
+
+import assert from 'node:assert/strict';
+import {
+  chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { Server, run, synthesise, temporaryFolder } from '../support/penstock.mjs';
+
+const serve = (folder, ...flags) =>
+  run(['serve', '--data-dir', folder, '--listen', '127.0.0.1:0', ...flags], { seconds: 20 });
+
+test('the admin key is made at the first start, for its owner alone, and stays', async (t) => {
+  const server = await Server.start(t);
+  const path = join(server.dataDirectory, 'admin.key');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(server.log.includes(server.adminKey), false, 'the log never holds a key');
+  await server.stop();
+  const again = await Server.start(t, { dataDirectory: server.dataDirectory });
+  assert.equal(again.adminKey, server.adminKey);
+  assert.equal((await again.call('GET', '/v1/models')).status, 200);
+});
+
+test('a data directory in use is refused, naming the process that holds it', async (t) => {
+  const server = await Server.start(t);
+  const second = await serve(server.dataDirectory);
+  assert.equal(second.code, 2);
+  assert.match(second.stderr, new RegExp(`in use by process ${server.process.pid}\\b`));
+  assert.equal((await server.call('GET', '/-/healthy')).status, 200);
+});
+
+test('a data directory that is a file, or cannot be written to, is refused by name', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'file');
+  writeFileSync(file, 'text');
+  const onFile = await serve(file);
+  assert.equal(onFile.code, 2);
+  assert.match(onFile.stderr, /file.*(directory|Not a directory)/i);
+  const below = await serve(join(file, 'deeper'));
+  assert.equal(below.code, 2);
+  // root may write everywhere but to /proc.
+  const readOnly = process.getuid() === 0 ? '/proc/penstock' : join(folder, 'read-only');
+  if (process.getuid() !== 0) {
+    mkdirSync(readOnly);
+    chmodSync(readOnly, 0o500);
+  }
+  const refused = await serve(readOnly);
+  assert.equal(refused.code, 2);
+  assert.ok(refused.stderr.includes(readOnly), refused.stderr);
+});
+
+test('a port in use is refused by name', async (t) => {
+  const holder = createServer();
+  await new Promise((resolve) => holder.listen(0, '127.0.0.1', resolve));
+  t.after(() => holder.close());
+  const address = `127.0.0.1:${holder.address().port}`;
+  const refused = await run(['serve', '--data-dir', temporaryFolder(t), '--listen', address], { seconds: 20 });
+  assert.equal(refused.code, 2);
+  assert.ok(refused.stderr.includes(address), refused.stderr);
+  assert.match(refused.stderr, /in use/i);
+});
+
+test('listening beyond loopback wants its flag', async (t) => {
+  const refused = await run(['serve', '--data-dir', temporaryFolder(t), '--listen', '0.0.0.0:0'], { seconds: 20 });
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /--listen-beyond-loopback/);
+});
+
+test('wrong flags and values are refused by name', async () => {
+  for (const [words, message] of [
+    [['serve', '--nonsense'], /--nonsense/],
+    [['serve', '--io-threads', '0'], /--io-threads.*1.*256/],
+    [['serve', '--drain-wait-max-s', 'soon'], /--drain-wait-max-s/],
+    [['bench'], /URL|--model/],
+    [['engine'], /--model/],
+    [['model', 'synth', '--size', 'huge', '--output', '/dev/null'], /huge/],
+    [['fly'], /fly|subcommand/i],
+  ]) {
+    const refused = await run(words);
+    assert.equal(refused.code, 2, words.join(' '));
+    assert.match(refused.stdout + refused.stderr, message);
+  }
+});
+
+test('--port-file gets the port', async (t) => {
+  const file = join(temporaryFolder(t), 'port');
+  const server = await Server.start(t, { flags: ['--port-file', file] });
+  assert.ok(existsSync(file));
+  assert.equal(Number(readFileSync(file, 'utf8')), server.port);
+});
+
+// Files that are no model: each with a word of the message.
+async function badModels(folder) {
+  const good = await synthesise('toy');
+  const files = {};
+  const add = (name, make) => make(files[name] = join(folder, `${name}.gguf`));
+  add('empty', (path) => writeFileSync(path, ''));
+  add('foreign', (path) => writeFileSync(path, 'PK\x03\x04 this is an archive, and no model at all'));
+  add('head-cut', (path) => (copyFileSync(good, path), truncateSync(path, 1000)));
+  add('tensors-cut', (path) => (copyFileSync(good, path), truncateSync(path, statSync(good).size - 4096)));
+  files.missing = join(folder, 'missing.gguf');
+  files.folder = folder;
+  return files;
+}
+
+test('a file that is no whole model is refused at registration', async (t) => {
+  const server = await Server.start(t);
+  for (const [name, path] of Object.entries(await badModels(temporaryFolder(t)))) {
+    const refused = await run(['model', 'register', 'main.test.bad', '--file', path,
+      '--data-dir', server.dataDirectory]);
+    assert.equal(refused.code, 2, `${name}: ${refused.stderr}`);
+    assert.match(refused.stderr, /answered 4\d\d: ./, name);
+  }
+  const { json } = await server.call('GET', '/api/2.1/unity-catalog/models');
+  assert.equal(JSON.stringify(json).includes('main.test.bad'), false, 'nothing was registered');
+});
+
+test('an engine refuses a file that is no whole model, naming it', async (t) => {
+  for (const [name, path] of Object.entries(await badModels(temporaryFolder(t)))) {
+    const refused = await run(['engine', '--model', path, '--listen', '127.0.0.1:0'], { seconds: 20 });
+    assert.equal(refused.code, 2, `${name}: ${refused.code} ${refused.signal} ${refused.stderr}`);
+    assert.ok(refused.stderr.includes(path), `${name}: ${refused.stderr}`);
+  }
+});
