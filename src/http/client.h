@@ -163,14 +163,15 @@ class Client {
  private:
   friend class ClientResponse;
 
-  io::Task<Result<std::unique_ptr<io::Stream>>> Connect(const Origin& origin, Deadline deadline);
+  // Out of line, so that Send()'s frame does not hold the frames of all its steps.
+  [[gnu::noinline]] io::Task<Result<std::unique_ptr<io::Stream>>> Connect(const Origin& origin,
+                                                                          Deadline deadline);
   // One attempt on `stream`.
-  io::Task<Result<std::unique_ptr<ClientResponse>>> Exchange(const Origin& origin,
-                                                             const Request& request,
-                                                             std::unique_ptr<io::Stream> stream,
-                                                             Deadline deadline, SendReport& report);
-  io::Task<Status> ReadHead(ClientResponse& response, std::string_view method, Deadline deadline,
-                            SendReport& report);
+  [[gnu::noinline]] io::Task<Result<std::unique_ptr<ClientResponse>>> Exchange(
+      const Origin& origin, const Request& request, std::unique_ptr<io::Stream> stream,
+      Deadline deadline, SendReport& report);
+  [[gnu::noinline]] io::Task<Status> ReadHead(ClientResponse& response, std::string_view method,
+                                              Deadline deadline, SendReport& report);
   void AppendHead(const Origin& origin, const Request& request, std::string& to) const;
 
   io::Loop& loop_;

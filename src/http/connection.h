@@ -65,8 +65,10 @@ class Connection {
 
   // ---- The request's body; see connection_body.cc.
   io::Task<Result<std::string_view>> ReadBody(std::size_t bytes_max);
-  io::Task<Status> ReadLengthBody();
-  io::Task<Status> ReadChunkedBody(std::size_t bytes_max);
+  // Out of line: most bodies come with their heads, and should not pay for the frames of these.
+  [[gnu::noinline]] io::Task<Status> ReadLengthBody();
+  [[gnu::noinline]] io::Task<Status> ReadChunkedBody(std::size_t bytes_max);
+  [[gnu::noinline]] io::Task<Status> SayContinue();
   // Whether any body may be read, and at most how long it is.
   Result<std::size_t> CheckBody(std::size_t bytes_max);
   // Decodes into body_; returns how many of `bytes` belong to the body.

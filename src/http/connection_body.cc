@@ -78,11 +78,7 @@ io::Task<Result<std::string_view>> Connection::ReadBody(std::size_t bytes_max) {
     co_return body_view_;
   }
   if (std::exchange(expect_continue_, false)) {
-    const auto told = co_await stream_->Write("HTTP/1.1 100 Continue\r\n\r\n", WriteDeadline());
-    if (!told) {
-      exchange_.broken_ = true;
-      co_return Fail(told.error());
-    }
+    if (const auto told = co_await SayContinue(); !told) co_return Fail(told.error());
   }
   StartProgress();
   const Status read = body_kind_ == BodyKind::kLength ? co_await ReadLengthBody()
@@ -91,6 +87,12 @@ io::Task<Result<std::string_view>> Connection::ReadBody(std::size_t bytes_max) {
   body_view_ = body_.view();
   body_whole_ = true;
   co_return body_view_;
+}
+
+io::Task<Status> Connection::SayContinue() {
+  auto told = co_await stream_->Write("HTTP/1.1 100 Continue\r\n\r\n", WriteDeadline());
+  if (!told) exchange_.broken_ = true;
+  co_return told;
 }
 
 io::Task<Status> Connection::ReadLengthBody() {

@@ -41,11 +41,15 @@ class Fields {
   auto begin() const { return fields_.begin(); }
   auto end() const { return fields_.end(); }
 
-  void Add(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
+  void Add(std::string_view name, std::string_view value) {
+    if (fields_.empty()) fields_.reserve(kUsual);
+    fields_.push_back({name, value});
+  }
   void Clear() { fields_.clear(); }
   void Release() { std::vector<Field>().swap(fields_); }
 
  private:
+  static constexpr std::size_t kUsual = 8;  // Most heads need no second allocation.
   std::vector<Field> fields_;
 };
 

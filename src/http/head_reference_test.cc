@@ -162,7 +162,7 @@ std::string MakeRequest(Random& random) {
 
 TEST(HeadReference, AcceptsWhateverWeAcceptAndFramesItTheSame) {
   int accepted = 0;
-  for (std::uint64_t seed = 0; seed < 60'000 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < 30'000 && !HasFailure(); ++seed) {
     Random random(seed);
     const std::string bytes = MakeRequest(random);
     SCOPED_TRACE(::testing::Message() << "seed=" << seed << "\n" << bytes);
@@ -185,7 +185,7 @@ TEST(HeadReference, AcceptsWhateverWeAcceptAndFramesItTheSame) {
       EXPECT_EQ(field.value, reading->fields[i].second);
     }
   }
-  EXPECT_GT(accepted, 500);
+  EXPECT_GT(accepted, 250);
 }
 
 }  // namespace
