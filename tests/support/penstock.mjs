@@ -144,7 +144,7 @@ export class Server {
   }
 
   // Registers the model file and brings an endpoint of that name to READY.
-  async serveModel(name, file, { minimum = 100, maximum = 1000 } = {}) {
+  async serveModel(name, file, { minimum = 100, maximum = 1000, seconds } = {}) {
     const flags = ['--data-dir', this.dataDirectory];
     const made = await run(['model', 'register', `main.test.${name}`, '--file', file, ...flags]);
     if (made.code !== 0) throw new Error(`model register failed:\n${made.stderr}`);
@@ -160,14 +160,14 @@ export class Server {
       },
     });
     if (created.status !== 200) throw new Error(`endpoint: ${created.status} ${created.text}`);
-    await this.endpointReady(name);
+    await this.endpointReady(name, { seconds });
   }
 
-  async endpointReady(name) {
+  async endpointReady(name, { seconds } = {}) {
     await until(`endpoint ${name} is ready`, async () => {
       const { json } = await this.call('GET', `/api/2.0/serving-endpoints/${name}`);
       return json?.state?.ready === 'READY';
-    });
+    }, { seconds });
   }
 
   // Processor time of the server's own process until now.
