@@ -70,8 +70,10 @@ Status Serve::OpenControl() {
       {.engine_command =
            [this](const control::EngineLaunch& launch) { return EngineCommand(launch); },
        .publish_routes =
-           [this](const std::shared_ptr<const policy::RoutingTable>& routes) {
-             Publish(*routes);
+           [this](const std::shared_ptr<const policy::RoutingTable>& routes) { Publish(*routes); },
+       .on_restart =
+           [this](const std::string& endpoint) {
+             metrics_.ForEndpoint(endpoint).ReplicaRestarted();
            }});
   if (!control) return Fail(control.error());
   control_ = std::move(*control);

@@ -149,6 +149,7 @@ Status ControlPlane::StartProcess(const StartReplica& start) {
   const std::string socket_name =
       fmt::format("{}-{}", start.endpoint_id.substr(0, kSocketIdSize), start.place);
   const std::string address = "unix:" + fleet_.SocketPath(socket_name);
+  if (!started_places_.insert(socket_name).second) settings_.on_restart(model->endpoint_name);
   living_[start.replica] = {
       .label = fmt::format("{}/{} (replica {})", model->endpoint_name, start.place, start.replica),
       .address = address};

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -46,6 +47,9 @@ struct ControlPlaneSettings {
   std::function<std::vector<std::string>(const EngineLaunch&)> engine_command;
   // Called on the loop's thread with each new table; hand it on to the request threads. Required.
   std::function<void(std::shared_ptr<const policy::RoutingTable>)> publish_routes;
+
+  // Called on the loop's thread when a replica of the endpoint is started again after it ended.
+  std::function<void(const std::string& endpoint_name)> on_restart = [](const std::string&) {};
 
   ReconcilerSettings reconciler = {};
   std::string health_path = "/health";                // Answers 200 when a replica is ready.
@@ -121,6 +125,7 @@ class ControlPlane {
     std::string address;
   };
   std::unordered_map<std::uint64_t, Living> living_;  // By replica.
+  std::set<std::string> started_places_;  // By socket name: a second start there is a restart.
   io::Event news_;
   io::TaskScope scope_;
   bool made_admin_key_ = false;
