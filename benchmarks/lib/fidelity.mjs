@@ -78,7 +78,7 @@ async function measureError({requests, tokens}) {
   const folder = temporaryFolder();
   const [records, truth] = [join(folder, 'records.jsonl'), join(folder, 'truth.jsonl')];
   const source =
-      await startSource({gap_us: 50000, first_token_ms: 200, first_token_max_ms: 1200, truth});
+      await startSource({gap_us: 50000, first_token_ms: 50, first_token_max_ms: 550, truth});
   await finish(startBench(source, records, {requests, warmup: kStreams, tokens}));
   await source.stop();
   const errors = matchTruth(records, truth)
@@ -102,17 +102,28 @@ async function measureRate({gap_us, seconds}) {
   const folder = temporaryFolder();
   const records = join(folder, 'records.jsonl');
   const tokens = Math.ceil(((seconds + 3) * 1e6) / gap_us);
-  const source =
-      await startSource({gap_us, first_token_ms: 500, first_token_max_ms: 500 + gap_us / 1000});
+  const source = await startSource({gap_us, first_token_ms: 20, first_token_max_ms: 520});
   const bench = startBench(source, records, {requests: kStreams, warmup: 0, tokens});
   const sample = async () => {
     source.child.kill('SIGUSR1');
     const {value} = await source.lines.next();
     return {...JSON.parse(value), processor_ns: processorTime([bench.pid])};
   };
-  await pause(2000);
+  // Until every stream runs: the requests that fit prompts come first, one by one.
+  const running = kStreams * (1e6 / gap_us);
+  let ended = false;
+  bench.ended.then(() => {
+    ended = true;
+  });
+  while (!ended && (await sample()).tokens_sent < running) await pause(100);
+  if (ended) throw new Error(`penstock bench ended early: ${bench.errors()}`);
   const before = await sample();
   await pause(seconds * 1000);
+  // It came to its end: the source could not keep this pace, and then caught up.
+  if (ended) {
+    await source.stop();
+    return {gap_us, shared_reads: 1};
+  }
   const after = await sample();
   await finish(bench);
   await source.stop();
@@ -147,7 +158,8 @@ async function main() {
 
   const errors = [];
   for (let i = 0; i < runs; ++i)
-    errors.push(await measureError({requests: flags.quick ? 1000 : 2000, tokens: 60}));
+    errors.push(
+        await measureError({requests: flags.quick ? 1000 : 2000, tokens: flags.quick ? 20 : 60}));
   const rates = [await findRate(flags.quick ? 2 : 4)];
   while (rates.length < runs) rates.push(await measureRate({gap_us: rates[0].gap_us, seconds: 4}));
 

@@ -13,6 +13,7 @@ namespace measure {
 namespace {
 
 constexpr Nanoseconds kIdle = std::chrono::milliseconds(100);
+constexpr int kSendsPerTurn = 256;
 
 // The number in `"user":"stream-NUMBER"`, or -1.
 int StreamNumber(std::string_view body) {
@@ -110,8 +111,9 @@ Nanoseconds Source::SendDue() {
     }
     return sent ? Nanoseconds(0) : kIdle;
   }
-  Nanoseconds now = Now();
-  while (!due_.empty() && due_.top().at <= now) {
+  // Not all at once: a source that has fallen behind must still read and tell.
+  const Nanoseconds now = Now();
+  for (int sends = 0; sends < kSendsPerTurn && !due_.empty() && due_.top().at <= now; ++sends) {
     const Due due = due_.top();
     due_.pop();
     Connection& connection = *due.connection;
@@ -119,9 +121,9 @@ Nanoseconds Source::SendDue() {
     const bool more = connection.SendTokens(write_, options_.events_per_write);
     tokens_sent_ += options_.events_per_write;
     if (more) due_.push(Due{due.at + options_.gap, &connection, due.stream});
-    now = Now();
   }
-  return due_.empty() ? kIdle : std::min(due_.top().at - now, kIdle);
+  if (due_.empty()) return kIdle;
+  return std::clamp(due_.top().at - Now(), Nanoseconds(0), kIdle);
 }
 
 void Source::Grant(int number, int events) {
