@@ -67,6 +67,7 @@ struct Settings {
   std::uint16_t port = 0;
   int connections = 1;
   int events_per_write = 1;
+  bool usage = false;          // The streams' requests ask for usage.
   std::vector<int> processes;  // Whose cost is measured.
   std::string key;
   Nanoseconds open_limit{}, warmup{}, window{};
@@ -81,6 +82,7 @@ Settings Parse(std::string_view line) {
   settings.port = static_cast<std::uint16_t>(words.TakeNumber("port", 0));
   settings.connections = static_cast<int>(words.TakeNumber("connections", 1));
   settings.events_per_write = static_cast<int>(words.TakeNumber("events_per_write", 1));
+  settings.usage = words.TakeNumber("usage", 0) != 0;
   std::istringstream processes(words.TakeText("processes", ""));
   for (std::string process; std::getline(processes, process, ',');) {
     settings.processes.push_back(std::atoi(process.c_str()));
@@ -94,11 +96,11 @@ Settings Parse(std::string_view line) {
 }
 
 // What one request says. About 290 bytes with its head, as a short chat request has.
-std::string Body(bool stream, int number) {
+std::string Body(bool stream, bool usage, int number) {
   return fmt::format(
       R"({{"model":"bench","messages":[{{"role":"user","content":"Say in one line what a gate )"
-      R"(does."}}],"max_tokens":100000,"stream":{},"user":"stream-{}"}})",
-      stream, number);
+      R"(does."}}],"max_tokens":100000,"stream":{},{}"user":"stream-{}"}})",
+      stream, stream && usage ? R"("stream_options":{"include_usage":true},)" : "", number);
 }
 
 // One measurement: its stages follow each other in Run().
@@ -156,7 +158,7 @@ class Measurement {
     const auto slot = static_cast<std::size_t>(number);
     if (finishing_ || (stream && asked_[slot])) return std::nullopt;
     asked_[slot] = true;
-    return Body(stream, number);
+    return Body(stream, settings_.usage, number);
   }
 
   void OnEvents(int number, int events) {
