@@ -86,15 +86,24 @@ void VisitEnvironment(Visitor& visit, Where& environment) {
 
 // What every reader of records may rely on. "" when all holds.
 std::string Inconsistency(const RequestRecord& record) {
+  if (record.concurrency < 1) return "\"concurrency\" is not at least 1";
   const std::size_t gaps = record.chunks > 0 ? static_cast<std::size_t>(record.chunks) - 1 : 0;
   if (record.gaps_ns.size() != gaps) {
     return fmt::format("\"gaps_ns\" has {} entries, and {} chunks have {} gaps",
                        record.gaps_ns.size(), record.chunks, gaps);
   }
-  if (record.chunks > 0 && (record.first_token_ns == kNever || record.last_token_ns == kNever)) {
+  if (record.chunks == 0) return "";
+  if (record.first_token_ns == kNever || record.last_token_ns == kNever) {
     return "\"chunks\" are counted, but \"first_token_ns\" or \"last_token_ns\" is missing";
   }
-  if (record.concurrency < 1) return "\"concurrency\" is not at least 1";
+  std::int64_t last_ns = record.first_token_ns;
+  bool overflow = false;
+  for (const std::int64_t gap : record.gaps_ns) {
+    overflow = overflow || __builtin_add_overflow(last_ns, gap, &last_ns);
+  }
+  if (overflow || last_ns != record.last_token_ns) {
+    return "\"gaps_ns\" do not lead from \"first_token_ns\" to \"last_token_ns\"";
+  }
   return "";
 }
 

@@ -67,9 +67,10 @@ RequestRecord RandomRecord(Random& random) {
   record.chunks = static_cast<int>(random.Below(5));
   if (record.chunks > 0) {
     record.first_token_ns = static_cast<std::int64_t>(random.Below(1000));
-    record.last_token_ns = static_cast<std::int64_t>(random.Below(1000));
+    record.last_token_ns = record.first_token_ns;
     for (int gap = 1; gap < record.chunks; ++gap) {
       record.gaps_ns.push_back(static_cast<std::int64_t>(random.Below(1u << 30)));
+      record.last_token_ns += record.gaps_ns.back();
     }
   }
   record.output_tokens = static_cast<int>(random.Below(3)) - 1;
@@ -139,6 +140,11 @@ TEST(RecordJson, BadLinesAreNamedByNumberAndField) {
       {start + R"("end_ns":1,"gaps_ns":[1,"x"]})", "\"gaps_ns\" is not an integer"},
       {start + R"("end_ns":1,"gaps_ns":[1,2]})", "\"gaps_ns\" has 2 entries"},
       {start + R"("end_ns":1,"chunks":1})", "\"first_token_ns\""},
+      {start + R"("end_ns":1,"chunks":2,"gaps_ns":[5],"first_token_ns":1,"last_token_ns":9})",
+       "\"gaps_ns\" do not lead"},
+      {start + R"("end_ns":1,"chunks":2,"gaps_ns":[9223372036854775807],"first_token_ns":1,)"
+               R"("last_token_ns":0})",
+       "\"gaps_ns\" do not lead"},
       {start + R"("end_ns":1,"streamed":3})", "\"streamed\" is not true or false"},
       {HeaderLine().substr(0, HeaderLine().size() - 1), "only the first line"},
   };

@@ -19,6 +19,10 @@ constexpr std::uint64_t kSalts = 1'000'000'000'000;
 // front.
 constexpr std::uint64_t kSaltStep = 618'033'988'751;
 
+// A monotone count is found in far fewer; a server whose counts follow no rule must not be asked
+// for ever.
+constexpr int kObservationsMax = 24;
+
 constexpr std::string_view kClosing =
     "\n\nContinue the text above at length, in the same style, without repeating it.";
 
@@ -45,7 +49,7 @@ void PromptFitter::Observe(std::size_t bytes, int tokens) {
   // A cut at a character's border may fall back to a length already tried.
   const bool tried = (below_ && below_->bytes == bytes) || (above_ && above_->bytes == bytes);
   Keep({bytes, tokens});
-  settled_ = tried || std::abs(tokens - target_) <= tolerance_ ||
+  settled_ = tried || ++observed_ >= kObservationsMax || std::abs(tokens - target_) <= tolerance_ ||
              (below_ && above_ && above_->bytes - below_->bytes <= 1);
 }
 
@@ -77,7 +81,8 @@ std::size_t PromptFitter::Propose() const {
   } else {
     bytes = (target_ - ratio_.overhead_tokens) * ratio_.bytes_per_token;
   }
-  return static_cast<std::size_t>(std::max(std::round(bytes), 1.0));
+  const double most = static_cast<double>(kBytesPerTokenMax) * target_;
+  return static_cast<std::size_t>(std::clamp(std::round(bytes), 1.0, most));
 }
 
 PromptPool::PromptPool(const Corpus& corpus, PoolSettings settings)

@@ -29,6 +29,8 @@ struct TextRatio {
   double overhead_tokens = 24;
 };
 
+inline constexpr std::size_t kBytesPerTokenMax = 16;
+
 // Finds the number of bytes of one text that makes exactly the wanted number of tokens.
 class PromptFitter {
  public:
@@ -42,10 +44,12 @@ class PromptFitter {
   // A better prior, learned elsewhere; without effect once something was observed here.
   void Suggest(TextRatio ratio);
 
-  // Bytes to try next; once settled, those that came closest. At least 1.
+  // Bytes to try next; once settled, those that came closest. At least 1, and at most
+  // kBytesPerTokenMax for each token wanted, whatever a server counts.
   std::size_t Propose() const;
 
-  // Nothing better will be found: exact, within the tolerance, or neighbouring lengths straddle it.
+  // Nothing better will be found: exact, within the tolerance, neighbouring lengths straddle it, or
+  // the counts follow no rule.
   bool settled() const { return settled_; }
   // The closest observation's distance from the target; none before the first.
   std::optional<int> error_tokens() const;
@@ -63,6 +67,7 @@ class PromptFitter {
   TextRatio ratio_;
   std::optional<Point> below_;  // Longest text seen with fewer tokens than wanted.
   std::optional<Point> above_;  // Shortest text seen with more, or exactly the number wanted.
+  int observed_ = 0;
   bool settled_ = false;
 };
 

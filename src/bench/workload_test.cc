@@ -64,6 +64,19 @@ TEST(PromptFitter, NeverProposesNothing) {
   EXPECT_GE(fitter.Propose(), 1u);
 }
 
+TEST(PromptFitter, AServerThatLiesIsNotBelievedForEver) {
+  for (const int lie : {0, 7, 1'000'000}) {
+    PromptFitter fitter(2048, {});
+    int rounds = 0;
+    for (; !fitter.settled() && rounds < 100; ++rounds) {
+      EXPECT_LE(fitter.Propose(), 2048 * kBytesPerTokenMax);
+      fitter.Observe(fitter.Propose(), lie);
+    }
+    EXPECT_LE(rounds, 24) << lie;
+    EXPECT_LE(fitter.Propose(), 2048 * kBytesPerTokenMax);
+  }
+}
+
 // Any monotone tokenizer: the fitter settles within a few rounds at the best length there is.
 TEST(PromptFitter, FindsTheLengthOfAnyText) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {

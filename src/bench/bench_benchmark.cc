@@ -1,0 +1,50 @@
+// What a token event costs the load generator beyond the kernel: parsing, judging, stamping.
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "bench/record_json.h"
+#include "bench/reply_reader.h"
+
+namespace penstock::bench {
+namespace {
+
+void ReadOneEvent(benchmark::State& state) {
+  const std::string event =
+      "data: {\"id\":\"chatcmpl-8f2c\",\"object\":\"chat.completion.chunk\",\"created\":1767323045,"
+      "\"model\":\"reference-8b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},"
+      "\"finish_reason\":null}]}\n\n";
+  std::string padded = event;
+  padded.append(64, '\0');
+  const std::string_view view(padded.data(), event.size());
+  std::int64_t at_ns = 0;
+  while (state.KeepRunningBatch(256)) {
+    RequestRecord record;
+    record.output_tokens_wanted = 256;
+    ReplyReader reader(record);
+    reader.Head(200, "text/event-stream", at_ns);
+    for (int token = 0; token < 256; ++token) reader.Read(std::span(&view, 1), at_ns += 1000);
+    reader.End(at_ns, ErrorKind::kNone, "");
+    benchmark::DoNotOptimize(record);
+  }
+}
+BENCHMARK(ReadOneEvent);
+
+void WriteOneRecord(benchmark::State& state) {
+  RequestRecord record;
+  record.chunks = 256;
+  record.gaps_ns.assign(255, 20'123'456);
+  std::string line;
+  for (auto _ : state) {
+    line.clear();
+    AppendLine(record, line);
+    benchmark::DoNotOptimize(line);
+  }
+}
+BENCHMARK(WriteOneRecord);
+
+}  // namespace
+}  // namespace penstock::bench
