@@ -151,6 +151,7 @@ std::string Answer(const RunSummary& summary) {
 
 std::string RenderTable(const RunSummary& summary) {
   std::vector<Row> rows;
+  rows.reserve(summary.levels.size());
   for (std::size_t level = 0; level < summary.levels.size(); ++level) {
     rows.push_back(MakeRow(summary, level));
   }

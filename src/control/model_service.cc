@@ -22,11 +22,11 @@ ModelName PartsOf(const std::string& full_name) {
 }
 
 boost::json::object ModelJson(const store::ModelRecord& model) {
-  ModelName name = PartsOf(model.full_name);
+  const ModelName name = PartsOf(model.full_name);
   boost::json::object json;
-  json["name"] = std::move(name.model);
-  json["catalog_name"] = std::move(name.catalog);
-  json["schema_name"] = std::move(name.schema);
+  json["name"] = name.model;
+  json["catalog_name"] = name.catalog;
+  json["schema_name"] = name.schema;
   json["full_name"] = model.full_name;
   json["owner"] = model.created_by;
   json["comment"] = model.comment;
@@ -37,11 +37,11 @@ boost::json::object ModelJson(const store::ModelRecord& model) {
 }
 
 boost::json::object VersionJson(const store::ModelVersionRecord& version) {
-  ModelName name = PartsOf(version.full_name);
+  const ModelName name = PartsOf(version.full_name);
   boost::json::object json;
-  json["model_name"] = std::move(name.model);
-  json["catalog_name"] = std::move(name.catalog);
-  json["schema_name"] = std::move(name.schema);
+  json["model_name"] = name.model;
+  json["catalog_name"] = name.catalog;
+  json["schema_name"] = name.schema;
   json["version"] = version.version;
   json["source"] = version.source;
   json["status"] = "READY";

@@ -12,9 +12,8 @@ std::optional<FinishReason> Generation::Accept(std::string_view piece, bool end_
   ++tokens_;
   unmatched_.clear();
   std::optional<FinishReason> reason;
-  if (end_of_generation && !MustContinue()) {
-    reason = FinishReason::kStop;
-  } else if (stops_.Feed(piece, unmatched_)) {
+  // In this order: a token that ends the text is not fed to the stop strings.
+  if ((end_of_generation && !MustContinue()) || stops_.Feed(piece, unmatched_)) {
     reason = FinishReason::kStop;
   } else if (tokens_ >= limits_.output_tokens_max) {
     reason = FinishReason::kLength;

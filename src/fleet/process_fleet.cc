@@ -81,6 +81,7 @@ void ProcessFleet::RotateLogs() {
 
 std::vector<std::uint64_t> ProcessFleet::RunningIds() const {
   std::vector<std::uint64_t> ids;
+  ids.reserve(replicas_.size());
   for (const auto& [id, replica] : replicas_) ids.push_back(id);
   return ids;
 }

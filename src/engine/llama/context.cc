@@ -89,7 +89,8 @@ struct Context::State {
 };
 
 void Context::State::Reserve() {
-  const auto room = static_cast<std::size_t>(options.step_tokens_max + options.sequences);
+  const auto room = static_cast<std::size_t>(options.step_tokens_max) +
+                    static_cast<std::size_t>(options.sequences);
   tokens.resize(room);
   positions.resize(room);
   sequence_counts.assign(room, 1);
