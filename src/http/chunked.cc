@@ -74,8 +74,11 @@ Result<std::size_t> ChunkedDecoder::Decode(std::string_view bytes, const ChunkLi
 Status ChunkedDecoder::Step(char byte, const ChunkLimits& limits) {
   switch (state_) {
     case State::kSize:
-    case State::kExtension:
       return StepSize(byte, limits);
+    case State::kExtension:
+    case State::kExtensionName:
+    case State::kExtensionValue:
+      return StepExtension(byte, limits);
     case State::kSizeLf:
       if (byte != '\n') return Unexpected("behind the CR of a size", byte);
       state_ = left_ == 0 ? State::kTrailerStart : State::kData;
@@ -106,21 +109,13 @@ Status ChunkedDecoder::Step(char byte, const ChunkLimits& limits) {
 }
 
 Status ChunkedDecoder::StepSize(char byte, const ChunkLimits& limits) {
-  if (byte == '\r') {
-    if (state_ == State::kSize && counted_ == 0) return Malformed("a size is missing");
+  if (byte == '\r' && counted_ > 0) {
     state_ = State::kSizeLf;
-    return {};
-  }
-  if (state_ == State::kExtension) {
-    if (IsControl(byte)) return Unexpected("within a chunk extension", byte);
-    if (++counted_ > limits.extension_bytes_max) {
-      return Malformed("an extension is longer than " + std::to_string(limits.extension_bytes_max) +
-                       " bytes");
-    }
     return {};
   }
   if (byte == ';' && counted_ > 0) {
     state_ = State::kExtension;
+    in_value_ = false;
     counted_ = 0;
     return {};
   }
@@ -130,6 +125,31 @@ Status ChunkedDecoder::StepSize(char byte, const ChunkLimits& limits) {
     return Malformed("a size has more than " + std::to_string(limits.size_digits_max) + " digits");
   }
   left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
+  return {};
+}
+
+// ;name=value;name and so on. Quoted values are refused: where they end is a matter of opinion.
+Status ChunkedDecoder::StepExtension(char byte, const ChunkLimits& limits) {
+  if (byte == '\r' && state_ != State::kExtension) {
+    state_ = State::kSizeLf;
+    return {};
+  }
+  if (++counted_ > limits.extension_bytes_max) {
+    return Malformed("extensions are longer than " + std::to_string(limits.extension_bytes_max) +
+                     " bytes");
+  }
+  if (IsToken(byte)) {
+    if (state_ == State::kExtension) {
+      state_ = in_value_ ? State::kExtensionValue : State::kExtensionName;
+    }
+    return {};
+  }
+  const bool begins_value = byte == '=' && state_ == State::kExtensionName;
+  if (state_ == State::kExtension || (byte != ';' && !begins_value)) {
+    return Unexpected("within a chunk extension", byte);
+  }
+  in_value_ = begins_value;
+  state_ = State::kExtension;
   return {};
 }
 

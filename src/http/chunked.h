@@ -18,8 +18,8 @@ class ChunkedDecoder {
   // Decodes what `bytes` continues. Appends the payload's pieces (views into `bytes`) to `payload`
   // and returns how many bytes belong to the message: all of them unless ended(), when what lies
   // behind is the next message's. Errors: kInvalidArgument (malformed; bare CR or LF; a limit of
-  // ChunkLimits), after which the decoder is useless. How the bytes are cut never changes the
-  // payload, the end or the verdict.
+  // ChunkLimits; extensions whose values are not tokens), after which the decoder is useless. How
+  // the bytes are cut never changes the payload, the end or the verdict.
   Result<std::size_t> Decode(std::string_view bytes, const ChunkLimits& limits,
                              std::vector<std::string_view>& payload);
 
@@ -29,17 +29,19 @@ class ChunkedDecoder {
 
  private:
   enum class State : std::uint8_t {
-    kSize,          // Digits of a chunk's size.
-    kExtension,     // Behind the size, up to CR.
-    kSizeLf,        // The LF of the size's line.
-    kData,          // Payload.
-    kDataCr,        // The CR behind a chunk's payload.
-    kDataLf,        // Its LF.
-    kTrailerStart,  // The first byte of a trailer line, or the CR of the empty line.
-    kTrailerName,   // Up to the colon.
-    kTrailerValue,  // Up to CR.
-    kTrailerLf,     // The LF of a trailer line.
-    kEndLf,         // The last LF.
+    kSize,            // Digits of a chunk's size.
+    kExtension,       // Behind ';' or '=': a token must begin.
+    kExtensionName,   // Within an extension's name.
+    kExtensionValue,  // Within its value.
+    kSizeLf,          // The LF of the size's line.
+    kData,            // Payload.
+    kDataCr,          // The CR behind a chunk's payload.
+    kDataLf,          // Its LF.
+    kTrailerStart,    // The first byte of a trailer line, or the CR of the empty line.
+    kTrailerName,     // Up to the colon.
+    kTrailerValue,    // Up to CR.
+    kTrailerLf,       // The LF of a trailer line.
+    kEndLf,           // The last LF.
     kEnded,
   };
 
@@ -47,11 +49,13 @@ class ChunkedDecoder {
                                      std::vector<std::string_view>& payload);
   Status Step(char byte, const ChunkLimits& limits);
   Status StepSize(char byte, const ChunkLimits& limits);
+  Status StepExtension(char byte, const ChunkLimits& limits);
   Status StepTrailer(char byte, const ChunkLimits& limits);
 
   std::uint64_t left_ = 0;     // Of the chunk's size, or of its payload.
   std::uint32_t counted_ = 0;  // Digits, extension bytes or trailer bytes so far.
   State state_ = State::kSize;
+  bool in_value_ = false;  // Of an extension: the token that begins is its value.
 };
 
 // Appends the framing line of a chunk of `size` > 0 bytes; the payload and CRLF follow it.

@@ -58,7 +58,7 @@ const std::string kBodies[] = {
     "0\r\n\r\n",
     "5\r\nhello\r\n0\r\n\r\n",
     "00005\r\nhello\r\n000\r\n\r\nx",
-    "5;a=b;c=\"d\"\r\nhello\r\n0;last\r\nx-trailer: 1\r\ny:\r\n\r\nnext",
+    "5;a=b;c=d;e\r\nhello\r\n0;last\r\nx-trailer: 1\r\ny:\r\n\r\nnext",
     "ff\r\n" + std::string(255, 'z') + "\r\n3\r\na\r\n\r\n0\r\n\r\n",
     "5\r\nhelloX\r\n0\r\n\r\n",
     "5\r\nhello\n0\r\n\r\n",
@@ -74,9 +74,16 @@ const std::string kBodies[] = {
     "\r\n5\r\nhello\r\n0\r\n\r\n",
     ";a\r\n",
     "g\r\n",
+    "5;a=\"b\"\r\nhello\r\n0\r\n\r\n",
+    "5;a=b \r\nhello\r\n0\r\n\r\n",
+    "5;\r\nhello\r\n0\r\n\r\n",
+    "5;=b\r\nhello\r\n0\r\n\r\n",
+    "5;a=\r\nhello\r\n0\r\n\r\n",
+    "5;a=b=c\r\nhello\r\n0\r\n\r\n",
+    "5;a;;b\r\nhello\r\n0\r\n\r\n",
     "5;a\nb\r\nhello\r\n0\r\n\r\n",
     "5;a\rb\r\nhello\r\n0\r\n\r\n",
-    std::string("5;a\0b\r\nhello\r\n0\r\n\r\n", 20),
+    std::string("5;a\0b\r\nhello\r\n0\r\n\r\n", 19),
     "0\r\n folded: 1\r\n\r\n",
     "0\r\nno colon\r\n\r\n",
     "0\r\n: no name\r\n\r\n",
@@ -114,7 +121,7 @@ TEST(ChunkedDecoder, HoldsItsLimitsAtTheLimitAndOneOver) {
   EXPECT_EQ(digits(9).message, "chunked body: a size has more than 8 digits");
   EXPECT_TRUE(Decode("1;12345\r\nx\r\n0\r\n\r\n", 100, limits).ended);
   EXPECT_EQ(Decode("1;123456\r\nx\r\n0\r\n\r\n", 100, limits).message,
-            "chunked body: an extension is longer than 5 bytes");
+            "chunked body: extensions are longer than 5 bytes");
   // CRs count, LFs do not: the limit is on memory's side of exactness, not on the grammar's.
   EXPECT_TRUE(Decode("0\r\na: 456789\r\n\r\n", 100, limits).ended);
   EXPECT_EQ(Decode("0\r\na: 4567890\r\n\r\n", 100, limits).message,

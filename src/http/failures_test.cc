@@ -7,7 +7,10 @@
 #include "http/client.h"
 #include "http/http_testing.h"
 #include "io/epoll/epoll_loop.h"
+#include "io/io_testing.h"
 #include "io/sim/sim_network.h"
+#include "io/test_certificate.h"
+#include "io/tls.h"
 
 namespace penstock::http {
 namespace {
@@ -65,7 +68,8 @@ io::Task<void> Relay(Client& client, const Origin& origin, Exchange& exchange) {
 struct Outcome {
   int good = 0;
   int failed = 0;
-  std::string strange;  // An answer that claims to be whole, but is not.
+  std::uint64_t connects = 0;  // From the relay to the producer.
+  std::string strange;         // An answer that claims to be whole, but is not.
 };
 
 io::Task<void> Ask(Client& client, const Origin& origin, std::string body, Outcome& outcome) {
@@ -89,10 +93,19 @@ io::Task<void> Ask(Client& client, const Origin& origin, std::string body, Outco
   }
 }
 
+// What lies between the relay and the producer.
+struct Wire {
+  io::ListenOptions listen = {};
+  io::ConnectOptions connect = {};
+  io::Address where = {.host = "127.0.0.1", .port = 0};
+};
+
 // Two requests on one connection through a relay; everything ends and nothing leaks.
-io::Task<void> Chain(io::Loop& loop, Outcome& outcome, std::size_t body_bytes) {
-  Site producer(loop, [&loop](Exchange& exchange) { return Produce(loop, exchange); });
-  const Origin upstream{.address = producer.address, .connect = {}, .host = "up"};
+io::Task<void> Chain(io::Loop& loop, Outcome& outcome, std::size_t body_bytes, Wire wire = {}) {
+  Site producer(
+      loop, [&loop](Exchange& exchange) { return Produce(loop, exchange); }, {}, wire.listen,
+      wire.where);
+  const Origin upstream{.address = producer.address, .connect = wire.connect, .host = "up"};
   {
     Client upstream_client(loop);
     Site relay(loop,
@@ -106,6 +119,7 @@ io::Task<void> Chain(io::Loop& loop, Outcome& outcome, std::size_t body_bytes) {
     const std::size_t cut =
         co_await relay.server.Drain(Deadline::After(loop.Now(), std::chrono::seconds(100)));
     EXPECT_EQ(cut, 0u);
+    outcome.connects = upstream_client.connects();
   }
   co_await producer.Close();
 }
@@ -116,6 +130,26 @@ TEST(Chain, RunsOnTheRealLoop) {
     Outcome outcome;
     io::RunBlocking(loop, Chain(loop, outcome, bytes));
     EXPECT_EQ(outcome.good, 2) << bytes;
+    EXPECT_EQ(outcome.connects, 1u);
+  }
+}
+
+TEST(Chain, RunsOverUnixSocketsAndTls) {
+  const io::testing::TestCertificate certificate("DNS:up.test");
+  const Wire wires[] = {
+      {.where = io::testing::AnyUnix()},
+      {.listen = {.tls = Must(io::TlsContext::ForServer(certificate.certificate_file(),
+                                                        certificate.key_file()))},
+       .connect = {.tls =
+                       Must(io::TlsContext::ForClient({.ca_file = certificate.certificate_file()})),
+                   .tls_server_name = "up.test"}},
+  };
+  for (const Wire& wire : wires) {
+    io::EpollLoop loop;
+    Outcome outcome;
+    io::RunBlocking(loop, Chain(loop, outcome, 100'000, wire));
+    EXPECT_EQ(outcome.good, 2);
+    EXPECT_EQ(outcome.connects, 1u);
   }
 }
 

@@ -83,16 +83,24 @@ class Reader final : public beast::basic_parser<is_request> {
   void on_finish_impl(BeastError&) override {}
 
   // Folded values are a smuggler's tool, and Beast unfolds them into a buffer of its own. So a
-  // value must lie in the bytes, and nothing but one line's end between it and `next`.
+  // value must lie in the bytes, on its name's line, and nothing but one line's end between it and
+  // `next`.
   bool EndedAt(const char* next) const {
     if (end_ == nullptr) return true;
     const std::string_view gap(end_, static_cast<std::size_t>(next - end_));
     return gap.find('\n') == gap.size() - 1;
   }
   bool TakeEnd(std::string_view name, std::string_view value) {
+    const char* name_end = name.data() + name.size();
+    end_ = name_end;
+    if (value.empty()) return true;
     const std::less_equal<> before;  // Of pointers into different arrays, too.
-    end_ = value.empty() ? name.data() + name.size() : value.data() + value.size();
-    return before(bytes_.data(), end_) && before(end_, bytes_.data() + bytes_.size());
+    if (!before(name_end, value.data()) ||
+        !before(value.data() + value.size(), bytes_.data() + bytes_.size())) {
+      return false;
+    }
+    end_ = value.data() + value.size();
+    return !std::string_view(name_end, value.data()).contains('\n');
   }
 
   std::string_view bytes_;

@@ -115,6 +115,8 @@ const Refused kRefused[] = {
     {kPost + " x: folded\r\n\r\n", "folded"},
     {kPost + "x: a\r\n\tfolded\r\n\r\n", "folded"},
     {kPost + "x:\r\n \r\n\r\n", "folded"},
+    {kPost + "x:\r\n content-length: 3\r\n\r\n", "folded"},
+    {kPost + "x: \r\n\r\n content-length: 3\r\n\r\n", "not one whole head"},
     {kPost + "x: a\r\n \r\n\r\n", "folded"},
     {"POST / HTTP/1.1\r\n host: a\r\n\r\n", "line 2"},
     {kPost + "no colon\r\n\r\n", "no colon"},

@@ -32,9 +32,10 @@ inline void Must(Status status) {
 
 // A server that listens, for the length of a test's task.
 struct Site {
-  Site(io::Loop& loop, Handler handler, ServerLimits limits = {})
+  Site(io::Loop& loop, Handler handler, ServerLimits limits = {}, io::ListenOptions listen = {},
+       io::Address where = {.host = "127.0.0.1", .port = 0})
       : server(loop, std::move(handler), limits) {
-    auto listener = Must(loop.Listen({.host = "127.0.0.1", .port = 0}, {}));
+    auto listener = Must(loop.Listen(where, listen));
     address = listener->address();
     server.Serve(std::move(listener));
   }

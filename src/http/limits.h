@@ -16,7 +16,7 @@ struct HeadLimits {
 
 struct ChunkLimits {
   std::size_t size_digits_max = 16;          // Hexadecimal digits of a chunk's size.
-  std::size_t extension_bytes_max = 256;     // Of one chunk; extensions are dropped.
+  std::size_t extension_bytes_max = 256;     // Of one chunk; they are dropped.
   std::size_t trailer_bytes_max = 8 * 1024;  // All trailer fields; they are dropped.
 };
 

@@ -41,7 +41,7 @@ TYPED_TEST(DeadlineTest, EndsAReadAndLeavesTheStreamUsable) {
 
 Task<void> WriteTooLong(Loop& loop) {
   const Pair pair = co_await ConnectPair(loop);
-  const std::string large(32'000'000, 'x');
+  const std::string large(12'000'000, 'x');
   const TimePoint due = loop.Now() + milliseconds(20);
   EXPECT_EQ(CodeOf(co_await pair.client->Write(large, Deadline(due))), Code::kDeadline);
   EXPECT_GE(loop.Now(), due);
@@ -94,7 +94,7 @@ Task<void> DeadlineOfOneDirection(Loop& loop) {
   Result<std::size_t> read = 99;
   TaskScope scope(loop);
   scope.Spawn("reader", ReadUntil(*pair.client, Deadline(loop.Now() + hours(1)), read));
-  const std::string large(32'000'000, 'x');
+  const std::string large(12'000'000, 'x');
   const auto late = co_await pair.client->Write(large, Deadline(loop.Now() + milliseconds(10)));
   EXPECT_EQ(CodeOf(late), Code::kDeadline);
   EXPECT_EQ(read, 99u) << "the reader still waits";
@@ -114,7 +114,7 @@ struct Outcomes {
 Task<void> WaitInVain(Loop& loop, Stream& reader, Stream& writer, Listener& listener, Event& event,
                       int which, Outcomes& outcomes) {
   std::array<char, 8> into{};
-  const std::string large(32'000'000, 'x');
+  const std::string large(12'000'000, 'x');
   switch (which) {
     case 0:
       outcomes.codes.push_back(CodeOf(co_await reader.Read(into, Deadline::Never())));

@@ -128,7 +128,7 @@ TYPED_TEST(HangupTest, IsNoticedWhenItComesWithTheLastBytes) {
 
 Task<void> WriteWatched(Stream& stream, Code& ended) {
   stream.CancelOnHangup(&co_await ThisTask());
-  const std::string large(32'000'000, 'x');
+  const std::string large(12'000'000, 'x');
   ended = CodeOf(co_await stream.Write(large, Deadline::Never()));
   stream.CancelOnHangup(nullptr);
 }

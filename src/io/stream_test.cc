@@ -206,7 +206,7 @@ Task<void> ReadUntilFailure(std::unique_ptr<Stream>& stream, Code& ended) {
 }
 
 Task<void> WriteUntilFailure(std::unique_ptr<Stream>& stream, Code& ended) {
-  const std::string large(32'000'000, 'x');
+  const std::string large(12'000'000, 'x');
   ended = CodeOf(co_await stream->Write(large, Deadline::Never()));
 }
 
