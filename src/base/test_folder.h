@@ -31,7 +31,7 @@ class TestFolder {
   std::string File(std::string_view name) const { return path_ + "/" + std::string(name); }
   std::string Write(std::string_view name, std::string_view content) const {
     const std::string file = File(name);
-    std::ofstream(file, std::ios::binary).write(content.data(), std::ssize(content));
+    std::ofstream(file, std::ios::binary) << content;
     return file;
   }
 
