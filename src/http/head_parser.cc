@@ -100,7 +100,8 @@ class Reader final : public beast::basic_parser<is_request> {
       return false;
     }
     end_ = value.data() + value.size();
-    return !std::string_view(name_end, value.data()).contains('\n');
+    const auto between = static_cast<std::size_t>(value.data() - name_end);
+    return !std::string_view(name_end, between).contains('\n');
   }
 
   std::string_view bytes_;
