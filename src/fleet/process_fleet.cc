@@ -60,7 +60,10 @@ std::vector<ReplicaExit> ProcessFleet::CollectExits() {
       CHECK(found != replicas_.end(), "an exit of a replica that does not run");
       const auto exit = found->second.process.TryWait();
       CHECK(exit.has_value(), "an exit descriptor is readable before the exit");
-      const std::string tail = found->second.log.Tail(settings_.log_tail_size_max);
+      // Who ended well has nothing to explain.
+      const bool failed = exit->signalled || exit->number != 0;
+      const std::string tail =
+          failed ? found->second.log.Tail(settings_.log_tail_size_max) : std::string();
       exits.push_back({.id = id,
                        .reason = tail.empty() ? exit->ToString()
                                               : fmt::format("{}; it printed last: {}",

@@ -39,7 +39,7 @@ struct ReplicaLaunch {
 
 struct ReplicaExit {
   std::uint64_t id = 0;
-  std::string reason;  // For people: how it ended, and what it printed last.
+  std::string reason;  // For people: how it ended, and if badly, what it printed last.
 };
 
 class ProcessFleet {

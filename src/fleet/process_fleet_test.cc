@@ -58,6 +58,11 @@ TEST_F(ProcessFleetTest, TellsEachExitOnceWithItsLastWords) {
   EXPECT_TRUE(fleet_->CollectExits().empty());
 }
 
+TEST_F(ProcessFleetTest, GoodEndNeedsNoWords) {
+  ASSERT_TRUE(Start(1, "echo bye; exit 0"));
+  EXPECT_EQ(AwaitExits(1).at(1), "exited with status 0");
+}
+
 TEST_F(ProcessFleetTest, LastWordsAreOfThisReplicaOnly) {
   ASSERT_TRUE(Start(1, "echo first; exit 1"));
   AwaitExits(1);
