@@ -141,12 +141,13 @@ gateway::ControlPort Serve::ControlPortOf(io::Loop& loop) {
 Status Serve::Announce() const {
   const bool unix_socket = address_.kind == io::Address::Kind::kUnix;
   const std::string url = unix_socket ? address_.ToString() : "http://" + address_.ToString();
-  const std::string& run = control_->data().run_path();
-  if (Status written = WriteFileDurably(run + "/url", url + "\n", 0600); !written) return written;
   if (!options_.port_file.empty()) {
     const std::string port = fmt::format("{}\n", address_.port);
     if (Status written = WriteFileDurably(options_.port_file, port, 0644); !written) return written;
   }
+  // Last, so that whoever sees it finds everything else.
+  const std::string& run = control_->data().run_path();
+  if (Status written = WriteFileDurably(run + "/url", url + "\n", 0600); !written) return written;
   Log().info("penstock {} listens on {}, data in {}", kVersion, url, control_->data().path());
   if (control_->made_admin_key()) {
     Log().info("first start: the admin key is in {}", control_->data().admin_key_path());
