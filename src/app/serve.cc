@@ -159,11 +159,14 @@ void Serve::Publish(const policy::RoutingTable& routes) {
   auto table = std::make_shared<policy::RoutingTable>(routes);
   for (const policy::EndpointRoute& route : static_routes_) table->Add(route);
   for (const auto& [name, route] : *table) {
-    const auto ready =
-        static_cast<std::size_t>(std::ranges::count_if(route->replicas, [](const auto& replica) {
-          return replica.state == policy::ReplicaState::kReady;
-        }));
-    metrics_.ForEndpoint(name).SetReplicas(ready, route->replicas.size() - ready);
+    std::size_t ready = 0;
+    std::size_t all = 0;
+    for (const policy::ServedRoute& served : route->served) {
+      all += served.replicas.size();
+      ready += static_cast<std::size_t>(std::ranges::count(
+          served.replicas, policy::ReplicaState::kReady, &policy::ReplicaRoute::state));
+    }
+    metrics_.ForEndpoint(name).SetReplicas(ready, all - ready);
   }
   for (const auto& thread : threads_) thread->SetRoutes(table);
 }

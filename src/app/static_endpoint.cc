@@ -47,18 +47,19 @@ Result<policy::EndpointRoute> ParseStaticEndpoint(std::string_view text,
     return Refuse(text, named.error().message);
   }
   route.id = "static-" + route.name;
-  route.served_entity = route.name;
   route.created_at = now;
+  policy::ServedRoute& served = route.served.emplace_back();
+  served.name = route.name;
   std::string_view urls = text.substr(equals + 1);
   while (!urls.empty()) {
     const std::size_t comma = urls.find(',');
     auto address = AddressOf(text, urls.substr(0, comma));
     if (!address) return Fail(address.error());
-    route.replicas.push_back(
-        {.id = first_replica + route.replicas.size(), .address = std::move(*address)});
+    served.replicas.push_back(
+        {.id = first_replica + served.replicas.size(), .address = std::move(*address)});
     urls = comma == std::string_view::npos ? "" : urls.substr(comma + 1);
   }
-  if (route.replicas.empty()) return Refuse(text, "expected NAME=URL[,URL]");
+  if (served.replicas.empty()) return Refuse(text, "expected NAME=URL[,URL]");
   return route;
 }
 
@@ -69,7 +70,7 @@ Result<std::vector<policy::EndpointRoute>> ParseStaticEndpoints(
   for (const std::string& text : texts) {
     auto route = ParseStaticEndpoint(text, next, now);
     if (!route) return Fail(route.error());
-    next += route->replicas.size();
+    next += route->served[0].replicas.size();
     routes.push_back(std::move(*route));
   }
   return routes;

@@ -104,9 +104,9 @@ class ControlPlaneTest : public testing::Test {
   // Of the one replica that is routed.
   pid_t ProcessOfReplica() {
     const auto route = routes_->Find("e");
-    EXPECT_EQ(route->replicas.size(), 1u);
+    EXPECT_EQ(route->served[0].replicas.size(), 1u);
     pid_t process = 0;
-    io::RunBlocking(loop_, AskProcessId(loop_, route->replicas.at(0).address, process));
+    io::RunBlocking(loop_, AskProcessId(loop_, route->served[0].replicas.at(0).address, process));
     EXPECT_GT(process, 0);
     return process;
   }
@@ -125,12 +125,12 @@ TEST_F(ControlPlaneTest, PublishesAnEmptyTableFirst) {
 TEST_F(ControlPlaneTest, BringsAnEndpointUpAndItsReplicaBack) {
   Create("ok");
   Await("ready", [this] { return IsReady(); });
-  EXPECT_EQ(routes_->Find("e")->replicas.size(), 1u);
+  EXPECT_EQ(routes_->Find("e")->served[0].replicas.size(), 1u);
   const pid_t first = ProcessOfReplica();
 
   kill(first, SIGKILL);
   Await("noticed", [this] { return !IsReady(); });
-  EXPECT_TRUE(routes_->Find("e")->replicas.empty());
+  EXPECT_TRUE(routes_->Find("e")->served[0].replicas.empty());
   Await("back", [this] { return IsReady(); });
   EXPECT_NE(ProcessOfReplica(), first);
 }
@@ -172,9 +172,9 @@ TEST_F(ControlPlaneTest, CrashLoopSaysWhatTheEngineSaid) {
 TEST_F(ControlPlaneTest, HangingReplicaIsReplaced) {
   Create("hang");
   Await("ready", [this] { return IsReady(); });
-  const std::uint64_t first = routes_->Find("e")->replicas.at(0).id;
+  const std::uint64_t first = routes_->Find("e")->served[0].replicas.at(0).id;
   Await("replaced", [this, first] {
-    const auto& replicas = routes_->Find("e")->replicas;
+    const auto& replicas = routes_->Find("e")->served[0].replicas;
     return !replicas.empty() && replicas[0].id != first;
   });
 }

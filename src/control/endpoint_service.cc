@@ -145,16 +145,18 @@ policy::RoutingTable EndpointService::Routes(
     policy::EndpointRoute route;
     route.id = entry.endpoint.id;
     route.name = name;
-    route.served_entity = entity.name;
-    route.model = entity.entity_name;
-    route.model_version = entity.entity_version;
     route.created_at = entry.endpoint.created_at;
-    route.range = entity.throughput.value_or(policy::ThroughputRange{});
+    policy::ServedRoute& served = route.served.emplace_back();
+    served.name = entity.name;
+    served.model = entity.entity_name;
+    served.model_version = entity.entity_version;
+    served.range = entity.throughput.value_or(policy::ThroughputRange{});
+    served.lane = policy::LaneForRange(served.range, std::nullopt);
     for (const RoutedReplica& replica : reconciler_.RoutedOf(entry.endpoint.id)) {
-      route.replicas.push_back({.id = replica.replica,
-                                .address = address_of(replica.replica),
-                                .state = replica.draining ? policy::ReplicaState::kDraining
-                                                          : policy::ReplicaState::kReady});
+      served.replicas.push_back({.id = replica.replica,
+                                 .address = address_of(replica.replica),
+                                 .state = replica.draining ? policy::ReplicaState::kDraining
+                                                           : policy::ReplicaState::kReady});
     }
     table.Add(std::move(route));
   }

@@ -255,14 +255,14 @@ TEST_F(HttpApiTest, RoutesFollowTheReconciler) {
   CreateEndpoint("chat", "a.b.c");
   const auto address_of = [](std::uint64_t replica) { return fmt::format("unix:/{}", replica); };
   parts_->reconciler.Step(now_);
-  EXPECT_TRUE(parts_->endpoints.Routes(address_of).Find("chat")->replicas.empty());
+  EXPECT_TRUE(parts_->endpoints.Routes(address_of).Find("chat")->served[0].replicas.empty());
   parts_->reconciler.OnProbe(1, true, "", now_);
   const auto route = parts_->endpoints.Routes(address_of).Find("chat");
-  ASSERT_EQ(route->replicas.size(), 1u);
-  EXPECT_EQ(route->replicas[0].address, "unix:/1");
-  EXPECT_EQ(route->served_entity, "a.b.c-1");
-  EXPECT_EQ(route->model, "a.b.c");
-  EXPECT_EQ(route->range, (policy::ThroughputRange{.minimum = 100, .maximum = 200}));
+  ASSERT_EQ(route->served[0].replicas.size(), 1u);
+  EXPECT_EQ(route->served[0].replicas[0].address, "unix:/1");
+  EXPECT_EQ(route->served[0].name, "a.b.c-1");
+  EXPECT_EQ(route->served[0].model, "a.b.c");
+  EXPECT_EQ(route->served[0].range, (policy::ThroughputRange{.minimum = 100, .maximum = 200}));
 }
 
 // A definition that somebody edited by hand stops the start with its name.

@@ -98,7 +98,9 @@ class World {
         server(loop, [this](http::Exchange& exchange) { return gateway.Handle(exchange); }) {
     policy::EndpointRoute route;
     route.name = "chat";
-    route.replicas = {{.id = 1, .address = "unix:/engine1"}, {.id = 2, .address = "unix:/engine2"}};
+    route.served.resize(1);
+    route.served[0].replicas = {{.id = 1, .address = "unix:/engine1"},
+                                {.id = 2, .address = "unix:/engine2"}};
     SetRoute(route);
     gateway.SetKeys(std::make_shared<policy::KeyTable>(std::vector<policy::Key>{
         {.hash = policy::HashSecret(kSecret), .name = "k", .role = policy::Role::kUser}}));
@@ -218,9 +220,10 @@ TEST(GatewaySim, SendsARequestToAnotherReplicaWhereNothingWasSent) {
   World world;
   policy::EndpointRoute route;
   route.name = "chat";
-  route.replicas = {{.id = 7, .address = "unix:/nobody"},
-                    {.id = 8, .address = "unix:/no-one"},
-                    {.id = 2, .address = "unix:/engine2"}};
+  route.served.resize(1);
+  route.served[0].replicas = {{.id = 7, .address = "unix:/nobody"},
+                              {.id = 8, .address = "unix:/no-one"},
+                              {.id = 2, .address = "unix:/engine2"}};
   world.SetRoute(route);
   const Answer answer = world.Ask(kStream);
   EXPECT_EQ(answer.status, 200);
@@ -232,6 +235,7 @@ TEST(GatewaySim, SaysSoWhenNoReplicaIsLeft) {
   World world;
   policy::EndpointRoute route;
   route.name = "chat";
+  route.served.resize(1);
   world.SetRoute(route);
   const Answer answer = world.Ask(kStream);
   EXPECT_EQ(answer.status, 503);

@@ -91,7 +91,8 @@ io::Task<Status> Gateway::Send(Call& call) {
   while (tried.size() < limits_.attempts_max) {
     // The newest route: a replica may have come back since the request arrived.
     if (auto newest = routes_->Find(call.endpoint->name)) call.endpoint = std::move(newest);
-    const policy::ReplicaRoute* replica = picker_.Pick(*call.endpoint, tried);
+    const policy::ReplicaRoute* replica =
+        picker_.Pick(call.endpoint->served.front().replicas, tried);
     // Shared: the cache may be cleared while we wait.
     const auto origin = replica == nullptr ? nullptr : OriginOf(*replica);
     if (origin == nullptr) break;

@@ -4,14 +4,14 @@
 
 namespace penstock::gateway {
 
-const policy::ReplicaRoute* ReplicaPicker::Pick(const policy::EndpointRoute& route,
+const policy::ReplicaRoute* ReplicaPicker::Pick(std::span<const policy::ReplicaRoute> replicas,
                                                 std::span<const std::uint64_t> tried) {
-  const std::size_t count = route.replicas.size();
+  const std::size_t count = replicas.size();
   const policy::ReplicaRoute* best = nullptr;
   std::uint32_t best_load = 0;
   ++turn_;
   for (std::size_t i = 0; i < count; ++i) {
-    const policy::ReplicaRoute& replica = route.replicas[(turn_ + i) % count];
+    const policy::ReplicaRoute& replica = replicas[(turn_ + i) % count];
     if (replica.state != policy::ReplicaState::kReady) continue;
     if (std::ranges::find(tried, replica.id) != tried.end()) continue;
     const auto found = in_flight_.find(replica.id);

@@ -14,9 +14,9 @@ namespace penstock::gateway {
 
 class ReplicaPicker {
  public:
-  // The ready replica of `route` with the least in flight, round robin among equals, leaving out
-  // the ids in `tried`. nullptr: none is left. Borrowed from `route`.
-  const policy::ReplicaRoute* Pick(const policy::EndpointRoute& route,
+  // The ready one of `replicas` with the least in flight, round robin among equals, leaving out
+  // the ids in `tried`. nullptr: none is left. Borrowed from `replicas`.
+  const policy::ReplicaRoute* Pick(std::span<const policy::ReplicaRoute> replicas,
                                    std::span<const std::uint64_t> tried);
 
   // One request in flight at a replica, for as long as it lives. The picker outlives it.

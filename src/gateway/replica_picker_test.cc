@@ -9,15 +9,15 @@
 namespace penstock::gateway {
 namespace {
 
-policy::EndpointRoute RouteWith(std::vector<std::uint64_t> ids) {
-  policy::EndpointRoute route;
-  for (const std::uint64_t id : ids) route.replicas.push_back({.id = id, .address = "unix:/x"});
+std::vector<policy::ReplicaRoute> RouteWith(std::vector<std::uint64_t> ids) {
+  std::vector<policy::ReplicaRoute> route;
+  for (const std::uint64_t id : ids) route.push_back({.id = id, .address = "unix:/x"});
   return route;
 }
 
 TEST(ReplicaPicker, SpreadsEvenly) {
   ReplicaPicker picker;
-  const policy::EndpointRoute route = RouteWith({1, 2, 3});
+  const std::vector<policy::ReplicaRoute> route = RouteWith({1, 2, 3});
   std::vector<std::unique_ptr<ReplicaPicker::InFlight>> held;
   std::multiset<std::uint64_t> picked;
   for (int i = 0; i < 9; ++i) {
@@ -31,7 +31,7 @@ TEST(ReplicaPicker, SpreadsEvenly) {
 
 TEST(ReplicaPicker, PrefersTheOneThatGotFree) {
   ReplicaPicker picker;
-  const policy::EndpointRoute route = RouteWith({1, 2});
+  const std::vector<policy::ReplicaRoute> route = RouteWith({1, 2});
   auto first = std::make_unique<ReplicaPicker::InFlight>(picker, 1);
   const ReplicaPicker::InFlight second(picker, 2);
   first.reset();
@@ -40,8 +40,8 @@ TEST(ReplicaPicker, PrefersTheOneThatGotFree) {
 
 TEST(ReplicaPicker, LeavesOutTriedAndDrainingOnes) {
   ReplicaPicker picker;
-  policy::EndpointRoute route = RouteWith({1, 2, 3});
-  route.replicas[2].state = policy::ReplicaState::kDraining;
+  std::vector<policy::ReplicaRoute> route = RouteWith({1, 2, 3});
+  route[2].state = policy::ReplicaState::kDraining;
   const std::vector<std::uint64_t> tried = {1};
   for (int i = 0; i < 4; ++i) EXPECT_EQ(picker.Pick(route, tried)->id, 2u);
   const std::vector<std::uint64_t> all = {1, 2};

@@ -25,6 +25,7 @@ inline constexpr std::int64_t kUncalibratedChunk = 1;
 struct CostWeights {
   double output = 4;  // Decode time per token / prefill time per token; about 3 to 8.
   double cached = 0;  // A prompt token found in the prefix cache; 0 is Azure's accounting.
+  bool operator==(const CostWeights&) const = default;
 };
 
 // Tokens of one request, or of many together.

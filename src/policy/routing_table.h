@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "policy/capacity.h"
+#include "policy/endpoint_policy.h"
 
 namespace penstock::policy {
 
@@ -29,15 +30,27 @@ struct ReplicaRoute {
   ReplicaState state = ReplicaState::kReady;
 };
 
-struct EndpointRoute {
-  std::string id;             // 32 hex digits: stays the same for the life of the endpoint.
-  std::string name;           // What clients call.
-  std::string served_entity;  // Answered in the header `served-model-name`.
-  std::string model;          // catalog.schema.model
+// One served entity of an endpoint: a model version, its replicas, and its contract with them.
+struct ServedRoute {
+  std::string name;   // Answered in the header `served-model-name`.
+  std::string model;  // catalog.schema.model
   std::int64_t model_version = 0;
+  int traffic_percentage = 100;  // Of the endpoint's requests; 0: only as a fallback.
+  ThroughputRange range;         // maximum 0: no promise, no ceiling.
+  // Served entities of the same pool share its replicas, and must name the same ones and the same
+  // pool_policy. "": a pool of its own.
+  std::string pool;
+  PoolPolicy pool_policy;
+  LanePolicy lane;
+  std::vector<ReplicaRoute> replicas;  // Empty while none is ready.
+};
+
+struct EndpointRoute {
+  std::string id;    // 32 hex digits: stays the same for the life of the endpoint.
+  std::string name;  // What clients call.
   WallTime created_at{};
-  ThroughputRange range;               // maximum 0: no promise, no ceiling.
-  std::vector<ReplicaRoute> replicas;  // Empty while the endpoint is not ready.
+  EndpointPolicy policy;
+  std::vector<ServedRoute> served;  // At least one; in the order in which fallbacks are tried.
 };
 
 class RoutingTable {

@@ -9,19 +9,20 @@ EndpointRoute Route(const std::string& name, const std::string& id) {
   EndpointRoute route;
   route.name = name;
   route.id = id;
+  route.served.resize(1);
   return route;
 }
 
 TEST(RoutingTable, FindsWhatWasAdded) {
   RoutingTable table;
   EndpointRoute chat = Route("chat", "1");
-  chat.replicas.push_back({.id = 7, .address = "unix:/r/7.sock"});
+  chat.served[0].replicas.push_back({.id = 7, .address = "unix:/r/7.sock"});
   table.Add(chat);
   table.Add(Route("starting", "2"));
   ASSERT_NE(table.Find("chat"), nullptr);
-  EXPECT_EQ(table.Find(std::string_view("chat"))->replicas[0].id, 7u);
+  EXPECT_EQ(table.Find(std::string_view("chat"))->served[0].replicas[0].id, 7u);
   ASSERT_NE(table.Find("starting"), nullptr);
-  EXPECT_TRUE(table.Find("starting")->replicas.empty());
+  EXPECT_TRUE(table.Find("starting")->served[0].replicas.empty());
   EXPECT_EQ(table.Find("Chat"), nullptr);
   EXPECT_EQ(table.size(), 2u);
 }
