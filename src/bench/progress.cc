@@ -4,9 +4,13 @@
 
 #include <algorithm>
 
-#include "bench/numbers.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
+
+using page::DurationText;
+using page::Figure;
+
 namespace {
 
 constexpr int kBarColumns = 20;

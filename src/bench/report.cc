@@ -3,37 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "bench/numbers.h"
 #include "bench/report_charts.h"
-#include "bench/report_style.h"
 #include "bench/report_terms.h"
-#include "bench/svg_chart.h"
 #include "bench/validity.h"
+#include "page/numbers.h"
+#include "page/page.h"
+#include "page/svg_chart.h"
 
 namespace penstock::bench {
+
+using page::Chart;
+using page::Count;
+using page::DurationText;
+using page::EscapeHtml;
+using page::Figure;
+using page::Page;
+
 namespace {
-
-// Collects markup. Add() takes markup and values that are escaped already, or numbers.
-class Page {
- public:
-  template <typename... Values>
-  void Add(fmt::format_string<Values...> format, Values&&... values) {
-    fmt::format_to(std::back_inserter(out_), format, std::forward<Values>(values)...);
-    out_ += '\n';
-  }
-  void AddTerm(std::string_view term, std::string_view value) {
-    Add("<dt>{}</dt><dd>{}</dd>", EscapeHtml(term), EscapeHtml(value));
-  }
-  std::string Take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 std::string Target(const RunHeader& header) {
   return header.settings.model.empty() ? header.settings.url : header.settings.model;
@@ -46,15 +35,8 @@ std::string Moment(const std::string& started_at) {
 }
 
 void AddHead(const RunSummary& summary, Page& page) {
-  page.Add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-  page.Add("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-  page.Add("<title>Load test of {}</title><style>{}</style></head><body><main>",
-           EscapeHtml(Target(summary.header)), kReportStyle);
-  page.Add(
-      "<header><div><h1>Load test of {}</h1><p>{} · {}</p></div><span class=\"brand\">Penstock"
-      "</span></header>",
-      EscapeHtml(Target(summary.header)), EscapeHtml(summary.header.settings.url),
-      EscapeHtml(Moment(summary.header.started_at)));
+  page.Open(fmt::format("Load test of {}", Target(summary.header)),
+            fmt::format("{} · {}", summary.header.settings.url, Moment(summary.header.started_at)));
 }
 
 void AddAnswer(const RunSummary& summary, Page& page) {
@@ -240,9 +222,9 @@ std::string RenderReport(const RunSummary& summary) {
   AddTable(summary, page);
   AddFacts(summary.header, page);
   AddTerms(page);
-  page.Add(
-      "<footer>Every figure on this page is computed from the run's records, one per request. "
-      "The same records always give the same page.</footer></main></body></html>");
+  page.Close(
+      "Every figure on this page is computed from the run's records, one per request. "
+      "The same records always give the same page.");
   return page.Take();
 }
 

@@ -7,9 +7,16 @@
 #include <string>
 #include <utility>
 
-#include "bench/numbers.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
+
+using page::Chart;
+using page::ChartSeries;
+using page::Count;
+using page::DurationText;
+using page::Figure;
+
 namespace {
 
 std::string PointTip(const LevelSummary& level, std::string_view what, double milliseconds) {

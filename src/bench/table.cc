@@ -9,10 +9,15 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/numbers.h"
 #include "bench/validity.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
+
+using page::Count;
+using page::DurationText;
+using page::Figure;
+
 namespace {
 
 struct Column {

@@ -5,6 +5,7 @@ import { includesOf } from './source.mjs';
 // What each folder's library links directly. It may include these, and what these may include.
 const kLinks = {
   base: [],
+  page: ['base'],
   io: ['base'],
   http: ['io'],
   api: ['base'],
@@ -13,11 +14,11 @@ const kLinks = {
   engine: ['http', 'api', 'meter'],
   fleet: ['base'],
   store: ['base'],
-  bench: ['http', 'api'],
-  plan: ['policy'],
+  bench: ['http', 'api', 'page'],
+  plan: ['policy', 'page'],
   control: ['store', 'fleet', 'policy', 'api', 'bench', 'http'],
   gateway: ['http', 'api', 'policy', 'meter'],
-  app: ['base', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
+  app: ['base', 'page', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
         'control', 'gateway'],
 };
 
@@ -34,7 +35,7 @@ const kReserved = [
 ];
 
 // Folders whose code is a function of its arguments alone.
-const kPure = ['src/api/', 'src/policy/'];
+const kPure = ['src/api/', 'src/page/', 'src/policy/'];
 const kImpureHeaders = /^(mutex|shared_mutex|thread|condition_variable|fstream|sys\/.*|unistd\.h)$/;
 const kImpureCode = /\b(Clock|steady_clock|system_clock)::now\s*\(|\bstd::(random_device|getenv)\b/;
 

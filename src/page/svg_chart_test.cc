@@ -1,4 +1,4 @@
-#include "bench/svg_chart.h"
+#include "page/svg_chart.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 
-namespace penstock::bench {
+namespace penstock::page {
 namespace {
 
 std::size_t CountOf(const std::string& text, const std::string& part) {
@@ -96,4 +96,4 @@ TEST(SvgChart, NoValueEscapesItsMarkup) {
 }
 
 }  // namespace
-}  // namespace penstock::bench
+}  // namespace penstock::page

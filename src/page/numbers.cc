@@ -1,11 +1,11 @@
-#include "bench/numbers.h"
+#include "page/numbers.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <string_view>
 
-namespace penstock::bench {
+namespace penstock::page {
 namespace {
 
 std::string WithCommas(std::string digits) {
@@ -40,4 +40,4 @@ std::string DurationText(double milliseconds) {
   return fmt::format("{} h {} min", seconds / 3600, seconds % 3600 / 60);
 }
 
-}  // namespace penstock::bench
+}  // namespace penstock::page

@@ -1,8 +1,8 @@
-#include "bench/numbers.h"
+#include "page/numbers.h"
 
 #include <gtest/gtest.h>
 
-namespace penstock::bench {
+namespace penstock::page {
 namespace {
 
 TEST(Numbers, FiguresHaveThreeSignificantDigits) {
@@ -35,4 +35,4 @@ TEST(Numbers, CountsHaveCommas) {
 }
 
 }  // namespace
-}  // namespace penstock::bench
+}  // namespace penstock::page

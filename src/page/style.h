@@ -1,11 +1,11 @@
-// The report's style sheet.
+// The style sheet of every report: light and dark on a screen, always light on paper.
 #pragma once
 
 #include <string_view>
 
-namespace penstock::bench {
+namespace penstock::page {
 
-inline constexpr std::string_view kReportStyle = R"css(
+inline constexpr std::string_view kPageStyle = R"css(
 :root {
   color-scheme: light;
   --paper: #ffffff; --card: #f5f8fb; --ink: #14202b; --soft: #546372; --faint: #dde4ea;
@@ -100,4 +100,4 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
 }
 )css";
 
-}  // namespace penstock::bench
+}  // namespace penstock::page

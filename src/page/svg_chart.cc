@@ -1,4 +1,4 @@
-#include "bench/svg_chart.h"
+#include "page/svg_chart.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <iterator>
 
-#include "bench/numbers.h"
+#include "page/numbers.h"
 
-namespace penstock::bench {
+namespace penstock::page {
 namespace {
 
 constexpr double kLogSpan = 40;  // Beyond this factor a linear axis hides the small values.
@@ -277,4 +277,4 @@ std::string EscapeHtml(std::string_view text) {
   return out;
 }
 
-}  // namespace penstock::bench
+}  // namespace penstock::page

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace penstock::bench {
+namespace penstock::page {
 
 struct ChartPoint {
   double x = 0;
@@ -60,4 +60,4 @@ std::vector<double> LogTicks(double minimum, double maximum);
 // Text as it may stand between tags or in an attribute's quotes.
 std::string EscapeHtml(std::string_view text);
 
-}  // namespace penstock::bench
+}  // namespace penstock::page

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace penstock::bench {
+namespace penstock::page {
 
 // Three significant digits, never an exponent, thousands apart by commas: 0.128, 4.21, 41.7, 1,234.
 // Values that round to 0.000 are "0".
@@ -16,4 +16,4 @@ std::string DurationText(double milliseconds);
 // Integers with thousands apart by commas.
 std::string Count(long long value);
 
-}  // namespace penstock::bench
+}  // namespace penstock::page
