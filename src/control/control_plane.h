@@ -20,6 +20,7 @@
 #include "control/endpoint_service.h"
 #include "control/http_api.h"
 #include "control/keys.h"
+#include "control/load_source.h"
 #include "control/model_service.h"
 #include "control/reconciler.h"
 #include "fleet/process_fleet.h"
@@ -47,6 +48,9 @@ struct ControlPlaneSettings {
   std::function<std::vector<std::string>(const EngineLaunch&)> engine_command;
   // Called on the loop's thread with each new table; hand it on to the request threads. Required.
   std::function<void(std::shared_ptr<const policy::RoutingTable>)> publish_routes;
+
+  // What the autoscaler reads; empty: nothing is known of the load.
+  LoadSource load = {};
 
   // Called on the loop's thread when a replica of the endpoint is started again after it ended.
   std::function<void(const std::string& endpoint_name)> on_restart = [](const std::string&) {};

@@ -273,7 +273,7 @@ TEST(Autoscaler, DoesNotFlap) {
         last_up = second;
       } else {
         EXPECT_GE(second - last_up, 300);
-        EXPECT_EQ(decision.replicas_before - decision.replicas, 1);
+        EXPECT_LE(decision.replicas_before - decision.replicas, 2);
       }
     }
     EXPECT_LE(changes, 60);  // The load itself changed 7200 times.
