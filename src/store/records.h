@@ -15,6 +15,14 @@ struct ModelRecord {
   WallTime created_at{};
   WallTime updated_at{};
   std::int64_t last_version = 0;  // The highest number ever given, deleted ones included.
+  std::string owner{};            // "" where a record is written: its creator.
+  std::string details = "{}";     // JSON object: see control/catalog.h.
+};
+
+struct ModelAliasRecord {
+  std::string full_name;
+  std::string alias;
+  std::int64_t version = 0;
 };
 
 struct ModelVersionRecord {
@@ -26,6 +34,15 @@ struct ModelVersionRecord {
   std::string format;       // JSON object.
   std::string created_by;
   WallTime created_at{};
+  std::string status = "READY";  // PENDING_REGISTRATION, FAILED_REGISTRATION, READY
+  std::string details = "{}";    // JSON object: see control/catalog.h.
+};
+
+struct CalibrationRecord {
+  std::string model_hash;
+  std::string hardware_hash;
+  std::string document;  // JSON object: see control/calibration_json.h.
+  WallTime measured_at{};
 };
 
 struct EndpointRecord {

@@ -55,7 +55,32 @@ CREATE TABLE api_key (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array<std::string_view, 1> kSteps = {kStep1};
+// The catalog: owners, aliases, what calibration found.
+constexpr std::string_view kStepCatalog = R"sql(
+ALTER TABLE model ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE model ADD COLUMN details TEXT NOT NULL DEFAULT '{}';          -- JSON: tags, prompt.
+ALTER TABLE model_version ADD COLUMN status TEXT NOT NULL DEFAULT 'READY';
+ALTER TABLE model_version ADD COLUMN details TEXT NOT NULL DEFAULT '{}';  -- JSON.
+UPDATE model SET owner = created_by;
+
+CREATE TABLE model_alias (
+  full_name TEXT NOT NULL,
+  alias TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (full_name, alias),
+  FOREIGN KEY (full_name, version) REFERENCES model_version ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE calibration (
+  model_hash TEXT NOT NULL,
+  hardware_hash TEXT NOT NULL,
+  document TEXT NOT NULL,        -- JSON.
+  measured_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (model_hash, hardware_hash)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array kSteps = {kStep1, kStepCatalog};
 
 }  // namespace
 

@@ -4,33 +4,11 @@
 
 #include <chrono>
 
+#include "store/rows.h"
 #include "store/schema.h"
 
 namespace penstock::store {
 namespace {
-
-std::int64_t ToMs(WallTime time) { return time.time_since_epoch().count(); }
-WallTime FromMs(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
-
-ModelRecord ReadModel(const Statement& row) {
-  return {.full_name = row.Text(0),
-          .comment = row.Text(1),
-          .created_by = row.Text(2),
-          .created_at = FromMs(row.Integer(3)),
-          .updated_at = FromMs(row.Integer(4)),
-          .last_version = row.Integer(5)};
-}
-
-ModelVersionRecord ReadModelVersion(const Statement& row) {
-  return {.full_name = row.Text(0),
-          .version = row.Integer(1),
-          .source = row.Text(2),
-          .size_bytes = row.Integer(3),
-          .fingerprint = row.Text(4),
-          .format = row.Text(5),
-          .created_by = row.Text(6),
-          .created_at = FromMs(row.Integer(7))};
-}
 
 EndpointRecord ReadEndpoint(const Statement& row) {
   return {.id = row.Text(0),
@@ -51,35 +29,6 @@ KeyRecord ReadKey(const Statement& row) {
           .created_at = FromMs(row.Integer(3))};
 }
 
-template <typename Record>
-Result<std::vector<Record>> ReadAll(Statement& statement, Record (*read)(const Statement&)) {
-  std::vector<Record> records;
-  for (;;) {
-    auto row = statement.Step();
-    if (!row) return Fail(row.error());
-    if (!*row) return records;
-    records.push_back(read(statement));
-  }
-}
-
-template <typename Record>
-Result<std::optional<Record>> ReadOne(Statement& statement, Record (*read)(const Statement&)) {
-  auto row = statement.Step();
-  if (!row) return Fail(row.error());
-  if (!*row) return std::nullopt;
-  return read(statement);
-}
-
-constexpr std::string_view kSelectModel =
-    "SELECT full_name, comment, created_by, created_at_ms, updated_at_ms, last_version FROM model ";
-constexpr std::string_view kSelectVersion =
-    "SELECT full_name, version, source, size_bytes, fingerprint, format, created_by, created_at_ms "
-    "FROM model_version ";
-
-std::string Sql(std::string_view select, std::string_view rest) {
-  return std::string(select) + std::string(rest);
-}
-
 }  // namespace
 
 Result<Store> Store::Open(const std::string& database_path) {
@@ -87,76 +36,6 @@ Result<Store> Store::Open(const std::string& database_path) {
   if (!database) return Fail(database.error());
   if (auto migrated = MigrateSchema(*database); !migrated) return Fail(migrated.error());
   return Store(std::move(*database));
-}
-
-Result<ModelVersionRecord> Store::AddModelVersion(ModelVersionRecord version,
-                                                  const std::string& comment) {
-  auto transaction = Transaction::Begin(database_);
-  if (!transaction) return Fail(transaction.error());
-  auto model = database_.Prepare(
-      "INSERT INTO model (full_name, comment, created_by, created_at_ms, updated_at_ms, "
-      "last_version) VALUES (?1, ?2, ?3, ?4, ?4, 1) ON CONFLICT (full_name) DO UPDATE SET "
-      "updated_at_ms = ?4, last_version = last_version + 1 RETURNING last_version");
-  if (!model) return Fail(model.error());
-  model->Bind(1, version.full_name).Bind(2, comment).Bind(3, version.created_by);
-  auto row = model->Bind(4, ToMs(version.created_at)).Step();
-  if (!row) return Fail(row.error());
-  version.version = model->Integer(0);
-  if (auto done = model->Step(); !done) return Fail(done.error());  // Past the row: completes it.
-
-  auto insert = database_.Prepare(
-      "INSERT INTO model_version (full_name, version, source, size_bytes, fingerprint, format, "
-      "created_by, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-  if (!insert) return Fail(insert.error());
-  insert->Bind(1, version.full_name).Bind(2, version.version).Bind(3, version.source);
-  insert->Bind(4, version.size_bytes).Bind(5, version.fingerprint).Bind(6, version.format);
-  insert->Bind(7, version.created_by).Bind(8, ToMs(version.created_at));
-  if (auto inserted = insert->Run(); !inserted) return Fail(inserted.error());
-  if (auto committed = transaction->Commit(); !committed) return Fail(committed.error());
-  return version;
-}
-
-Result<std::vector<ModelRecord>> Store::ListModels() {
-  auto query = database_.Prepare(Sql(kSelectModel, "ORDER BY full_name"));
-  if (!query) return Fail(query.error());
-  return ReadAll(*query, ReadModel);
-}
-
-Result<std::optional<ModelRecord>> Store::GetModel(std::string_view full_name) {
-  auto query = database_.Prepare(Sql(kSelectModel, "WHERE full_name = ?1"));
-  if (!query) return Fail(query.error());
-  query->Bind(1, full_name);
-  return ReadOne(*query, ReadModel);
-}
-
-Result<std::vector<ModelVersionRecord>> Store::ListModelVersions(std::string_view full_name) {
-  auto query = database_.Prepare(Sql(kSelectVersion, "WHERE full_name = ?1 ORDER BY version"));
-  if (!query) return Fail(query.error());
-  query->Bind(1, full_name);
-  return ReadAll(*query, ReadModelVersion);
-}
-
-Result<std::optional<ModelVersionRecord>> Store::GetModelVersion(std::string_view full_name,
-                                                                 std::int64_t version) {
-  auto query = database_.Prepare(Sql(kSelectVersion, "WHERE full_name = ?1 AND version = ?2"));
-  if (!query) return Fail(query.error());
-  query->Bind(1, full_name).Bind(2, version);
-  return ReadOne(*query, ReadModelVersion);
-}
-
-Status Store::DeleteModel(std::string_view full_name) {
-  auto statement = database_.Prepare("DELETE FROM model WHERE full_name = ?1");
-  if (!statement) return Fail(statement.error());
-  statement->Bind(1, full_name);
-  return RunOnExisting(*statement, fmt::format("registered model {}", full_name));
-}
-
-Status Store::DeleteModelVersion(std::string_view full_name, std::int64_t version) {
-  auto statement =
-      database_.Prepare("DELETE FROM model_version WHERE full_name = ?1 AND version = ?2");
-  if (!statement) return Fail(statement.error());
-  statement->Bind(1, full_name).Bind(2, version);
-  return RunOnExisting(*statement, fmt::format("version {} of model {}", version, full_name));
 }
 
 Status Store::AddEndpoint(const EndpointRecord& endpoint) {

@@ -23,6 +23,8 @@ class Store {
   // MigrateSchema.
   static Result<Store> Open(const std::string& database_path);
 
+  // A model without versions. kAlreadyExists: the name is taken.
+  Status AddModel(const ModelRecord& model);
   // Adds a version under the next number, and the model itself with its first version. Of
   // `version`, the number is ignored; the answer carries it.
   Result<ModelVersionRecord> AddModelVersion(ModelVersionRecord version,
@@ -32,10 +34,25 @@ class Store {
   Result<std::vector<ModelVersionRecord>> ListModelVersions(std::string_view full_name);  // Upward.
   Result<std::optional<ModelVersionRecord>> GetModelVersion(std::string_view full_name,
                                                             std::int64_t version);
-  // With all versions. kNotFound.
+  // Comment, owner, details and time of change. kNotFound.
+  Status UpdateModel(const ModelRecord& model);
+  // All but number, creator and time of creation. kNotFound.
+  Status UpdateModelVersion(const ModelVersionRecord& version);
+  // With all versions and aliases. kNotFound.
   Status DeleteModel(std::string_view full_name);
-  // kNotFound. The model stays, even without versions.
+  // With its aliases. kNotFound. The model stays, even without versions.
   Status DeleteModelVersion(std::string_view full_name, std::int64_t version);
+
+  // Replaces. kConflict: no such version.
+  Status PutModelAlias(const ModelAliasRecord& alias);
+  Result<std::vector<ModelAliasRecord>> ListModelAliases(std::string_view full_name);  // By alias.
+  Status DeleteModelAlias(std::string_view full_name, std::string_view alias);         // kNotFound.
+
+  Status PutCalibration(const CalibrationRecord& calibration);  // Replaces.
+  Result<std::optional<CalibrationRecord>> GetCalibration(std::string_view model_hash,
+                                                          std::string_view hardware_hash);
+  // Of every hardware; the newest first.
+  Result<std::vector<CalibrationRecord>> ListCalibrations(std::string_view model_hash);
 
   Status AddEndpoint(
       const EndpointRecord& endpoint);  // kAlreadyExists: the name or the id is taken.
