@@ -23,6 +23,7 @@ struct EngineCommandOptions {
   std::string listen = "127.0.0.1:8485";
   std::string model_name;
   std::string flash_attention = "auto";
+  int step_target_ms = 200;
   int drain_wait_max_s = 30;
 };
 
@@ -72,6 +73,7 @@ Status Run(EngineCommandOptions& options) {
   const auto address = CheckListen(options.listen);
   if (!address) return Fail(address.error());
   options.engine.flash_attention = FlashAttentionOf(options.flash_attention);
+  options.engine.step_target = std::chrono::milliseconds(options.step_target_ms);
   BlockSignals();
   io::EpollLoop loop;
   auto listener =
@@ -119,8 +121,11 @@ void AddEngineCommand(Program& program) {
           "Requests that wait beyond those; more are refused with 503")
       ->check(CLI::NonNegativeNumber);
   AddFlag(*command, "--step-tokens-max", engine.step_tokens_max,
-          "Tokens in one step: bounds the gap between two tokens of a stream")
+          "Tokens in one step, whatever its time")
       ->check(CLI::Range(1, engine::kStepTokensMax));
+  AddFlag(*command, "--step-target-ms", options->step_target_ms,
+          "Time of a step while tokens stream: prompts are cut to keep it; 0: no such bound")
+      ->check(CLI::Range(0, 60'000));
   AddFlag(*command, "--micro-batch", engine.micro_batch, "Tokens in one pass over the weights")
       ->check(CLI::PositiveNumber);
   AddFlag(*command, "--threads", engine.threads, "Threads that compute; 0: all that we may use")

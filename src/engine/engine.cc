@@ -84,7 +84,8 @@ class Engine::Core {
                   .queued_max = options_.queued_max,
                   .step_tokens_max = options_.step_tokens_max,
                   .slot_tokens_max = options_.context_tokens,
-                  .whole_prompts = model_->info().task == ModelTask::kEmbed}) {
+                  .whole_prompts = model_->info().task == ModelTask::kEmbed,
+                  .step_target = options_.step_target}) {
     metrics_.slots = options_.parallel;
     metrics_.cells_total = options_.parallel * options_.context_tokens;
   }
@@ -230,6 +231,11 @@ void Engine::Core::Deliver(std::vector<Event> events, const StepCounts& counts, 
     metrics_.completion_tokens += counts.completion_tokens;
     metrics_.steps += took == Duration{} ? 0 : 1;
     metrics_.step_time += took;
+    metrics_.computing_time += counts.computing;
+    metrics_.decodes += static_cast<std::uint64_t>(counts.plan.decodes);
+    if (counts.plan.decodes > 0 && counts.plan.prefills > 0) ++metrics_.mixed_steps;
+    metrics_.step_budget = scheduler.step_budget();
+    metrics_.last_step = counts.plan;
   }
   if (!events.empty()) sink_(std::move(events));
 }

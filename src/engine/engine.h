@@ -17,6 +17,7 @@
 #include "engine/llama/context.h"
 #include "engine/llama/model.h"
 #include "engine/request.h"
+#include "engine/scheduler.h"
 
 namespace penstock::engine {
 
@@ -28,9 +29,10 @@ struct EngineOptions {
   int parallel = 8;           // Sequences that run at once, 1 to kParallelMax.
   int context_tokens = 0;     // Of each sequence; 0: the model's own, at most 4096.
   int queued_max = 256;       // Requests that wait beyond those that run; 0 refuses them.
-  int step_tokens_max = 512;  // Bounds the time of one step, and so the gap between two tokens.
-  int micro_batch = 512;      // Tokens in one pass over the weights.
-  int threads = 0;            // 0: as many as this process may use.
+  int step_tokens_max = 512;  // Tokens in one step.
+  Duration step_target = std::chrono::milliseconds(200);  // Of a step while tokens stream; 0: none.
+  int micro_batch = 512;                                  // Tokens in one pass over the weights.
+  int threads = 0;                                        // 0: as many as this process may use.
   FlashAttention flash_attention = FlashAttention::kAuto;
   std::uint64_t seed = 0;  // Of requests that give none; 0: a new one at every start.
 };
@@ -49,7 +51,12 @@ struct EngineMetrics {
   std::uint64_t prompt_tokens = 0;     // Computed.
   std::uint64_t completion_tokens = 0;
   std::uint64_t steps = 0;
-  Duration step_time{};  // Sum over steps.
+  Duration step_time{};           // Sum over steps.
+  Duration computing_time{};      // Of it, in llama.cpp.
+  std::uint64_t decodes = 0;      // Sum over steps: tokens of running streams.
+  std::uint64_t mixed_steps = 0;  // With decodes and prompts.
+  int step_budget = 0;            // Prompt tokens that the last step with prompts might have had.
+  StepPlan last_step;
 };
 
 // All events of one step. Called on the model's thread.

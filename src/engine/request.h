@@ -38,7 +38,9 @@ struct GenerationRequest {
   int output_tokens_min = 0;      // The end-of-generation tokens are masked until then.
   bool ignore_end_of_generation = false;
   SamplingOptions sampling{};
-  std::vector<std::string> stops{};  // At most kStopsMax, none empty.
+  std::vector<std::string> stops{};     // At most kStopsMax, none empty.
+  std::string caller{};                 // Whom the work counts for: served fairly between them.
+  std::optional<TimePoint> deadline{};  // For the first token; none: see scheduler.h.
 };
 
 enum class FinishReason {
@@ -49,6 +51,7 @@ enum class FinishReason {
 // Exact counts, and where the time went.
 struct Usage {
   int prompt_tokens = 0;
+  int cached_tokens = 0;      // Of prompt_tokens, those that need not be computed.
   int completion_tokens = 0;  // Every token drawn, an end-of-generation token included.
   Duration queue{};           // From Submit to the first prefill step.
   Duration prefill{};         // To the first token.

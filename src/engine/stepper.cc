@@ -2,19 +2,47 @@
 #include "engine/stepper.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <utility>
 
 #include "base/check.h"
 
 namespace penstock::engine {
+namespace {
+
+constexpr int kWarmUpTokensMax = 256;
+
+}  // namespace
 
 Status Stepper::WarmUp() {
-  const TokenId token = 0;
-  std::vector<SequencePart> parts;
-  for (int slot = 0; slot < scheduler_.limits().slots; ++slot) {
-    parts.push_back({slot, 0, std::span(&token, 1), true});
+  const SchedulerLimits& limits = scheduler_.limits();
+  if (Status first = WarmUpWith(limits.slots, 1); !first || limits.whole_prompts) return first;
+  const int most = std::min({limits.step_tokens_max, limits.slot_tokens_max, kWarmUpTokensMax});
+  for (const auto& [sequences, tokens] : std::initializer_list<std::pair<int, int>>{
+           {limits.slots, 1}, {1, 1}, {1, most / 16}, {1, most / 4}, {1, most}}) {
+    if (Status warm = WarmUpWith(sequences, std::max(tokens, 1)); !warm) return warm;
   }
+  return {};
+}
+
+// Computes and forgets `tokens` tokens in each of the first `sequences` slots.
+Status Stepper::WarmUpWith(int sequences, int tokens) {
+  const std::vector<TokenId> prompt(static_cast<std::size_t>(tokens), 0);
+  std::vector<SequencePart> parts;
+  for (int slot = 0; slot < sequences; ++slot) parts.push_back({slot, 0, prompt, true});
+  const TimePoint begin = Clock::now();
   Status decoded = context_->Decode(parts);
-  for (int slot = 0; slot < scheduler_.limits().slots; ++slot) context_->Clear(slot);
+  const Duration took = Clock::now() - begin;
+  for (int slot = 0; slot < sequences; ++slot) context_->Clear(slot);
+  StepShape shape;
+  if (tokens == 1) {
+    shape = {.decodes = sequences, .decode_cells = sequences};
+  } else {
+    shape = {.prefill_tokens = tokens,
+             .prefill_cells = static_cast<std::int64_t>(tokens) * (tokens + 1) / 2};
+  }
+  // The first batch of all makes buffers and reads the weights from the disk: it teaches nothing.
+  if (std::exchange(warm_, true)) scheduler_.Learn(shape, took);
   return decoded;
 }
 
@@ -23,8 +51,10 @@ void Stepper::Admit(Admitted admitted, std::vector<Event>& events) {
   GenerationRequest& request = admitted.request;
   const Job job{.id = id,
                 .prompt_tokens = static_cast<int>(request.prompt.size()),
-                .output_tokens_max = admitted.embeds ? 0 : request.output_tokens_max};
-  if (Status queued = scheduler_.Enqueue(job); !queued) {
+                .output_tokens_max = admitted.embeds ? 0 : request.output_tokens_max,
+                .caller = request.caller,
+                .deadline = request.deadline};
+  if (Status queued = scheduler_.Enqueue(job, admitted.submitted); !queued) {
     events.push_back({.id = id, .end = Event::End::kFailed, .error = queued.error()});
     return;
   }
@@ -69,12 +99,16 @@ void Stepper::Gather(TimePoint now) {
 bool Stepper::Step(TimePoint now, std::vector<Event>& events, StepCounts& counts) {
   Gather(now);
   if (parts_.empty()) return false;
-  if (Status decoded = context_->Decode(parts_); !decoded) {
+  counts.plan = scheduler_.step();
+  const TimePoint begin = Clock::now();
+  Status decoded = context_->Decode(parts_);
+  const TimePoint computed = Clock::now();
+  counts.computing = computed - begin;
+  if (!decoded) {
     FailRunning(decoded.error(), events, counts);
     return true;
   }
-  scheduler_.Advance();
-  const TimePoint computed = Clock::now();
+  scheduler_.Advance(computed - now);
   for (std::size_t i = 0; i < work_.size(); ++i) {
     if (!work_[i].decoding) counts.prompt_tokens += static_cast<std::uint64_t>(work_[i].tokens);
     if (work_[i].wants_output) {

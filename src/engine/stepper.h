@@ -31,6 +31,8 @@ struct StepCounts {
   std::uint64_t completion_tokens = 0;
   std::uint64_t finished = 0;
   std::uint64_t failed = 0;
+  StepPlan plan;         // What was computed together.
+  Duration computing{};  // In llama.cpp, of the step's time.
 };
 
 class Stepper {
@@ -38,16 +40,15 @@ class Stepper {
   Stepper(const Model& model, std::unique_ptr<Context> context, SchedulerLimits limits)
       : model_(model), context_(std::move(context)), scheduler_(limits) {}
 
-  // One batch over all sequences, forgotten at once, so that the first request finds the weights in
-  // memory and the compute buffers made.
+  // A few batches, forgotten at once, so that the first request finds the weights in memory, the
+  // compute buffers made, and a scheduler that knows how long steps take.
   Status WarmUp();
 
   // A request that cannot be scheduled ends with a failed event.
   void Admit(Admitted admitted, std::vector<Event>& events);
   void Cancel(RequestId id);
 
-  // Computes one step at `now`; `clock` reads the time after it. False when there was nothing to
-  // do.
+  // Computes one step that begins at `now`. False when there was nothing to do.
   bool Step(TimePoint now, std::vector<Event>& events, StepCounts& counts);
 
   const Scheduler& scheduler() const { return scheduler_; }
@@ -62,6 +63,7 @@ class Stepper {
     TimePoint first_token{};
   };
 
+  Status WarmUpWith(int sequences, int tokens);
   void Gather(TimePoint now);
   void Draw(int part, Sequence& sequence, TimePoint now, std::vector<Event>& events,
             StepCounts& counts);
@@ -77,6 +79,7 @@ class Stepper {
   std::vector<SequencePart> parts_;  // Likewise, for the context.
   std::vector<Sequence*> in_step_;   // Likewise.
   SamplerScratch scratch_;
+  bool warm_ = false;
 };
 
 }  // namespace penstock::engine

@@ -49,6 +49,7 @@ class Face {
 
   Result<std::vector<TokenId>> TokensOf(const penstock::Prompt& prompt) const;
   Result<std::string> ApplyTemplate(const std::vector<penstock::ChatMessage>& messages) const;
+  Status ReadReplicaHeaders(const http::Exchange& exchange, Work& work) const;
   Status SubmitAll(Work& work, RunningRequests& running) const;
   std::string NewId(std::string_view prefix);
   std::int64_t NowSeconds() const;

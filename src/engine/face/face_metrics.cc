@@ -32,6 +32,19 @@ void Face::AddMetrics() {
   add("penstock_engine_steps_total", "Steps: calls of the model.", [](Now m) { return m.steps; });
   add("penstock_engine_step_seconds_total", "Time in steps.",
       [](Now m) { return Seconds(m.step_time); });
+  add("penstock_engine_compute_seconds_total", "Time in steps that the model's kernels took.",
+      [](Now m) { return Seconds(m.computing_time); });
+  add("penstock_engine_decodes_total", "Tokens of running streams computed.",
+      [](Now m) { return m.decodes; });
+  add("penstock_engine_mixed_steps_total", "Steps that held both running streams and prompts.",
+      [](Now m) { return m.mixed_steps; });
+  add("penstock_engine_step_prompt_tokens_max",
+      "Prompt tokens that the last step with prompts might have had, to keep its time.",
+      [](Now m) { return m.step_budget; });
+  add("penstock_engine_last_step_decodes", "Running streams in the last step.",
+      [](Now m) { return m.last_step.decodes; });
+  add("penstock_engine_last_step_prompt_tokens", "Prompt tokens in the last step.",
+      [](Now m) { return m.last_step.shape.prefill_tokens; });
 }
 
 }  // namespace penstock::engine

@@ -1,9 +1,11 @@
 // Chat and text completions: from the body to submitted generations, and their events to the
 // answer.
+#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "api/replica_headers.h"
 #include "engine/face/face.h"
 #include "engine/face/work.h"
 
@@ -40,6 +42,24 @@ void AddUsage(penstock::Usage& total, const Usage& one, std::size_t choice, std:
 }
 
 }  // namespace
+
+// What the gateway knows of the request (api/replica_headers.h).
+Status Face::ReadReplicaHeaders(const http::Exchange& exchange, Work& work) const {
+  const http::RequestHead& head = exchange.head();
+  work.caller = head.fields.Get(kCallerHeader).substr(0, kCallerBytesMax);
+  const std::string_view text = head.fields.Get(kDeadlineHeader);
+  if (text.empty()) return {};
+  std::uint32_t milliseconds = 0;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), milliseconds);
+  if (error != std::errc() || end != text.end()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} is '{}'; it must be a whole number of milliseconds",
+                            kDeadlineHeader, text.substr(0, 32)),
+                std::string(kDeadlineHeader));
+  }
+  work.deadline = exchange.arrived_at() + std::chrono::milliseconds(milliseconds);
+  return {};
+}
 
 io::Task<void> Face::Chat(http::Exchange& exchange, PaddedView body) {
   auto request = ParseChatRequest(body);
@@ -108,7 +128,9 @@ Status Face::SubmitAll(Work& work, RunningRequests& running) const {
                                 .output_tokens_min = work.options.tokens_min,
                                 .ignore_end_of_generation = work.options.ignore_eos,
                                 .sampling = ToEngine(work.options.sampling),
-                                .stops = work.options.stop};
+                                .stops = work.options.stop,
+                                .caller = work.caller,
+                                .deadline = work.deadline};
       // Choices of one prompt must differ, whatever the seed.
       if (request.sampling.seed) *request.sampling.seed += static_cast<std::uint64_t>(choice);
       if (const Status taken = running.Submit(std::move(request)); !taken) return taken;
@@ -118,6 +140,10 @@ Status Face::SubmitAll(Work& work, RunningRequests& running) const {
 }
 
 io::Task<void> Face::Generate(http::Exchange& exchange, Work& work) {
+  if (const Status read = ReadReplicaHeaders(exchange, work); !read) {
+    co_await RespondError(exchange, read.error());
+    co_return;
+  }
   Mailbox mailbox(loop_);
   RunningRequests running(engine_, inbox_, mailbox);
   if (const Status submitted = SubmitAll(work, running); !submitted) {

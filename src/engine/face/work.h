@@ -1,6 +1,7 @@
 // Face::Work: one generation request between its parsing and its answer. Private to the face.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct Face::Work {
   std::string id;
   std::string model;
   std::int64_t created_s = 0;
+  std::string caller{};
+  std::optional<TimePoint> deadline{};
 
   std::size_t choices() const { return prompts.size() * static_cast<std::size_t>(options.n); }
   penstock::ResponseHead head() const { return {.id = id, .model = model, .created_s = created_s}; }
