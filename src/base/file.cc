@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -88,9 +89,12 @@ Status WriteFileDurably(const std::string& path, std::string_view content, mode_
 Result<std::string> ReadSmallFile(const std::string& path, std::size_t size_max) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return Fail(SystemError("open", path, errno));
-  std::string content(size_max + 1, '\0');
+  // One byte more than allowed, grown as it fills: `size_max` may be far more than there is.
+  constexpr std::size_t kFirstBytes = 64 * 1024;
+  std::string content(std::min(size_max + 1, kFirstBytes), '\0');
   std::size_t size = 0;
-  while (size < content.size()) {
+  while (size <= size_max) {
+    if (size == content.size()) content.resize(std::min(size_max + 1, 2 * size));
     const ssize_t got = read(file.get(), content.data() + size, content.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Fail(SystemError("read", path, errno));

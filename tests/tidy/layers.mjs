@@ -6,6 +6,7 @@ import { includesOf } from './source.mjs';
 const kLinks = {
   base: [],
   page: ['base'],
+  trace: ['base'],
   io: ['base'],
   http: ['io'],
   api: ['base'],
@@ -14,11 +15,11 @@ const kLinks = {
   engine: ['http', 'api', 'meter'],
   fleet: ['base'],
   store: ['base'],
-  bench: ['http', 'api', 'page'],
-  plan: ['policy', 'page'],
+  bench: ['http', 'api', 'page', 'trace'],
+  plan: ['policy', 'page', 'trace'],
   control: ['store', 'fleet', 'policy', 'api', 'bench', 'http'],
   gateway: ['http', 'api', 'policy', 'meter'],
-  app: ['base', 'page', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
+  app: ['base', 'page', 'trace', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
         'control', 'gateway'],
 };
 
