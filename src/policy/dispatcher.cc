@@ -1,0 +1,380 @@
+#include "policy/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace penstock::policy {
+namespace {
+
+constexpr Duration kRetryMin = std::chrono::seconds(1);
+constexpr Duration kRetryMax = std::chrono::seconds(60);
+
+}  // namespace
+
+void Dispatcher::Configure(const PoolPolicy& policy, std::span<const ReplicaRoute> replicas,
+                           TimePoint now) {
+  policy_ = policy;
+  replicas_.Configure(replicas, policy.replica_concurrency);
+  Pump(now);
+}
+
+LaneId Dispatcher::SetLane(std::string_view key, const LanePolicy& policy, TimePoint now) {
+  const auto known = lane_ids_.find(std::string(key));
+  LaneId id = 0;
+  if (known != lane_ids_.end()) {
+    id = known->second;
+  } else {
+    id = static_cast<LaneId>(lanes_.size());
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_[id]->key = key;
+    lanes_[id]->virtual_cost = virtual_floor_ * std::max(policy.weight, 1e-6);
+    lane_ids_.emplace(key, id);
+  }
+  lanes_[id]->Configure(policy, now);
+  return id;
+}
+
+void Dispatcher::RemoveLane(std::string_view key) {
+  const auto known = lane_ids_.find(std::string(key));
+  if (known == lane_ids_.end()) return;
+  const LaneId id = known->second;
+  lanes_[id]->removed = true;
+  lane_ids_.erase(known);
+  DropIdle(id);
+}
+
+void Dispatcher::DropIdle(LaneId id) {
+  const Lane& lane = *lanes_[id];
+  if (!lane.removed || lane.running != 0 || lane.waiting != 0) return;
+  std::erase(active_, id);
+  lanes_[id].reset();
+}
+
+PoolLoad Dispatcher::load() const {
+  return {.offered_cost_total = offered_,
+          .refused_cost_total = refused_,
+          .served_cost_total = served_,
+          .queued_cost = queued_};
+}
+
+// What a lane that waits has before it, at the speed that it may count on.
+Duration Dispatcher::DrainTime(const Lane& lane) const {
+  const double rate =
+      std::max({lane.policy.guarantee_per_s, lane.policy.cap_per_s,
+                policy_.replica_cost_per_s * static_cast<double>(replicas_.ready())});
+  if (rate <= 0) return kRetryMin;
+  const double seconds = std::min(queued_ / rate, Seconds(kRetryMax));
+  return std::max(kRetryMin, Duration(static_cast<std::int64_t>(seconds * 1e9)));
+}
+
+Answer Dispatcher::Refuse(Lane& lane, Refusal refusal, Duration retry_after, double cost) {
+  ++lane.counts.refused[static_cast<std::size_t>(refusal)];
+  if (IsForCapacity(refusal)) {
+    offered_ += cost;
+    refused_ += cost;
+  }
+  Answer answer;
+  answer.refusal = refusal;
+  answer.retry_after = retry_after;
+  return answer;
+}
+
+bool Dispatcher::MayStartAtOnce(const Lane& lane, Colour colour, TimePoint now) const {
+  if (lane.waiting != 0 || !green_.empty() || !replicas_.HasRoom(now)) return false;
+  if (colour == Colour::kGreen) return true;
+  return active_.empty() && replicas_.Saturation() < policy_.saturation;
+}
+
+Answer Dispatcher::Arrive(Arrival arrival, TimePoint now) {
+  if (!has_lane(arrival.lane)) {  // The caller's table is older than ours.
+    Answer answer;
+    answer.refusal = Refusal::kNoReplica;
+    answer.retry_after = kRetryMin;
+    return answer;
+  }
+  Lane& lane = *lanes_[arrival.lane];
+  const Estimate estimate = lane.estimator.Guess(arrival.size, lane.policy);
+  const bool queues = lane.policy.overload == Overload::kQueue;
+  if (replicas_.ready() == 0) {
+    return Refuse(lane, Refusal::kNoReplica, kRetryMin, estimate.cost);
+  }
+  const Lane::Answer answer = lane.Check(estimate.cost, now);
+  const bool over_cap = answer.refusal == Refusal::kCap || answer.refusal == Refusal::kUtilization;
+  if (answer.refusal != Refusal::kNone && !(over_cap && queues)) {
+    return Refuse(lane, answer.refusal, answer.retry_after, estimate.cost);
+  }
+  // A line is kept: who comes later does not overtake those that wait for the ceiling.
+  const bool must_wait = over_cap || !lane.line.empty();
+  const Colour colour =
+      !must_wait && lane.IsWithinGuarantee(estimate.cost, now) ? Colour::kGreen : Colour::kYellow;
+  const bool at_once = !must_wait && MayStartAtOnce(lane, colour, now);
+  if (!at_once && !queues && colour == Colour::kYellow) {
+    return Refuse(lane, Refusal::kNoRoom, DrainTime(lane), estimate.cost);
+  }
+  if (!at_once && lane.waiting >= policy_.queue_max) {
+    return Refuse(lane, Refusal::kQueueFull, DrainTime(lane), estimate.cost);
+  }
+  std::int64_t quota_tokens = 0;
+  if (lane.policy.quota) {
+    quota_tokens = QuotaMeter::TokensOf(arrival.size, estimate.input_tokens);
+    lane.quota.Take(quota_tokens, now);
+  }
+  offered_ += estimate.cost;
+  budget_.OnRequest();
+  if (!must_wait) lane.cap.Take(estimate.cost, now);
+  if (!at_once) return Enqueue(std::move(arrival), estimate, quota_tokens, !must_wait, now);
+  const auto replica = replicas_.Choose(arrival.prefix, {}, now);
+  CHECK(replica, "a set with room answers");
+  Answer started;
+  started.kind = Answer::Kind::kStart;
+  started.grant = Start(arrival, estimate, colour, quota_tokens, *replica, now);
+  return started;
+}
+
+Answer Dispatcher::Enqueue(Arrival arrival, const Estimate& estimate, std::int64_t quota_tokens,
+                           bool capped, TimePoint now) {
+  const RequestId id = next_id_++;
+  const LaneId lane_id = arrival.lane;
+  Lane& lane = *lanes_[lane_id];
+  queued_ += estimate.cost;
+  ++lane.waiting;
+  if (lane.line.empty()) Activate(lane_id);
+  lane.line.push_back(id);
+  waiting_.emplace(id, Waiting{.arrival = std::move(arrival),
+                               .estimate = estimate,
+                               .quota_tokens = quota_tokens,
+                               .capped = capped});
+  Pump(now);
+  Answer answer;
+  answer.kind = Answer::Kind::kQueue;
+  answer.id = id;
+  return answer;
+}
+
+// A lane that was idle begins where the others are: it neither owes for the past nor has saved up.
+void Dispatcher::Activate(LaneId id) {
+  Lane& lane = *lanes_[id];
+  double floor = virtual_floor_;
+  if (!active_.empty()) {
+    const auto share = [this](LaneId other) { return lanes_[other]->virtual_share(); };
+    floor = share(*std::ranges::min_element(active_, {}, share));
+  }
+  lane.virtual_cost = std::max(lane.virtual_cost, floor * lane.policy.weight);
+  active_.push_back(id);
+}
+
+Grant Dispatcher::Start(Arrival& arrival, const Estimate& estimate, Colour colour,
+                        std::int64_t quota_tokens, std::uint64_t replica, TimePoint now) {
+  Lane& lane = *lanes_[arrival.lane];
+  ++lane.running;
+  if (colour == Colour::kGreen) {
+    lane.guarantee.Take(estimate.cost, now);
+    ++lane.counts.green;
+  } else {
+    lane.virtual_cost += estimate.cost;
+    virtual_floor_ = std::max(virtual_floor_, lane.virtual_share());
+    ++lane.counts.yellow;
+  }
+  replicas_.Begin(replica, estimate.cost, arrival.prefix, now);
+  Grant grant;
+  grant.lane = arrival.lane;
+  grant.replica = replica;
+  grant.colour = colour;
+  grant.estimate = estimate;
+  grant.charged = estimate.cost;
+  grant.quota_tokens = quota_tokens;
+  grant.started_at = now;
+  grant.size = arrival.size;
+  grant.held = true;
+  return grant;
+}
+
+Dispatcher::Waiting* Dispatcher::HeadOf(Lane& lane) {
+  while (!lane.line.empty()) {
+    const auto found = waiting_.find(lane.line.front());
+    if (found != waiting_.end() && !found->second.green) return &found->second;
+    lane.line.pop_front();
+  }
+  return nullptr;
+}
+
+// Charges ceilings for those at the head of a line, and promotes those that the floor covers.
+void Dispatcher::Promote(TimePoint now) {
+  for (std::size_t i = 0; i < active_.size();) {
+    Lane& lane = *lanes_[active_[i]];
+    for (Waiting* head = HeadOf(lane); head != nullptr; head = HeadOf(lane)) {
+      const double cost = head->estimate.cost;
+      if (!head->capped && !lane.IsBelowCap(cost, now)) break;
+      if (!std::exchange(head->capped, true)) lane.cap.Take(cost, now);
+      if (!lane.IsWithinGuarantee(cost, now)) break;
+      lane.guarantee.Take(cost, now);
+      ++lane.counts.promoted;
+      head->green = true;
+      head->deadline = now + lane.policy.ttft_target;
+      green_.emplace(head->deadline, lane.line.front());
+      lane.line.pop_front();
+    }
+    if (lane.line.empty()) {
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+}
+
+void Dispatcher::StartWaiting(RequestId id, Colour colour, TimePoint now) {
+  const auto found = waiting_.find(id);
+  CHECK(found != waiting_.end(), "who starts has waited");
+  Waiting waiting = std::move(found->second);
+  waiting_.erase(found);
+  const auto replica = replicas_.Choose(waiting.arrival.prefix, {}, now);
+  CHECK(replica, "a set with room answers");
+  Lane& lane = *lanes_[waiting.arrival.lane];
+  --lane.waiting;
+  queued_ -= waiting.estimate.cost;
+  // A green one's cost was taken from the guarantee when it turned green.
+  if (colour == Colour::kGreen) lane.guarantee.Give(waiting.estimate.cost, now);
+  started_.emplace_back(
+      id, Start(waiting.arrival, waiting.estimate, colour, waiting.quota_tokens, *replica, now));
+}
+
+bool Dispatcher::StartGreen(TimePoint now) {
+  if (green_.empty()) return false;
+  const RequestId id = green_.begin()->second;
+  green_.erase(green_.begin());
+  StartWaiting(id, Colour::kGreen, now);
+  return true;
+}
+
+bool Dispatcher::StartYellow(TimePoint now) {
+  if (replicas_.Saturation() >= policy_.saturation) return false;
+  Lane* best = nullptr;
+  for (const LaneId id : active_) {
+    Lane& lane = *lanes_[id];
+    const Waiting* const head = HeadOf(lane);
+    if (head == nullptr || !head->capped) continue;
+    if (best == nullptr || lane.virtual_share() < best->virtual_share()) best = &lane;
+  }
+  if (best == nullptr) return false;
+  const RequestId id = best->line.front();
+  best->line.pop_front();
+  StartWaiting(id, Colour::kYellow, now);
+  return true;
+}
+
+void Dispatcher::Pump(TimePoint now) {
+  if (waiting_.empty()) return;
+  Promote(now);
+  while (replicas_.ready() > 0 && replicas_.HasRoom(now)) {
+    if (StartGreen(now)) continue;
+    if (!StartYellow(now)) break;
+    Promote(now);  // The next of that line may be due.
+  }
+}
+
+TimePoint Dispatcher::NextWake(TimePoint now) {
+  Duration wait = Duration::max();
+  for (const LaneId id : active_) {
+    Lane& lane = *lanes_[id];
+    const Waiting* const head = HeadOf(lane);
+    if (head == nullptr) continue;
+    const double cost = head->estimate.cost;
+    const bool by_level = lane.policy.accounting == Accounting::kUtilization;
+    if (!head->capped) {
+      wait =
+          std::min(wait, by_level ? lane.cap.UntilPositive(now) : lane.cap.UntilCovers(cost, now));
+    } else if (lane.policy.guarantee_per_s > 0) {
+      wait = std::min(wait, by_level ? lane.guarantee.UntilPositive(now)
+                                     : lane.guarantee.UntilCovers(cost, now));
+    }
+  }
+  return wait == Duration::max() ? TimePoint::max() : now + wait;
+}
+
+bool Dispatcher::Leave(RequestId id, Refusal refusal, TimePoint now) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) return false;
+  const Waiting& waiting = found->second;
+  const LaneId lane_id = waiting.arrival.lane;
+  Lane& lane = *lanes_[lane_id];
+  const double cost = waiting.estimate.cost;
+  if (waiting.capped) lane.cap.Give(cost, now);
+  if (waiting.green) {
+    lane.guarantee.Give(cost, now);
+    green_.erase({waiting.deadline, id});
+  }
+  if (lane.policy.quota) {
+    // It was admitted once: only a quota that releases gives it back.
+    lane.quota.Finish(*lane.policy.quota, waiting.quota_tokens, 0, now, now);
+  }
+  queued_ -= cost;
+  --lane.waiting;
+  if (refusal != Refusal::kNone) {
+    ++lane.counts.refused[static_cast<std::size_t>(refusal)];
+    refused_ += cost;
+  }
+  waiting_.erase(found);
+  if (HeadOf(lane) == nullptr) std::erase(active_, lane_id);
+  DropIdle(lane_id);
+  Pump(now);
+  return true;
+}
+
+void Dispatcher::Progress(Grant& grant, double cost, TimePoint now) {
+  if (!grant.held || cost <= grant.charged) return;
+  Lane& lane = *lanes_[grant.lane];
+  const double more = cost - grant.charged;
+  grant.charged = cost;
+  lane.cap.Take(more, now);
+  if (grant.colour == Colour::kGreen) {
+    lane.guarantee.Take(more, now);
+  } else {
+    lane.virtual_cost += more;
+  }
+  replicas_.Adjust(grant.replica, more);
+}
+
+void Dispatcher::Finish(Grant grant, const Ending& ending, TimePoint now) {
+  if (!grant.held) return;
+  const LaneId lane_id = grant.lane;
+  Lane& lane = *lanes_[lane_id];
+  const TokenCounts actual = ending.actual.value_or(TokenCounts{});
+  const double cost = Cost(actual, lane.policy.weights);
+  const double unused = grant.charged - cost;  // Negative: more was consumed than was charged.
+  lane.cap.Give(unused, now);
+  if (grant.colour == Colour::kGreen) {
+    lane.guarantee.Give(unused, now);
+  } else {
+    lane.virtual_cost -= unused;
+  }
+  if (lane.policy.quota) {
+    lane.quota.Finish(*lane.policy.quota, grant.quota_tokens, actual.input + actual.output,
+                      grant.started_at, now);
+  }
+  if (ending.whole && ending.actual) lane.estimator.Learn(grant.size, actual);
+  offered_ += std::max(0.0, cost - grant.estimate.cost);
+  served_ += cost;
+  replicas_.End(grant.replica, grant.charged, ending.fate, now);
+  --lane.running;
+  DropIdle(lane_id);
+  Pump(now);
+}
+
+bool Dispatcher::Retry(Grant& grant, std::span<const std::uint64_t> tried, ReplicaSet::Fate fate,
+                       TimePoint now) {
+  const auto replica = replicas_.Choose({}, tried, now);
+  if (!replica) return false;
+  if (!budget_.Take()) {
+    ++retries_refused_;
+    return false;
+  }
+  ++retries_;
+  replicas_.End(grant.replica, grant.charged, fate, now);
+  replicas_.Begin(*replica, grant.charged, {}, now);
+  grant.replica = *replica;
+  return true;
+}
+
+}  // namespace penstock::policy

@@ -1,0 +1,165 @@
+#include "policy/replica_set.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace penstock::policy {
+namespace {
+
+bool Contains(std::span<const std::uint64_t> ids, std::uint64_t id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+std::uint64_t Bit(std::size_t place) {
+  return place < kIndexedReplicasMax ? std::uint64_t{1} << place : 0;
+}
+
+}  // namespace
+
+void ReplicaSet::Configure(std::span<const ReplicaRoute> replicas, int concurrency_max) {
+  concurrency_max_ = static_cast<std::size_t>(std::max(0, concurrency_max));
+  for (Replica& replica : replicas_) replica.known = false;
+  for (const ReplicaRoute& route : replicas) {
+    Replica* found = Find(route.id);
+    if (found == nullptr) {
+      // A free place is taken up again, so that places stay below kIndexedReplicasMax.
+      const auto free = std::ranges::find(replicas_, std::uint64_t{0}, &Replica::id);
+      found = free == replicas_.end() ? &replicas_.emplace_back() : &*free;
+      *found = {.id = route.id};
+    }
+    found->known = true;
+    found->ready = route.state == ReplicaState::kReady;
+  }
+  DropGone();
+  ready_ = static_cast<std::size_t>(
+      std::ranges::count_if(replicas_, [](const Replica& r) { return r.id != 0 && r.ready; }));
+}
+
+void ReplicaSet::DropGone() {
+  for (std::size_t place = 0; place < replicas_.size(); ++place) {
+    Replica& replica = replicas_[place];
+    if (replica.id == 0 || replica.known) continue;
+    replica.ready = false;
+    if (replica.in_flight != 0) continue;
+    index_.Forget(place);
+    replica = {};
+  }
+}
+
+ReplicaSet::Replica* ReplicaSet::Find(std::uint64_t id) {
+  const auto found = std::ranges::find(replicas_, id, &Replica::id);
+  return found == replicas_.end() ? nullptr : &*found;
+}
+
+bool ReplicaSet::HasPlace(const Replica& replica) const {
+  return replica.id != 0 && replica.ready &&
+         (concurrency_max_ == 0 || replica.in_flight < concurrency_max_);
+}
+
+bool ReplicaSet::IsHealthy(const Replica& replica, TimePoint now) {
+  return replica.failures < kFailuresMax || (now >= replica.rests_until && !replica.probing);
+}
+
+bool ReplicaSet::HasRoom(TimePoint) const {
+  return std::ranges::any_of(replicas_, [this](const Replica& r) { return HasPlace(r); });
+}
+
+double ReplicaSet::Saturation() const {
+  if (concurrency_max_ == 0) return 0;
+  if (ready_ == 0) return 1;
+  return static_cast<double>(in_flight_) / static_cast<double>(concurrency_max_ * ready_);
+}
+
+double ReplicaSet::ScoreOf(std::size_t place, const PrefixIndex::Matches& matches,
+                           std::uint64_t session_mask, const PromptPrefix& prefix) const {
+  const double blocks = place < kIndexedReplicasMax ? matches[place] : 0;
+  const double session = (session_mask & Bit(place)) != 0 ? kSessionTokens : 0;
+  return blocks * prefix.tokens_per_block + session - kLoadWeight * replicas_[place].cost;
+}
+
+std::size_t ReplicaSet::BestOf(std::span<const std::size_t> places, const PromptPrefix& prefix) {
+  if (places.size() == 1) return places[0];
+  const PrefixIndex::Matches matches = index_.Match(prefix.blocks);
+  std::uint64_t session_mask = 0;
+  if (prefix.session != 0) {
+    const PrefixIndex::Matches session = index_.Match(std::span(&prefix.session, 1));
+    for (std::size_t i = 0; i < session.size(); ++i) session_mask |= session[i] != 0 ? Bit(i) : 0;
+  }
+  double best = -INFINITY;
+  std::size_t equals = 0;
+  std::size_t winner = places[0];
+  for (const std::size_t place : places) {
+    const double score = ScoreOf(place, matches, session_mask, prefix);
+    if (score < best) continue;
+    equals = score > best ? 1 : equals + 1;
+    best = score;
+    // Two choices: each equal one has its chance to stand against the one chosen so far.
+    const bool chosen = equals == 1 || random_.Below(equals) == 0;
+    if (chosen && (equals == 1 || replicas_[place].in_flight <= replicas_[winner].in_flight)) {
+      winner = place;
+    }
+  }
+  return winner;
+}
+
+std::optional<std::uint64_t> ReplicaSet::Choose(const PromptPrefix& prefix,
+                                                std::span<const std::uint64_t> tried,
+                                                TimePoint now) {
+  candidates_.clear();
+  const Replica* last_resort = nullptr;
+  for (std::size_t place = 0; place < replicas_.size(); ++place) {
+    const Replica& replica = replicas_[place];
+    if (!HasPlace(replica) || Contains(tried, replica.id)) continue;
+    if (IsHealthy(replica, now)) candidates_.push_back(place);
+    if (last_resort == nullptr || replica.rests_until < last_resort->rests_until) {
+      last_resort = &replica;
+    }
+  }
+  if (!candidates_.empty()) return replicas_[BestOf(candidates_, prefix)].id;
+  if (last_resort != nullptr) return last_resort->id;
+  return std::nullopt;
+}
+
+void ReplicaSet::Begin(std::uint64_t id, double cost, const PromptPrefix& prefix, TimePoint now) {
+  Replica* const replica = Find(id);
+  CHECK(replica != nullptr, "a chosen replica is there");
+  ++replica->in_flight;
+  ++in_flight_;
+  replica->cost += cost;
+  if (replica->failures >= kFailuresMax && now >= replica->rests_until) replica->probing = true;
+  if (ready_ < 2) return;  // Nothing to choose between: nothing to remember.
+  const auto place = static_cast<std::size_t>(replica - replicas_.data());
+  index_.Insert(prefix.blocks, place);
+  if (prefix.session != 0) index_.Insert(std::span(&prefix.session, 1), place);
+}
+
+void ReplicaSet::Adjust(std::uint64_t id, double cost_change) {
+  if (Replica* const replica = Find(id)) replica->cost += cost_change;
+}
+
+void ReplicaSet::End(std::uint64_t id, double cost, Fate fate, TimePoint now) {
+  Replica* const replica = Find(id);
+  CHECK(replica != nullptr && replica->in_flight > 0, "a replica outlives its requests here");
+  --replica->in_flight;
+  --in_flight_;
+  replica->cost = replica->in_flight == 0 ? 0 : replica->cost - cost;
+  replica->probing = false;
+  if (fate == Fate::kGood || fate == Fate::kBusy) replica->failures = 0;
+  if (fate == Fate::kFailed && ++replica->failures >= kFailuresMax) {
+    // The exponent is bounded before it is used.
+    const int doublings = std::min(replica->failures - kFailuresMax, 8);
+    if (replica->failures == kFailuresMax) ++circuits_opened_;
+    replica->rests_until = now + std::min<Duration>(kRestMax, kRestMin * (1 << doublings));
+  }
+  if (!replica->known) DropGone();
+}
+
+std::size_t ReplicaSet::circuits_open(TimePoint now) const {
+  return static_cast<std::size_t>(std::ranges::count_if(replicas_, [now](const Replica& replica) {
+    return replica.id != 0 && replica.failures >= kFailuresMax && now < replica.rests_until;
+  }));
+}
+
+}  // namespace penstock::policy
