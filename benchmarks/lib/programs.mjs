@@ -120,16 +120,20 @@ export async function startNginx(upstream, core) {
 
 // `penstock serve` with one I/O thread, as a relay to `upstream`: what startNginx returns, and its
 // start-up time.
-export async function startPenstock(upstream, core, more = []) {
+export function startPenstock(upstream, core, more = []) {
+  const endpoint = upstream ? [`--static-endpoint=bench=http://127.0.0.1:${upstream}`] : [];
+  return startPenstockWith([...endpoint, ...more], core);
+}
+
+// The same with all that `flags` say.
+export async function startPenstockWith(flags, core) {
   const folder = join(temporaryFolder(), 'data');
   mkdirSync(folder);
   const port = await freePort();
-  const endpoint = upstream ? [`--static-endpoint=bench=http://127.0.0.1:${upstream}`] : [];
   const penstock = start(
       kPenstock,
       [
-        'serve', `--data-dir=${folder}`, `--listen=127.0.0.1:${port}`, '--io-threads=1', ...endpoint,
-        ...more
+        'serve', `--data-dir=${folder}`, `--listen=127.0.0.1:${port}`, '--io-threads=1', ...flags
       ],
       {core});
   const began = performance.now();

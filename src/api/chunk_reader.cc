@@ -55,7 +55,10 @@ class ChunkReader {
     od::object object;
     if (auto error = choice.get_object().get(object)) return error;
     return ForEachField(object, [this](std::string_view key, od::value value) {
-      if (key == "delta" && Is(value, od::json_type::object)) return ReadDelta(value);
+      // A whole answer's `message` has the members of a stream's `delta`.
+      if ((key == "delta" || key == "message") && Is(value, od::json_type::object)) {
+        return ReadDelta(value);
+      }
       if (key == "text") return ReadText(value, found_.content_bytes, 3);
       if (key == "finish_reason") return ReadFinish(value);
       return Skip(value, 3);

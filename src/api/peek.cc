@@ -29,6 +29,9 @@ enum Field : std::uint8_t {
   kMaxCompletionTokens,
   kN,
   kBestOf,
+  kClientRequestId,
+  kUsageContext,
+  kPromptCacheKey,
   kPromptText,  // Fields that may hold the prompt: never two of the same name matter for routing.
 };
 
@@ -36,13 +39,18 @@ struct Name {
   std::string_view text;
   Field field;
 };
-constexpr std::array<Name, 12> kNames = {{{"model", kModel},
+constexpr std::array<Name, 17> kNames = {{{"model", kModel},
                                           {"stream", kStream},
                                           {"stream_options", kStreamOptions},
                                           {"max_tokens", kMaxTokens},
                                           {"max_completion_tokens", kMaxCompletionTokens},
+                                          {"max_output_tokens", kMaxCompletionTokens},
+                                          {"max_new_tokens", kMaxCompletionTokens},
+                                          {"prompt_cache_key", kPromptCacheKey},
                                           {"n", kN},
                                           {"best_of", kBestOf},
+                                          {"client_request_id", kClientRequestId},
+                                          {"usage_context", kUsageContext},
                                           {"messages", kPromptText},
                                           {"prompt", kPromptText},
                                           {"input", kPromptText},
@@ -58,6 +66,7 @@ class Peeker {
 
   Result<RequestPeek> Run(od::parser& parser) {
     od::document document;
+    document_ = &document;
     od::object object;
     const simdjson::padded_string_view padded(body_, body_.size() + kJsonPadding);
     error_code error = parser.iterate(padded).get(document);
@@ -105,11 +114,18 @@ class Peeker {
       case kN:
       case kBestOf:
         return ReadChoices(key, value, type);
+      case kClientRequestId:
+        if (type != od::json_type::string) return RefuseType(key, "a string", value);
+        return ReadClientRequestId(value);
+      case kUsageContext:
+        return ReadUsageContext(value, type);
+      case kPromptCacheKey:
+        return ReadPromptCacheKey(key, value, type);
       default:
         peek_.has_messages |= key == "messages";
         peek_.has_prompt |= key == "prompt";
         peek_.has_input |= key == "input";
-        return ReadPrompt(value);
+        return ReadPrompt(key, value);
     }
   }
 
@@ -205,11 +221,48 @@ class Peeker {
     return SUCCESS;
   }
 
-  error_code ReadPrompt(od::value value) {
+  error_code ReadPrompt(std::string_view key, od::value value) {
     JsonTotals totals;
+    const std::size_t begin = Offset(Token(value));
     if (auto error = CheckValue(value, 1, totals)) return error;
+    const char* next = nullptr;  // What follows the value.
+    if (auto error = document_->current_location().get(next)) return error;
+    const std::string_view text =
+        body_.substr(begin, static_cast<std::size_t>(next - body_.data()) - begin);
+    if (key == "tools") {
+      peek_.tools_text = text;
+    } else if (text.size() > peek_.prompt_text.size()) {
+      peek_.prompt_text = text;
+    }
     peek_.prompt_bytes += totals.string_bytes;
     peek_.prompt_token_ids += totals.numbers;
+    return SUCCESS;
+  }
+
+  error_code ReadClientRequestId(od::value value) {
+    std::string_view id;
+    if (auto error = value.get_string().get(id)) return error;
+    peek_.client_request_id = id;
+    return SUCCESS;
+  }
+
+  error_code ReadPromptCacheKey(std::string_view key, od::value value, od::json_type type) {
+    if (type != od::json_type::string) return RefuseType(key, "a string", value);
+    std::string_view text;
+    if (auto error = value.get_string().get(text)) return error;
+    peek_.prompt_cache_key = text.substr(0, kPromptCacheKeyBytesMax);
+    return SUCCESS;
+  }
+
+  error_code ReadUsageContext(od::value value, od::json_type type) {
+    if (type != od::json_type::object) return RefuseType("usage_context", "an object", value);
+    const std::size_t begin = Offset(Token(value));
+    if (auto error = CheckValue(value, 1, ignored_)) return error;
+    const char* next = nullptr;  // What follows the object: a comma, or the body's brace.
+    if (auto error = document_->current_location().get(next)) return error;
+    const std::string_view text =
+        body_.substr(begin, static_cast<std::size_t>(next - body_.data()) - begin);
+    peek_.usage_context = text.substr(0, text.rfind('}') + 1);
     return SUCCESS;
   }
 
@@ -234,9 +287,11 @@ class Peeker {
   }
 
   static constexpr std::size_t kShownBytes = 64;
+  static constexpr std::size_t kPromptCacheKeyBytesMax = 256;
   static constexpr std::string_view kWholeOptions = R"("stream_options":{"include_usage":true})";
 
   std::string_view body_;
+  od::document* document_ = nullptr;  // Borrowed during Run().
   RequestPeek peek_;
   JsonTotals ignored_;
   std::uint32_t seen_ = 0;

@@ -29,13 +29,24 @@ struct RequestPeek {
   bool stream = false;
   bool has_stream_options = false;  // Present and not null.
   bool include_usage = false;
-  // The highest of `max_tokens` and `max_completion_tokens`: what admission has to reserve.
+  // The highest of `max_tokens`, `max_completion_tokens`, `max_output_tokens` and `max_new_tokens`:
+  // what admission has to reserve.
   std::optional<std::int64_t> tokens_max;
   std::int64_t choices = 1;  // The higher of `n` and `best_of`: each costs a generation.
   // Size of `messages`, `prompt`, `input` and `tools`: bytes of text (UTF-8, unescaped), and token
   // ids. Divide the bytes by a learned ratio to estimate tokens.
   std::size_t prompt_bytes = 0;
   std::size_t prompt_token_ids = 0;
+
+  // Databricks: the client's own words about its request, for its usage record. "" if absent.
+  std::string client_request_id;
+  std::string_view usage_context;  // The JSON object as it stands in the body.
+
+  // Where the prompt begins is where prompts can be alike: the JSON of `messages`, `prompt` or
+  // `input` (with what follows it up to the next field), and that of `tools`. Views into the body.
+  std::string_view prompt_text;
+  std::string_view tools_text;
+  std::string prompt_cache_key;  // OpenAI: requests that say the same belong together.
 
   // Which of the fields that tell one operation from another are there, and not null.
   bool has_messages = false;  // Chat.

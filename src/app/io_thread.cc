@@ -33,7 +33,7 @@ void IoThread::Start() {
   });
 }
 
-void IoThread::SetRoutes(std::shared_ptr<const policy::RoutingTable> routes) {
+void IoThread::SetRoutes(std::shared_ptr<const gateway::LiveTable> routes) {
   loop_.Post(
       [this, routes = std::move(routes)]() mutable { gateway_.SetRoutes(std::move(routes)); });
 }

@@ -33,7 +33,7 @@ class IoThread {
 
   void Start();
 
-  void SetRoutes(std::shared_ptr<const policy::RoutingTable> routes);
+  void SetRoutes(std::shared_ptr<const gateway::LiveTable> routes);
   void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
 
   // Any thread: stops accepting, lets what runs finish until `deadline`, calls `done` on the I/O

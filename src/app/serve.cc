@@ -9,9 +9,11 @@
 
 #include "app/signals.h"
 #include "app/static_endpoint.h"
+#include "app/static_policy.h"
 #include "app/version.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "gateway/pool_metrics.h"
 #include "io/call.h"
 #include "io/task_scope.h"
 #include "store/data_directory.h"
@@ -22,6 +24,8 @@ namespace {
 
 // What replicas get to end after SIGTERM, once no request is left.
 constexpr Duration kReplicaStopWaitMax = std::chrono::seconds(5);
+
+constexpr std::size_t kPoliciesBytesMax = std::size_t{1} << 20;
 
 control::ApiRequest ToApi(gateway::ControlRequest request) {
   return {.method = std::move(request.method),
@@ -50,6 +54,15 @@ Status Serve::Open() {
   auto routes = ParseStaticEndpoints(options_.static_endpoints, loop_.WallNow());
   if (!routes) return Fail(routes.error());
   static_routes_ = std::move(*routes);
+  if (!options_.static_policies.empty()) {
+    const auto text = ReadSmallFile(options_.static_policies, kPoliciesBytesMax);
+    if (!text) return Fail(text.error());
+    if (Status applied = ApplyStaticPolicies(*text, static_routes_); !applied) {
+      applied.error().message = fmt::format("--static-policies {}: {}", options_.static_policies,
+                                            applied.error().message);
+      return applied;
+    }
+  }
   if (Status opened = OpenControl(); !opened) return opened;
   if (Status listening = Listen(); !listening) return listening;
   const auto keys = control_->Keys();
@@ -168,7 +181,8 @@ void Serve::Publish(const policy::RoutingTable& routes) {
     }
     metrics_.ForEndpoint(name).SetReplicas(ready, all - ready);
   }
-  for (const auto& thread : threads_) thread->SetRoutes(table);
+  const auto live = pools_.Apply(*table, loop_.Now());
+  for (const auto& thread : threads_) thread->SetRoutes(live);
 }
 
 io::Task<void> Serve::Main(Serve& serve) {
@@ -205,6 +219,9 @@ io::Task<void> Serve::Stop() {
 }
 
 void Serve::AddMetrics() {
+  metrics_.AddCollector([this](std::vector<meter::Metrics::Reading>& readings) {
+    gateway::CollectPools(pools_, loop_.Now(), readings);
+  });
   const auto add = [this](const char* name, const char* help, auto read) {
     metrics_.AddSource({name, help, {}, [this, read] {
                           double sum = 0;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/control_plane.h"
+#include "gateway/live_table.h"
 #include "io/epoll/epoll_loop.h"
 #include "meter/metrics.h"
 
@@ -24,6 +25,7 @@ struct ServeOptions {
   int io_threads = 1;
   int drain_wait_max_s = 30;
   std::vector<std::string> static_endpoints;
+  std::string static_policies;  // Path of a file; "": none.
   // How replicas are started.
   int engine_parallel = 8;
   int engine_context_tokens = 0;
@@ -61,6 +63,7 @@ class Serve {
   ServeOptions options_;
   io::EpollLoop loop_;
   meter::Metrics metrics_;
+  gateway::PoolSet pools_;
   std::atomic<bool> ready_ = false;
   std::vector<policy::EndpointRoute> static_routes_;
   std::unique_ptr<control::ControlPlane> control_;

@@ -88,6 +88,8 @@ void AddServeCommand(Program& program) {
       ->check(CLI::Range(0, 86400));
   AddFlag(*command, "--static-endpoint", serve.static_endpoints,
           "NAME=URL[,URL]: an endpoint on servers that run already (vLLM, llama-server, ...)");
+  AddFlag(*command, "--static-policies", serve.static_policies,
+          "JSON file of contracts, limits and spill-over for static endpoints");
   AddFlag(*command, "--engine-parallel", serve.engine_parallel, "Slots of each replica")
       ->check(CLI::Range(1, 256));
   AddFlag(*command, "--engine-context-tokens", serve.engine_context_tokens,

@@ -1,5 +1,6 @@
 #include "gateway/gateway.h"
 
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,26 @@ std::int64_t UnixSeconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
+// Of the system, so that no two gateways ever give the same request id.
+std::uint64_t RandomNumber() {
+  std::random_device entropy;
+  return (std::uint64_t{entropy()} << 32) | entropy();
+}
+
+// Transcripts and scripts look for these sentences.
+void PutIntoAzureWords(Error& error) {
+  if (error.code == Code::kUnauthenticated) {
+    error.message =
+        "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide "
+        "a valid key for an active subscription and use a correct regional API endpoint for your "
+        "resource.";
+  } else if (error.code == Code::kNotFound) {
+    error.message =
+        "The API deployment for this resource does not exist. If you created the deployment within "
+        "the last 5 minutes, please wait a moment and try again.";
+  }
+}
+
 ModelCard CardOf(const policy::EndpointRoute& endpoint) {
   return {.id = endpoint.name, .created_s = UnixSeconds(endpoint.created_at)};
 }
@@ -30,17 +51,12 @@ Gateway::Gateway(io::Loop& loop, meter::Metrics& metrics, ControlPort control,
       control_(std::move(control)),
       ready_(std::move(ready)),
       limits_(limits),
+      pacer_(loop),
       client_(loop),
-      random_(static_cast<std::uint64_t>(loop.Now().time_since_epoch().count()) ^
-              reinterpret_cast<std::uintptr_t>(this)) {}
+      run_(RandomNumber()),
+      random_(run_) {}
 
 Gateway::~Gateway() = default;
-
-void Gateway::SetRoutes(std::shared_ptr<const policy::RoutingTable> routes) {
-  routes_ = std::move(routes);
-  // Origins are only a cache; requests under way hold none.
-  origins_.clear();
-}
 
 io::Task<void> Gateway::Handle(http::Exchange& exchange) {
   Route route = FindRoute(exchange.head().method, exchange.head().path);
@@ -49,6 +65,7 @@ io::Task<void> Gateway::Handle(http::Exchange& exchange) {
     case RouteKind::kModelList:
     case RouteKind::kModel:
     case RouteKind::kControl:
+      if (route.needs_api_version && ApiVersionOf(exchange.head().query).empty()) break;
       return WithKey(exchange, std::move(route));
     case RouteKind::kMetrics:
     case RouteKind::kHealthy:
@@ -63,6 +80,8 @@ io::Task<void> Gateway::Handle(http::Exchange& exchange) {
     case RouteKind::kNoSuchPath:
       break;
   }
+  // Azure's words for it, which its clients' users search for.
+  if (route.surface == Surface::kAzure) return RespondAzureNotFound(exchange);
   return RespondError(exchange, route.dialect,
                       {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
 }
@@ -90,7 +109,9 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
 io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
   const auto key = authorizer_.Check(exchange.head().fields);
   if (!key) return RespondError(exchange, route.dialect, key.error());
-  if (route.kind == RouteKind::kGeneration) return Generate(exchange, std::move(route));
+  if (route.kind == RouteKind::kGeneration) {
+    return Generate(exchange, std::move(route), (*key)->name, (*key)->groups);
+  }
   if (route.kind == RouteKind::kControl) return Control(exchange, **key);
   return ListModels(exchange, std::move(route));
 }
@@ -105,11 +126,11 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route) {
           {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
       co_return;
     }
-    AppendModel(body, CardOf(*endpoint));
+    AppendModel(body, CardOf(*endpoint->route));
   } else {
     std::vector<ModelCard> cards;
     cards.reserve(routes_->size());
-    for (const auto& [name, endpoint] : *routes_) cards.push_back(CardOf(*endpoint));
+    for (const auto& [name, endpoint] : *routes_) cards.push_back(CardOf(*endpoint->route));
     AppendModelList(body, cards);
   }
   (void)co_await exchange.Respond(200, kJson, body);
@@ -136,7 +157,13 @@ io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key
   (void)co_await exchange.Respond(answer->status, kJson, answer->body);
 }
 
+io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
+  (void)co_await exchange.Respond(404, kJson,
+                                  R"({"error":{"code":"404","message":"Resource not found"}})");
+}
+
 io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error) {
+  if (dialect == Dialect::kAzure) PutIntoAzureWords(error);
   const std::string body = ErrorBody(dialect, error);
   const int status = Traits(error.code).http_status;
   // Clients wait this long before they try again; a replica is back within about as much.

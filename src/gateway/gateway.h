@@ -18,11 +18,14 @@
 #include "base/result.h"
 #include "gateway/authorizer.h"
 #include "gateway/control_port.h"
-#include "gateway/replica_picker.h"
+#include "gateway/failure.h"
+#include "gateway/live_table.h"
+#include "gateway/queue_pacer.h"
 #include "gateway/routes.h"
 #include "http/client.h"
 #include "http/exchange.h"
 #include "meter/metrics.h"
+#include "meter/usage_record.h"
 #include "policy/routing_table.h"
 
 namespace penstock::gateway {
@@ -46,10 +49,15 @@ class Gateway {
           GatewayLimits limits = {});
   ~Gateway();
 
-  void SetRoutes(std::shared_ptr<const policy::RoutingTable> routes);
+  // What PoolSet::Apply() made of the newest routing table.
+  void SetRoutes(std::shared_ptr<const LiveTable> routes) { routes_ = std::move(routes); }
   void SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
     authorizer_.SetKeys(std::move(keys));
   }
+
+  // Takes every request's usage record from now on, just before its last chunk is sent. Outlives
+  // the gateway.
+  void SetUsageSink(meter::UsageSink* sink) { usage_sink_ = sink; }
 
   // The http::Handler. The gateway outlives the exchange.
   io::Task<void> Handle(http::Exchange& exchange);
@@ -64,15 +72,32 @@ class Gateway {
   io::Task<void> WithKey(http::Exchange& exchange, Route route);
   io::Task<void> ListModels(http::Exchange& exchange, Route route);
   io::Task<void> Control(http::Exchange& exchange, const policy::Key& key);
-  io::Task<void> Generate(http::Exchange& exchange, Route route);
+  io::Task<void> Generate(http::Exchange& exchange, Route route, std::string requester,
+                          std::vector<std::string> groups);
   Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
                                         Result<std::string_view> body);
+  // Writes the call's usage record, once: before the last chunk of its answer, whose status is
+  // `status`, or, where there is none, at the call's end.
+  void Settle(Call& call, int status);
+  // The record of a request that was refused before there was a call.
+  void SettleRefused(const http::Exchange& exchange, const Route& route, std::string_view requester,
+                     const Error& error);
   Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
-  Result<std::shared_ptr<const policy::EndpointRoute>> EndpointOf(const Route& route,
-                                                                  const RequestPeek& peek) const;
-  // Sets call.response: the answer's head has arrived. Errors: what the client shall be told;
-  // kCancelled: it is gone.
+  Result<std::shared_ptr<const LiveEndpoint>> EndpointOf(const Route& route,
+                                                         const RequestPeek& peek) const;
+  // True: call.response is there, to be relayed. False: the client was told why not, or is gone.
+  [[gnu::noinline]] io::Task<bool> Obtain(Call& call);
+  std::optional<Failure> CheckLimits(Call& call);
+  [[gnu::noinline]] io::Task<std::optional<Failure>> Attempt(Call& call);
+  [[gnu::noinline]] io::Task<std::optional<Failure>> Admit(Call& call);
+  [[gnu::noinline]] io::Task<std::optional<policy::Refusal>> WaitForTurn(Call& call,
+                                                                         std::shared_ptr<Pool> pool,
+                                                                         PoolWaiter& waiter,
+                                                                         Duration longest);
+  // Sets call.response: the answer's head has arrived. kCancelled: the client is gone.
   [[gnu::noinline]] io::Task<Status> Send(Call& call);
+  [[gnu::noinline]] io::Task<Failure> TakeAnswer(Call& call);
+  [[gnu::noinline]] io::Task<void> RespondFailure(Call& call, Failure failure);
   bool MayTryAnother(const Call& call, const Error& error) const;
   io::Task<void> Relay(Call& call);
   [[gnu::noinline]] io::Task<void> RelayError(Call& call);
@@ -83,24 +108,26 @@ class Gateway {
   http::SendOp Forward(Call& call, const http::BodyPiece& piece, std::string_view kept,
                        bool verbatim);
   [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, Error error, bool framed_here);
+  io::Task<void> RespondAzureNotFound(http::Exchange& exchange);
   [[gnu::noinline]] io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect,
                                                 Error error);
-  std::shared_ptr<const http::Origin> OriginOf(const policy::ReplicaRoute& replica);
-  std::string NewRequestId();
+  meter::RequestId NewRequestId();
 
   io::Loop& loop_;
   meter::Metrics& metrics_;
+  meter::UsageSink* usage_sink_ = nullptr;
   ControlPort control_;
   std::function<bool()> ready_;
   GatewayLimits limits_;
   Authorizer authorizer_;
-  ReplicaPicker picker_;
+  QueuePacer pacer_;
   http::Client client_;
-  std::shared_ptr<const policy::RoutingTable> routes_ = std::make_shared<policy::RoutingTable>();
-  std::unordered_map<std::uint64_t, std::shared_ptr<const http::Origin>> origins_;  // By replica.
+  std::shared_ptr<const LiveTable> routes_ = std::make_shared<const LiveTable>();
   std::unordered_map<std::string, meter::EndpointMetrics*> endpoint_metrics_;
   std::string assembled_;  // What a stream filter puts together; shared, since writes copy.
-  Random random_;
+  std::uint64_t run_;      // Random: tells this gateway's request ids from every other's.
+  std::uint64_t next_request_ = 0;
+  Random random_;  // For traffic splits.
 };
 
 }  // namespace penstock::gateway

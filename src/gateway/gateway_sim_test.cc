@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,6 +80,20 @@ class FakeEngine {
   http::Server server_;
 };
 
+// Keeps what the gateway writes down, with the texts that a record only borrows.
+class RecordKeeper : public meter::UsageSink {
+ public:
+  void Record(const meter::UsageRecord& record) override {
+    texts_.emplace_back();
+    Encode(record, texts_.back());
+    records.push_back(*meter::DecodeUsage(texts_.back()));
+  }
+  std::vector<meter::UsageRecord> records;
+
+ private:
+  std::deque<std::string> texts_;
+};
+
 struct Answer {
   bool connected = false;
   int status = 0;
@@ -96,6 +111,7 @@ class World {
         second(loop, "unix:/engine2"),
         gateway(loop, metrics, Control, [] { return true; }),
         server(loop, [this](http::Exchange& exchange) { return gateway.Handle(exchange); }) {
+    gateway.SetUsageSink(&usage);
     policy::EndpointRoute route;
     route.name = "chat";
     route.served.resize(1);
@@ -110,7 +126,7 @@ class World {
   void SetRoute(const policy::EndpointRoute& route) {
     auto table = std::make_shared<policy::RoutingTable>();
     table->Add(route);
-    gateway.SetRoutes(table);
+    gateway.SetRoutes(pools.Apply(*table, loop.Now()));
   }
 
   // Runs one client against the gateway to its end; `leave_after` > 0 lets it vanish by then.
@@ -124,6 +140,8 @@ class World {
   meter::Metrics metrics;
   FakeEngine first;
   FakeEngine second;
+  RecordKeeper usage;
+  PoolSet pools;
   Gateway gateway;
   http::Server server;
 
@@ -279,6 +297,98 @@ TEST(GatewaySim, RefusesAnUnknownModelAndMalformedBodies) {
   EXPECT_EQ(World().Ask("").status, 400);
 }
 
+TEST(GatewaySim, WritesWhatAStreamUsed) {
+  World world;
+  world.Ask(R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hello"}],)"
+            R"("client_request_id":"mine","usage_context": {"team":"a", "n":[1,{}]} , "n":1})");
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  const meter::UsageRecord& record = world.usage.records[0];
+  EXPECT_EQ(record.endpoint, "chat");
+  EXPECT_EQ(record.requester, "k");
+  EXPECT_EQ(record.client_request_id, "mine");
+  EXPECT_EQ(record.usage_context, R"({"team":"a", "n":[1,{}]})");
+  EXPECT_EQ(record.operation, meter::Operation::kChat);
+  EXPECT_EQ(record.end, meter::RequestEnd::kCompleted);
+  EXPECT_EQ(record.source, meter::UsageSource::kUpstream);
+  EXPECT_TRUE(record.stream);
+  EXPECT_EQ(record.status, 200);
+  EXPECT_EQ(record.input_tokens, 3u);
+  EXPECT_EQ(record.output_tokens, 20u);
+  EXPECT_EQ(record.output_bytes, 20u);
+  EXPECT_GE(record.duration_us, 200'000u);
+  ASSERT_TRUE(record.ttft_us && record.tpot_ns);
+  EXPECT_NEAR(static_cast<double>(*record.tpot_ns), 10e6, 1e6);
+}
+
+TEST(GatewaySim, WritesTheRecordBeforeTheLastChunk) {
+  // The client leaves at a moment; where it has seen the end, the record is there.
+  for (int ms = 1; ms < 260; ++ms) {
+    World world;
+    const Answer answer = world.Ask(kStreamWithUsage, milliseconds(ms));
+    const bool seen = answer.body.find("[DONE]") != std::string::npos;
+    ASSERT_LE(world.usage.records.size(), 1u);
+    if (seen) {
+      ASSERT_EQ(world.usage.records.size(), 1u) << ms;
+      EXPECT_EQ(world.usage.records[0].end, meter::RequestEnd::kCompleted);
+      EXPECT_EQ(world.usage.records[0].output_tokens, 20u);
+    }
+  }
+}
+
+TEST(GatewaySim, BillsWhatAVanishedClientHadMade) {
+  World world;
+  world.Ask(kStream, milliseconds(55));
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  const meter::UsageRecord& record = world.usage.records[0];
+  EXPECT_EQ(record.end, meter::RequestEnd::kDisconnected);
+  EXPECT_EQ(record.source, meter::UsageSource::kCounted);
+  EXPECT_GE(record.output_tokens, 4u);
+  EXPECT_LE(record.output_tokens, 6u);
+}
+
+TEST(GatewaySim, BillsWhatABrokenStreamHadMade) {
+  World world;
+  world.first.die_after_tokens = 5;
+  world.second.die_after_tokens = 5;
+  world.Ask(kStream);
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  EXPECT_EQ(world.usage.records[0].end, meter::RequestEnd::kServerError);
+  EXPECT_EQ(world.usage.records[0].output_tokens, 5u);
+}
+
+TEST(GatewaySim, WritesARecordForWhatIsNoStream) {
+  World world;
+  world.Ask(R"({"model":"chat","messages":[]})");
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  EXPECT_EQ(world.usage.records[0].input_tokens, 3u);
+  EXPECT_EQ(world.usage.records[0].output_tokens, 4u);
+  EXPECT_FALSE(world.usage.records[0].stream);
+}
+
+TEST(GatewaySim, WritesARecordForWhatItRefused) {
+  World world;
+  world.Ask(R"({"model":"other","messages":[]})");
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  EXPECT_EQ(world.usage.records[0].status, 404);
+  EXPECT_EQ(world.usage.records[0].end, meter::RequestEnd::kClientError);
+  EXPECT_EQ(world.usage.records[0].source, meter::UsageSource::kNone);
+}
+
+// A client that says it wants no usage would else be served for nothing.
+TEST(GatewaySim, AsksTheReplicaForUsageWhateverTheClientSays) {
+  for (const std::string options : {R"("include_usage":false)", R"("include_usage":null)", ""}) {
+    World world;
+    const Answer answer = world.Ask(R"({"model":"chat","stream":true,"stream_options":{)" +
+                                    options + R"(},"messages":[]})");
+    EXPECT_THAT(world.first.last_body + world.second.last_body,
+                HasSubstr(R"("include_usage":true)"));
+    EXPECT_THAT(world.first.last_body + world.second.last_body, Not(HasSubstr("false")));
+    EXPECT_THAT(answer.body, Not(HasSubstr("usage")));
+    ASSERT_EQ(world.usage.records.size(), 1u);
+    EXPECT_EQ(world.usage.records[0].source, meter::UsageSource::kUpstream);
+  }
+}
+
 // Whatever operation fails: the client gets a whole answer, a clean error or a cut, everything
 // ends, and a request that began is noted exactly once.
 TEST(GatewaySim, SurvivesTheFailureOfAnyOperation) {
@@ -291,6 +401,8 @@ TEST(GatewaySim, SurvivesTheFailureOfAnyOperation) {
       if (answer.whole && answer.status == 200 && answer.body.find("error") == std::string::npos) {
         EXPECT_THAT(answer.body, HasSubstr(body == std::string(kStream) ? "[DONE]" : "usage"));
       }
+      EXPECT_LE(world.usage.records.size(), 1u);
+      if (answer.whole) EXPECT_EQ(world.usage.records.size(), 1u);
       EXPECT_EQ(CountOf(world.metrics.Expose(), "penstock_requests_running{endpoint=\"chat\"} 1"),
                 0u);
       if (world.loop.network().operations() < number) break;

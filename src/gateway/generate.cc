@@ -5,10 +5,27 @@
 
 #include <fmt/format.h>
 
+#include "api/answers.h"
 #include "gateway/call.h"
 #include "gateway/gateway.h"
 
 namespace penstock::gateway {
+namespace {
+
+policy::RequestSize SizeOf(const RequestPeek& peek, Operation operation) {
+  return {.prompt_bytes = peek.prompt_bytes,
+          .prompt_token_ids = peek.prompt_token_ids,
+          .tokens_max = peek.tokens_max,
+          .choices = peek.choices,
+          .generates = operation != Operation::kEmbeddings};
+}
+
+std::string SessionOf(const RequestPeek& peek, const http::Fields& fields) {
+  if (!peek.prompt_cache_key.empty()) return peek.prompt_cache_key;
+  return std::string(fields.Get("x-session-id"));
+}
+
+}  // namespace
 
 Result<Operation> Gateway::OperationOf(const Route& route, const RequestPeek& peek) const {
   if (route.operation != Operation::kByBody) return route.operation;
@@ -21,8 +38,8 @@ Result<Operation> Gateway::OperationOf(const Route& route, const RequestPeek& pe
       "messages");
 }
 
-Result<std::shared_ptr<const policy::EndpointRoute>> Gateway::EndpointOf(
-    const Route& route, const RequestPeek& peek) const {
+Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& route,
+                                                                const RequestPeek& peek) const {
   const std::string& name = route.name.empty() ? peek.model : route.name;
   if (name.empty()) {
     return Fail(Code::kInvalidArgument, "model: missing; it names the endpoint to call", "model");
@@ -35,19 +52,21 @@ Result<std::shared_ptr<const policy::EndpointRoute>> Gateway::EndpointOf(
   return endpoint;
 }
 
-io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route) {
+io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, std::string requester,
+                                 std::vector<std::string> groups) {
   auto call = Prepare(exchange, route, co_await exchange.ReadBody());
   if (!call) {
+    SettleRefused(exchange, route, requester, call.error());
     co_await RespondError(exchange, route.dialect, std::move(call).error());
     co_return;
   }
+  (*call)->requester = std::move(requester);
+  (*call)->groups = std::move(groups);
   exchange.CancelWhenPeerGone();
-  if (auto sent = co_await Send(**call); sent) {
+  if (auto refused = CheckLimits(**call)) {
+    co_await RespondFailure(**call, *std::move(refused));
+  } else if (co_await Obtain(**call)) {
     co_await Relay(**call);
-  } else if (sent.error().code == Code::kCancelled) {
-    (*call)->disconnected = true;
-  } else {
-    co_await RespondError(exchange, (*call)->dialect, std::move(sent).error());
   }
 }
 
@@ -61,15 +80,33 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange
   if (!endpoint) return Fail(std::move(endpoint).error());
   const auto operation = OperationOf(route, *peek);
   if (!operation) return Fail(operation.error());
-  meter::EndpointMetrics*& metrics = endpoint_metrics_[(*endpoint)->name];
-  if (metrics == nullptr) metrics = &metrics_.ForEndpoint((*endpoint)->name);
-  auto call = std::make_unique<Call>(exchange, *metrics, loop_);
-  call->endpoint = *std::move(endpoint);
+  meter::EndpointMetrics*& metrics = endpoint_metrics_[(*endpoint)->route->name];
+  if (metrics == nullptr) metrics = &metrics_.ForEndpoint((*endpoint)->route->name);
+  auto call = std::make_unique<Call>(*this, exchange, *metrics, loop_);
+  call->live = *std::move(endpoint);
+  call->endpoint = call->live->route;
   call->operation = *operation;
   call->dialect = route.dialect;
+  call->surface = route.surface;
+  call->approach->api_version = ApiVersionOf(exchange.head().query);
+  call->approach->size = SizeOf(*peek, *operation);
+  call->approach->prompt_text = peek->prompt_text;
+  call->approach->tools_text = peek->tools_text;
+  call->approach->session = SessionOf(*peek, exchange.head().fields);
+  call->approach->hops = PlanHops(*routes_, call->live,
+                                  exchange.head().fields.Get("x-ms-spillover-deployment"), random_);
   call->body = *body;
-  const std::string_view given_id = exchange.head().fields.Get("x-request-id");
-  call->request_id = given_id.empty() ? NewRequestId() : std::string(given_id.substr(0, 128));
+  call->id = NewRequestId();
+  const std::string_view given_id = exchange.head().fields.Get("x-request-id").substr(0, 128);
+  call->request_id = given_id.empty() ? "req_" + call->id.ToString() : std::string(given_id);
+  const std::string_view own_id = exchange.head().fields.Get("x-ms-client-request-id");
+  call->client_request_id = !peek->client_request_id.empty() ? peek->client_request_id
+                                                             : std::string(own_id.substr(0, 128));
+  if (call->client_request_id.empty()) call->client_request_id = given_id;
+  call->usage_context = peek->usage_context.substr(0, meter::kUsageContextBytesMax + 1);
+  call->usage.input_bytes = peek->prompt_bytes;
+  call->usage.tokens.prompt_tokens = peek->prompt_token_ids;
+  call->stream = peek->stream;
   if (peek->stream && !peek->include_usage) {
     call->strip_usage = true;
     call->rewritten = WithUsageRequested(*body, *peek);
@@ -78,63 +115,50 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange
   return call;
 }
 
-bool Gateway::MayTryAnother(const Call& call, const Error& error) const {
-  const bool lost = error.code == Code::kUnavailable || error.code == Code::kUpstream ||
-                    error.code == Code::kClosed;
-  return lost && !call.exchange.head_sent();
+// A failure in the client's dialect, with all that is said beside it.
+io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
+  Settle(call, failure.status);
+  AddRetryFields(failure, call.approach->limit_fields);
+  const bool verbatim = !failure.body.empty() && call.dialect == Dialect::kOpenAi;
+  if (!failure.body.empty() && !verbatim) failure.error.message = ReadErrorMessage(failure.body);
+  const std::string body =
+      verbatim ? std::move(failure.body) : ErrorBody(call.dialect, failure.error);
+  (void)co_await call.exchange.Respond(failure.status, "application/json", body, call.Fields());
 }
 
-io::Task<Status> Gateway::Send(Call& call) {
-  const std::array<http::Field, 1> fields{{{"x-request-id", call.request_id}}};
-  std::vector<std::uint64_t> tried;
-  std::optional<Error> last;
-  while (tried.size() < limits_.attempts_max) {
-    // The newest route: a replica may have come back since the request arrived.
-    if (auto newest = routes_->Find(call.endpoint->name)) call.endpoint = std::move(newest);
-    const policy::ReplicaRoute* replica =
-        picker_.Pick(call.endpoint->served.front().replicas, tried);
-    // Shared: the cache may be cleared while we wait.
-    const auto origin = replica == nullptr ? nullptr : OriginOf(*replica);
-    if (origin == nullptr) break;
-    if (!tried.empty()) call.metrics.FailedOver();
-    tried.push_back(replica->id);
-    call.in_flight.emplace(picker_, replica->id);
-    auto response = co_await client_.Send(*origin,
-                                          {.method = "POST",
-                                           .target = UpstreamPath(call.operation),
-                                           .content_type = "application/json",
-                                           .body = call.body,
-                                           .fields = fields},
-                                          Deadline::After(loop_.Now(), limits_.answer_wait_max));
-    if (response) {
-      call.response = *std::move(response);
-      co_return Status();
-    }
-    call.in_flight.reset();
-    last = std::move(response).error();
-    if (last->code == Code::kCancelled || !MayTryAnother(call, *last)) break;
-  }
-  if (!last) {
-    co_return Fail(Code::kUnavailable,
-                   fmt::format("endpoint '{}' has no replica that is ready", call.endpoint->name));
-  }
-  if (last->code == Code::kClosed || last->code == Code::kUpstream) last->code = Code::kUnavailable;
-  co_return Fail(*std::move(last));
+void Gateway::Call::NoteSpillover() {
+  const std::string& from = approach->hops.front().endpoint->route->name;
+  spilled_from = from;
+  // Azure's page writes the name with a place for the deployment's; clients are seen with both.
+  approach->limit_fields.Add("x-ms-spillover-from-deployment-name", from);
+  approach->spillover_field = "x-ms-spillover-from-" + from;
+  approach->limit_fields.Add(approach->spillover_field, from);
+  approach->hops.front().endpoint->limits->NoteSpillover();
 }
 
-std::shared_ptr<const http::Origin> Gateway::OriginOf(const policy::ReplicaRoute& replica) {
-  std::shared_ptr<const http::Origin>& slot = origins_[replica.id];
-  if (!slot) {
-    auto address = io::Address::Parse(replica.address);
-    if (!address) return nullptr;
-    const bool unix_socket = address->kind == io::Address::Kind::kUnix;
-    std::string host = unix_socket ? "localhost" : address->ToString();
-    slot = std::make_shared<http::Origin>(
-        http::Origin{.address = std::move(*address), .connect = {}, .host = std::move(host)});
+std::vector<http::Field> Gateway::Call::Fields() const {
+  std::vector<http::Field> fields;
+  fields.reserve(12);
+  fields.push_back({"x-request-id", request_id});
+  approach->limit_fields.AppendTo(fields);
+  approach->rate_fields.AppendTo(fields);
+  switch (surface) {
+    case Surface::kOpenAi:
+      break;
+    case Surface::kDatabricks:
+      if (!endpoint->served.empty()) fields.push_back({"served-model-name", served().name});
+      break;
+    case Surface::kAzure:
+      fields.push_back({"apim-request-id", request_id});
+      if (!client_request_id.empty()) {
+        fields.push_back({"x-ms-client-request-id", client_request_id});
+      }
+      break;
   }
-  return slot;
+  if (surface == Surface::kAzure || !spilled_from.empty()) {
+    fields.push_back({"x-ms-deployment-name", endpoint->name});
+  }
+  return fields;
 }
-
-std::string Gateway::NewRequestId() { return fmt::format("req_{:016x}", random_.Next()); }
 
 }  // namespace penstock::gateway

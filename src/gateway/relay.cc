@@ -15,42 +15,6 @@ namespace {
 
 constexpr std::string_view kEventStream = "text/event-stream";
 
-void NoteUsage(meter::EndpointMetrics& metrics, const Usage& usage) {
-  metrics.TokensIn(usage.prompt_tokens, usage.cached_tokens);
-  metrics.TokensOut(usage.completion_tokens);
-}
-
-// What a stream, whole or cut, adds to the metrics. Without usage, an event with text is a token.
-void NoteStream(meter::EndpointMetrics& metrics, const StreamCount& count, TimePoint arrived_at) {
-  metrics.StreamEvents(count.events);
-  if (count.usage) {
-    NoteUsage(metrics, *count.usage);
-  } else {
-    metrics.TokensOut(count.text_events);
-  }
-  if (count.text_events == 0) return;
-  metrics.FirstToken(count.first_text_at - arrived_at);
-  const std::uint64_t tokens = count.usage ? count.usage->completion_tokens : count.text_events;
-  if (tokens < 2) return;
-  metrics.TimePerOutputToken((count.last_text_at - count.first_text_at) /
-                             static_cast<std::int64_t>(tokens - 1));
-}
-
-// Notes the stream when its relay ends, by whichever way.
-class StreamNote {
- public:
-  StreamNote(meter::EndpointMetrics& metrics, const StreamFilter& filter, TimePoint arrived_at)
-      : metrics_(metrics), filter_(filter), arrived_at_(arrived_at) {}
-  ~StreamNote() { NoteStream(metrics_, filter_.count(), arrived_at_); }
-  StreamNote(const StreamNote&) = delete;
-  StreamNote& operator=(const StreamNote&) = delete;
-
- private:
-  meter::EndpointMetrics& metrics_;
-  const StreamFilter& filter_;
-  TimePoint arrived_at_;
-};
-
 }  // namespace
 
 io::Task<void> Gateway::Relay(Call& call) {
@@ -70,28 +34,28 @@ io::Task<void> Gateway::RelayError(Call& call) {
       limits_.answer_bytes_max, Deadline::After(loop_.Now(), limits_.answer_stall_max));
   if (!answer) {
     call.disconnected = answer.error().code == Code::kCancelled;
+    Settle(call, Traits(answer.error().code).http_status);
     co_await RespondError(call.exchange, call.dialect, answer.error());
     co_return;
   }
+  Settle(call, status);
   const Code code = CodeOfHttpStatus(status);
   const std::string body = ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), {}});
-  (void)co_await call.exchange.Respond(status, "application/json", body,
-                                       {{"x-request-id", call.request_id}});
+  (void)co_await call.exchange.Respond(status, "application/json", body, call.Fields());
 }
 
 io::Task<void> Gateway::RelayWhole(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
   const std::string content_type(response.head().fields.Get("content-type"));
-  const std::string retry_after(response.head().fields.Get("retry-after"));
-  std::array<http::Field, 2> fields{
-      {{"x-request-id", call.request_id}, {"retry-after", retry_after}}};
-  const std::span<const http::Field> sent(fields.data(), retry_after.empty() ? 1 : 2);
+  call.approach->limit_fields.Add("retry-after",
+                                  std::string(response.head().fields.Get("retry-after")));
+  const std::vector<http::Field> sent = call.Fields();
 
   auto piece = co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
   if (piece && piece->ended && piece->payload.size() == 1) {  // The usual case: nothing is copied.
-    if (const auto usage = ParseStreamChunk(piece->payload[0]).usage)
-      NoteUsage(call.metrics, *usage);
+    call.NoteWhole(piece->payload[0]);
+    Settle(call, status);
     const Status written =
         co_await call.exchange.Respond(status, content_type, piece->payload[0], sent);
     call.disconnected = !written;
@@ -111,10 +75,12 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
                     fmt::format("the replica's answer is over {} bytes", limits_.answer_bytes_max),
                     {}}
             : piece.error();
+    Settle(call, Traits(cut.code).http_status);
     co_await RespondError(call.exchange, call.dialect, cut);
     co_return;
   }
-  if (const auto usage = ParseStreamChunk(answer).usage) NoteUsage(call.metrics, *usage);
+  call.NoteWhole(answer);
+  Settle(call, status);
   call.disconnected = !co_await call.exchange.Respond(status, content_type, answer, sent);
 }
 
@@ -123,16 +89,16 @@ bool Gateway::StartStream(Call& call) {
   http::ClientResponse& response = *call.response;
   const bool verbatim = !call.strip_usage && exchange.CanRelayChunked() &&
                         response.head().body == http::BodyKind::kChunked;
-  const std::array<http::Field, 2> fields{
-      {{"x-request-id", call.request_id}, {"cache-control", "no-cache"}}};
+  std::vector<http::Field> fields = call.Fields();
+  fields.push_back({"cache-control", "no-cache"});
   if (verbatim) {
-    exchange.StartRaw({.status = response.status(), .content_type = kEventStream},
-                      std::span<const http::Field>(fields));
+    exchange.StartRaw({.status = response.status(), .content_type = kEventStream}, fields);
   } else {
-    exchange.StartStream(response.status(), kEventStream, std::span<const http::Field>(fields));
+    exchange.StartStream(response.status(), kEventStream, fields);
   }
   response.ReleaseHead();
   call.body = {};
+  call.approach.reset();
   std::string().swap(call.rewritten);
   exchange.ReleaseRequest();
   return verbatim;
@@ -153,7 +119,7 @@ io::Task<void> Gateway::RelayStream(Call& call) {
   http::ClientResponse& response = *call.response;
   const bool verbatim = StartStream(call);
   StreamFilter filter(!verbatim);
-  const StreamNote note(call.metrics, filter, call.exchange.arrived_at());
+  Call::StreamNote note(call, filter);
   for (;;) {
     const auto piece =
         co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
@@ -161,13 +127,20 @@ io::Task<void> Gateway::RelayStream(Call& call) {
     const Status passed = piece ? filter.Pass(piece->payload, response.received_at(), assembled_)
                                 : Fail(piece.error());
     if (!passed) {
+      note.Note();
       co_await EndBrokenStream(call, passed.error(), !verbatim);
       co_return;
     }
     if (piece->ended) assembled_ += filter.held();
+    call.admission.Produced(filter.count().text_events, response.received_at());
     // Nothing to send is no reason to send a held-back head early.
     if (!verbatim && !piece->ended && assembled_.empty()) continue;
     const bool ended = piece->ended;
+    // The end that clients look for may pass before the stream's own.
+    if (ended || filter.count().done) {
+      note.Note();
+      Settle(call, response.status());
+    }
     const Status sent = co_await Forward(call, *piece, assembled_, verbatim);
     if (!sent || ended) {
       call.disconnected = !sent;
@@ -183,7 +156,9 @@ io::Task<void> Gateway::EndBrokenStream(Call& call, Error error, bool framed_her
     co_return;
   }
   call.upstream_failed = true;
-  if (!call.exchange.head_sent()) {
+  const bool begun = call.exchange.head_sent();
+  Settle(call, begun ? call.exchange.status() : Traits(error.code).http_status);
+  if (!begun) {
     co_await RespondError(call.exchange, call.dialect, error);
   } else if (framed_here) {
     const std::string event = fmt::format(

@@ -16,6 +16,8 @@ struct FixedRoute {
   RouteKind kind;
   Operation operation = Operation::kByBody;
   Dialect dialect = Dialect::kOpenAi;
+  Surface surface = Surface::kOpenAi;
+  bool needs_api_version = false;
 };
 
 constexpr std::array kFixedRoutes = {
@@ -24,11 +26,21 @@ constexpr std::array kFixedRoutes = {
     FixedRoute{"/v1/embeddings", "POST", RouteKind::kGeneration, Operation::kEmbeddings},
     FixedRoute{"/v1/models", "GET", RouteKind::kModelList},
     FixedRoute{"/serving-endpoints/chat/completions", "POST", RouteKind::kGeneration,
-               Operation::kChat},
+               Operation::kChat, Dialect::kOpenAi, Surface::kDatabricks},
+    FixedRoute{"/openai/v1/chat/completions", "POST", RouteKind::kGeneration, Operation::kChat,
+               Dialect::kAzure, Surface::kAzure},
     FixedRoute{"/serving-endpoints/completions", "POST", RouteKind::kGeneration,
-               Operation::kCompletions},
+               Operation::kCompletions, Dialect::kOpenAi, Surface::kDatabricks},
+    FixedRoute{"/openai/v1/completions", "POST", RouteKind::kGeneration, Operation::kCompletions,
+               Dialect::kAzure, Surface::kAzure},
     FixedRoute{"/serving-endpoints/embeddings", "POST", RouteKind::kGeneration,
-               Operation::kEmbeddings},
+               Operation::kEmbeddings, Dialect::kOpenAi, Surface::kDatabricks},
+    FixedRoute{"/openai/v1/embeddings", "POST", RouteKind::kGeneration, Operation::kEmbeddings,
+               Dialect::kAzure, Surface::kAzure},
+    FixedRoute{"/openai/v1/models", "GET", RouteKind::kModelList, Operation::kByBody,
+               Dialect::kAzure, Surface::kAzure},
+    FixedRoute{"/openai/models", "GET", RouteKind::kModelList, Operation::kByBody, Dialect::kAzure,
+               Surface::kAzure, true},
     FixedRoute{"/metrics", "GET", RouteKind::kMetrics},
     FixedRoute{"/-/healthy", "GET", RouteKind::kHealthy},
     FixedRoute{"/-/ready", "GET", RouteKind::kReady},
@@ -54,13 +66,50 @@ std::string Segment(std::string_view path, std::string_view prefix, std::string_
   return http::PercentDecode(path).value_or("");
 }
 
+// "/openai/deployments/{name}/{operation}"
+Route DeploymentRoute(std::string_view method, std::string_view path) {
+  struct Suffix {
+    std::string_view text;
+    Operation operation;
+  };
+  // The longer one first: it ends like the other.
+  constexpr std::array kSuffixes = {Suffix{"/chat/completions", Operation::kChat},
+                                    Suffix{"/completions", Operation::kCompletions},
+                                    Suffix{"/embeddings", Operation::kEmbeddings}};
+  Route route;
+  route.dialect = Dialect::kAzure;
+  route.surface = Surface::kAzure;
+  for (const auto& [suffix, operation] : kSuffixes) {
+    std::string name = Segment(path, "/openai/deployments/", suffix);
+    if (name.empty()) continue;
+    if (method != "POST") return WrongMethod("POST", Dialect::kAzure);
+    route.kind = RouteKind::kGeneration;
+    route.operation = operation;
+    route.needs_api_version = true;
+    route.name = std::move(name);
+    return route;
+  }
+  return route;
+}
+
 Route NamedRoute(std::string_view method, std::string_view path) {
+  if (path.starts_with("/openai/deployments/")) return DeploymentRoute(method, path);
   Route route;
   if (std::string name = Segment(path, "/serving-endpoints/", "/invocations"); !name.empty()) {
     if (method != "POST") return WrongMethod("POST", Dialect::kDatabricks);
     route.kind = RouteKind::kGeneration;
     route.dialect = Dialect::kDatabricks;
+    route.surface = Surface::kDatabricks;
     route.name = std::move(name);
+  } else if (std::string azure = Segment(path, "/openai/v1/models/", ""); !azure.empty()) {
+    if (method != "GET") return WrongMethod("GET", Dialect::kAzure);
+    route.kind = RouteKind::kModel;
+    route.dialect = Dialect::kAzure;
+    route.surface = Surface::kAzure;
+    route.name = std::move(azure);
+  } else if (path.starts_with("/openai/")) {
+    route.dialect = Dialect::kAzure;
+    route.surface = Surface::kAzure;
   } else if (std::string model = Segment(path, "/v1/models/", ""); !model.empty()) {
     if (method != "GET") return WrongMethod("GET", Dialect::kOpenAi);
     route.kind = RouteKind::kModel;
@@ -86,9 +135,15 @@ Route FindRoute(std::string_view method, std::string_view path) {
     route.kind = fixed.kind;
     route.operation = fixed.operation;
     route.dialect = fixed.dialect;
+    route.surface = fixed.surface;
+    route.needs_api_version = fixed.needs_api_version;
     return route;
   }
   return NamedRoute(method, path);
+}
+
+std::string ApiVersionOf(std::string_view query) {
+  return http::QueryValue(query, "api-version").value_or("");
 }
 
 std::string_view UpstreamPath(Operation operation) {

@@ -26,9 +26,6 @@ const Histogram::BucketBoundaries kLatencyBuckets = {0.005, 0.01, 0.02, 0.05, 0.
 const Histogram::BucketBoundaries kTokenBuckets = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
                                                    0.1,   0.2,   0.5,   1,    2};
 
-constexpr std::array<const char*, kRequestEnds> kEndNames = {"completed", "client_error", "refused",
-                                                             "server_error", "disconnected"};
-
 Family<Counter>& CounterFamily(Registry& registry, const char* name, const char* help) {
   return BuildCounter().Name(name).Help(help).Register(registry);
 }
@@ -108,7 +105,8 @@ EndpointMetrics Metrics::MakeEndpoint(const std::string& endpoint) {
   Families& f = *families_;
   EndpointMetrics made;
   for (std::size_t i = 0; i < kRequestEnds; ++i) {
-    made.ended_[i] = &f.requests.Add({{"endpoint", endpoint}, {"end", kEndNames[i]}});
+    made.ended_[i] = &f.requests.Add(
+        {{"endpoint", endpoint}, {"end", std::string(ToWord(static_cast<RequestEnd>(i)))}});
   }
   made.running_ = &f.running.Add({{"endpoint", endpoint}});
   made.duration_ = &f.duration.Add({{"endpoint", endpoint}}, kLatencyBuckets);
@@ -130,21 +128,31 @@ void Metrics::AddSource(Source source) {
   sources_.push_back(std::move(source));
 }
 
+void Metrics::AddCollector(std::function<void(std::vector<Reading>&)> collect) {
+  const std::scoped_lock lock(mutex_);
+  collectors_.push_back(std::move(collect));
+}
+
 std::string Metrics::Expose() {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
-  std::map<std::string, prometheus::MetricFamily> read;
+  std::vector<Reading> readings;
   {
     const std::scoped_lock lock(mutex_);
     for (const Source& source : sources_) {
-      prometheus::MetricFamily& family = read[source.name];
-      const bool counter = source.name.ends_with("_total");
-      family.name = source.name;
-      family.help = source.help;
-      family.type = counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-      prometheus::ClientMetric& metric = family.metric.emplace_back();
-      for (const auto& [label, value] : source.labels) metric.label.push_back({label, value});
-      (counter ? metric.counter.value : metric.gauge.value) = source.read();
+      readings.push_back({source.name, source.help, source.labels, source.read()});
     }
+    for (const auto& collect : collectors_) collect(readings);
+  }
+  std::map<std::string, prometheus::MetricFamily> read;
+  for (Reading& reading : readings) {
+    prometheus::MetricFamily& family = read[reading.name];
+    const bool counter = reading.name.ends_with("_total");
+    family.name = reading.name;
+    family.help = std::move(reading.help);
+    family.type = counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    for (auto& [label, value] : reading.labels) metric.label.push_back({label, std::move(value)});
+    (counter ? metric.counter.value : metric.gauge.value) = reading.value;
   }
   for (auto& [name, family] : read) families.push_back(std::move(family));
   std::ostringstream text;

@@ -21,18 +21,9 @@
 #include <prometheus/registry.h>
 
 #include "base/clock.h"
+#include "meter/request_end.h"
 
 namespace penstock::meter {
-
-// How a request ended, one counter each.
-enum class RequestEnd : std::uint8_t {
-  kCompleted,     // The whole answer reached the client, and its status was below 400.
-  kClientError,   // 4xx, ours or the replica's.
-  kRefused,       // 429.
-  kServerError,   // 5xx, or a stream cut by the replica.
-  kDisconnected,  // The client left first.
-};
-inline constexpr std::size_t kRequestEnds = 5;
 
 // One endpoint's counters.
 class EndpointMetrics {
@@ -86,6 +77,15 @@ class Metrics {
   };
   void AddSource(Source source);
 
+  // The same for what comes and goes: `collect` appends the samples of each exposition.
+  struct Reading {
+    std::string name;
+    std::string help;
+    std::vector<std::pair<std::string, std::string>> labels = {};
+    double value = 0;
+  };
+  void AddCollector(std::function<void(std::vector<Reading>&)> collect);
+
   // Prometheus' text format, version 0.0.4.
   std::string Expose();
 
@@ -98,6 +98,7 @@ class Metrics {
   std::mutex mutex_;  // Guards what follows.
   std::unordered_map<std::string, std::unique_ptr<EndpointMetrics>> endpoints_;
   std::vector<Source> sources_;
+  std::vector<std::function<void(std::vector<Reading>&)>> collectors_;
 };
 
 }  // namespace penstock::meter

@@ -42,6 +42,7 @@ struct Key {
   KeyHash hash{};
   std::string name;
   Role role = Role::kUser;
+  std::vector<std::string> groups = {};  // Whose rate limits count its calls, too.
 };
 
 class KeyTable {

@@ -183,6 +183,12 @@ export class Server {
       readFileSync(`${tasks}/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number));
   }
 
+  // Where those engines listen.
+  engineSockets() {
+    return this.engines().flatMap((id) =>
+      [...readFileSync(`/proc/${id}/cmdline`, 'utf8').matchAll(/--listen=unix:([^\0]+)/g)].map(([, path]) => path));
+  }
+
   // Ends it in order: {code, signal}.
   stop(signal = 'SIGTERM') {
     this.process.kill(signal);

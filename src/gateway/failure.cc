@@ -1,0 +1,116 @@
+#include "gateway/failure.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace penstock::gateway {
+namespace {
+
+std::int64_t CeilMs(Duration wait) {
+  return std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+}
+std::int64_t CeilSeconds(Duration wait) { return (CeilMs(wait) + 999) / 1000; }
+
+std::string_view AzureOperation(Operation operation) {
+  switch (operation) {
+    case Operation::kCompletions:
+      return "Completions_Create";
+    case Operation::kEmbeddings:
+      return "Embeddings_Create";
+    default:
+      return "ChatCompletions_Create";
+  }
+}
+
+std::string AzureWords(policy::Refusal refusal, Duration wait, const RefusedRequest& request) {
+  if (refusal == policy::Refusal::kQuotaTokens || refusal == policy::Refusal::kQuotaRequests) {
+    return fmt::format(
+        "Requests to the {} Operation under Azure OpenAI API version {} have exceeded {} rate "
+        "limit of your current OpenAI S0 pricing tier. Please retry after {} seconds.",
+        AzureOperation(request.operation), request.api_version,
+        refusal == policy::Refusal::kQuotaTokens ? "token" : "call", CeilSeconds(wait));
+  }
+  return fmt::format(
+      "Requests to deployment '{}' have exceeded its provisioned throughput. Please retry after {} "
+      "milliseconds.",
+      request.endpoint, CeilMs(wait));
+}
+
+std::string_view ReasonOf(policy::Refusal refusal) {
+  switch (refusal) {
+    case policy::Refusal::kCap:
+      return "it has drawn all of its maximum provisioned throughput";
+    case policy::Refusal::kUtilization:
+      return "its provisioned throughput is used up";
+    case policy::Refusal::kQuotaTokens:
+      return "its tokens per minute are used up";
+    case policy::Refusal::kQuotaRequests:
+      return "its requests per minute are used up";
+    case policy::Refusal::kNoRoom:
+      return "every replica is full, and it does not queue";
+    case policy::Refusal::kQueueFull:
+      return "its queue is full";
+    case policy::Refusal::kQueueWait:
+      return "the request waited in its queue for as long as it may";
+    default:
+      return "it has no replica that is ready";
+  }
+}
+
+}  // namespace
+
+Failure FailureOf(Error error) {
+  if (error.code == Code::kClosed || error.code == Code::kUpstream) error.code = Code::kUnavailable;
+  Failure failure;
+  failure.status = Traits(error.code).http_status;
+  if (failure.status == 503 || failure.status == 429) failure.retry_after = std::chrono::seconds(1);
+  failure.error = std::move(error);
+  return failure;
+}
+
+Failure FailureOf(const policy::Answer& refused, const RefusedRequest& request) {
+  const bool nobody = refused.refusal == policy::Refusal::kNoReplica;
+  Failure failure;
+  failure.retry_after = std::max<Duration>(refused.retry_after, std::chrono::milliseconds(1));
+  failure.by_contract = !nobody;
+  failure.error.code = nobody ? Code::kUnavailable : Code::kRateLimited;
+  failure.status = Traits(failure.error.code).http_status;
+  if (request.surface == Surface::kAzure && !nobody) {
+    failure.error.message = AzureWords(refused.refusal, failure.retry_after, request);
+  } else {
+    failure.error.message = fmt::format("endpoint '{}': {}; retry after {} ms", request.endpoint,
+                                        ReasonOf(refused.refusal), CeilMs(failure.retry_after));
+  }
+  return failure;
+}
+
+Failure FailureOf(const policy::RateRefusal& refused, const RefusedRequest& request) {
+  const bool calls = refused.limit.calls > 0;
+  Failure failure;
+  failure.retry_after = refused.retry_after;
+  failure.by_contract = true;
+  failure.error.code = Code::kRateLimited;
+  failure.status = 429;
+  failure.error.message = fmt::format(
+      "User defined rate limit(s) exceeded for endpoint '{}': {} {} per minute for {}{}{}, {} in "
+      "the last minute; retry after {} s",
+      request.endpoint, calls ? refused.limit.calls : refused.limit.tokens,
+      calls ? "calls" : "tokens", ToString(refused.limit.key),
+      refused.limit.principal.empty() ? "" : " ", refused.limit.principal, refused.current,
+      CeilSeconds(refused.retry_after));
+  return failure;
+}
+
+void AddRetryFields(const Failure& failure, AnswerFields& fields) {
+  if (failure.retry_after <= Duration{}) return;
+  fields.Add("retry-after-ms", fmt::format("{}", CeilMs(failure.retry_after)));
+  fields.Add("retry-after", fmt::format("{}", CeilSeconds(failure.retry_after)));
+}
+
+bool IsContextOverflow(const Failure& failure) {
+  return failure.status == 400 && failure.body.find("context_length_exceeded") != std::string::npos;
+}
+
+}  // namespace penstock::gateway

@@ -1,0 +1,48 @@
+// Failure: why a request got no answer from one place, in the words of whoever is told.
+//
+// Pure. It is kept while other places are tried, so that the first can be told after all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/error_body.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "gateway/answer_fields.h"
+#include "gateway/routes.h"
+#include "policy/dispatcher.h"
+#include "policy/rate_limiter.h"
+
+namespace penstock::gateway {
+
+struct Failure {
+  int status = 500;
+  Error error;               // Meaningful where `body` is empty.
+  std::string body;          // An upstream's own words.
+  Duration retry_after{};    // 0: nothing is known of it.
+  bool by_contract = false;  // Our own 429: the endpoint's limits, not a replica's.
+};
+
+// Of our own making. kDeadline, kUpstream and the like become what a client can act on.
+Failure FailureOf(Error error);
+
+// What the words of a refusal need.
+struct RefusedRequest {
+  std::string_view endpoint;
+  Surface surface = Surface::kOpenAi;
+  Operation operation = Operation::kChat;
+  std::string_view api_version;  // Azure: as the client gave it.
+};
+Failure FailureOf(const policy::Answer& refused, const RefusedRequest& request);
+Failure FailureOf(const policy::RateRefusal& refused, const RefusedRequest& request);
+
+// `retry-after-ms` and `retry-after` for a failure that says when; nothing for others.
+void AddRetryFields(const Failure& failure, AnswerFields& fields);
+
+// A prompt that was too long for the model, as OpenAI-like servers say it.
+bool IsContextOverflow(const Failure& failure);
+
+}  // namespace penstock::gateway

@@ -1,0 +1,169 @@
+// The end of a request: what it used, in the metrics and as its usage record.
+#include <algorithm>
+#include <utility>
+
+#include "api/stream_meter.h"
+#include "gateway/call.h"
+#include "gateway/gateway.h"
+
+namespace penstock::gateway {
+
+namespace {
+
+// More than any model makes: a server that claims it lies, and is counted instead.
+constexpr std::uint64_t kTokensMax = std::uint64_t{1} << 32;
+// The status of a request whose client left before there was an answer.
+constexpr int kClientLeft = 499;
+
+bool Believable(const Usage& usage) {
+  return usage.prompt_tokens <= kTokensMax && usage.completion_tokens <= kTokensMax &&
+         usage.cached_tokens <= usage.prompt_tokens;
+}
+
+// Where nobody counted: about four characters a token.
+std::uint64_t EstimateTokens(std::uint64_t bytes) { return (bytes + 1) / 4; }
+
+meter::Operation ToMeter(Operation operation) {
+  switch (operation) {
+    case Operation::kChat:
+      return meter::Operation::kChat;
+    case Operation::kCompletions:
+      return meter::Operation::kCompletions;
+    case Operation::kEmbeddings:
+      return meter::Operation::kEmbeddings;
+    case Operation::kByBody:
+      break;
+  }
+  return meter::Operation::kUnknown;
+}
+
+std::uint64_t Microseconds(Duration duration) {
+  const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(count, 0));
+}
+
+std::uint64_t Thousandths(double value) {
+  return value > 0 && value < 1e15 ? static_cast<std::uint64_t>(value * 1000 + 0.5) : 0;
+}
+
+meter::RequestEnd EndOf(int status) {
+  if (status == 429) return meter::RequestEnd::kRefused;
+  if (status >= 500) return meter::RequestEnd::kServerError;
+  return status >= 400 ? meter::RequestEnd::kClientError : meter::RequestEnd::kCompleted;
+}
+
+policy::ReplicaSet::Fate FateOfStatus(int status) {
+  if (status == 429 || status == 503) return policy::ReplicaSet::Fate::kBusy;
+  return status >= 500 ? policy::ReplicaSet::Fate::kFailed : policy::ReplicaSet::Fate::kGood;
+}
+
+}  // namespace
+
+meter::RequestId Gateway::NewRequestId() { return {.high = run_, .low = next_request_++}; }
+
+void Gateway::Call::NoteWhole(std::string_view answer) {
+  const StreamChunk read = ParseStreamChunk(answer);
+  usage.output_bytes = read.text_bytes;
+  if (read.usage && Believable(*read.usage)) {
+    usage.source = meter::UsageSource::kUpstream;
+    usage.tokens = *read.usage;
+  } else if (response->status() < 400) {
+    usage.source = meter::UsageSource::kEstimated;
+    usage.tokens.prompt_tokens += EstimateTokens(usage.input_bytes);
+    usage.tokens.completion_tokens = EstimateTokens(usage.output_bytes);
+  } else {
+    return;
+  }
+  metrics.TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
+  metrics.TokensOut(usage.tokens.completion_tokens);
+}
+
+void Gateway::Call::NoteStream(const StreamCount& count) {
+  metrics.StreamEvents(count.events);
+  if (count.failed) upstream_failed = true;
+  usage.output_bytes = count.text_bytes;
+  if (count.usage && Believable(*count.usage)) {
+    usage.source = meter::UsageSource::kUpstream;
+    usage.tokens = *count.usage;
+  } else if (count.text_events != 0) {
+    // An event with text is a token, or several: then its bytes tell better.
+    usage.source = meter::UsageSource::kCounted;
+    usage.tokens.prompt_tokens += EstimateTokens(usage.input_bytes);
+    usage.tokens.completion_tokens = count.text_events;
+  }
+  metrics.TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
+  metrics.TokensOut(usage.tokens.completion_tokens);
+  if (count.text_events == 0) return;
+  usage.ttft = count.first_text_at - exchange.arrived_at();
+  metrics.FirstToken(usage.ttft);
+  if (usage.tokens.completion_tokens < 2) return;
+  usage.tpot = (count.last_text_at - count.first_text_at) /
+               static_cast<std::int64_t>(usage.tokens.completion_tokens - 1);
+  metrics.TimePerOutputToken(usage.tpot);
+}
+
+void Gateway::Settle(Call& call, int status) {
+  if (std::exchange(call.settled, true)) return;
+  if (call.admission.held()) {
+    call.usage.cost = policy::Cost(call.usage.AsCounts(), call.admission.weights());
+    // A client may be slow to take its last chunk: the replica is free before.
+    if (!call.disconnected && !call.upstream_failed && call.response != nullptr) {
+      call.EndAdmission(FateOfStatus(call.response->status()));
+    }
+  }
+  if (usage_sink_ == nullptr) return;
+  if (call.disconnected && status == 0) status = kClientLeft;
+  const Call::Usage& usage = call.usage;
+  static const policy::ServedRoute kNobody;
+  const policy::ServedRoute& served = call.endpoint->served.empty() ? kNobody : call.served();
+  const bool used = usage.source != meter::UsageSource::kNone;
+  meter::UsageRecord record{.id = call.id,
+                            .ended_at = loop_.WallNow(),
+                            .endpoint = call.endpoint->name,
+                            .endpoint_id = call.endpoint->id,
+                            .served_entity = served.name,
+                            .model = served.model,
+                            .model_version = served.model_version,
+                            .requester = call.requester,
+                            .client_request_id = call.client_request_id,
+                            .usage_context = call.usage_context,
+                            .spilled_from = call.spilled_from,
+                            .operation = ToMeter(call.operation),
+                            .end = call.End(status),
+                            .source = usage.source,
+                            .stream = call.stream,
+                            .status = static_cast<std::uint16_t>(status),
+                            .input_tokens = used ? usage.tokens.prompt_tokens : 0,
+                            .cached_tokens = usage.tokens.cached_tokens,
+                            .output_tokens = usage.tokens.completion_tokens,
+                            .input_bytes = usage.input_bytes,
+                            .output_bytes = usage.output_bytes,
+                            .duration_us = Microseconds(loop_.Now() - call.exchange.arrived_at()),
+                            .queue_wait_us = Microseconds(usage.queue_wait),
+                            .ttft_us = {},
+                            .tpot_ns = {},
+                            .cost_milli = Thousandths(usage.cost),
+                            .reserved_milli = Thousandths(usage.reserved_cost)};
+  if (usage.ttft >= Duration::zero()) record.ttft_us = Microseconds(usage.ttft);
+  if (usage.tpot >= Duration::zero()) {
+    record.tpot_ns = static_cast<std::uint64_t>(usage.tpot.count());
+  }
+  usage_sink_->Record(record);
+}
+
+void Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,
+                            std::string_view requester, const Error& error) {
+  if (usage_sink_ == nullptr) return;
+  const int status = Traits(error.code).http_status;
+  usage_sink_->Record({.id = NewRequestId(),
+                       .ended_at = loop_.WallNow(),
+                       .endpoint = route.name,
+                       .requester = requester,
+                       .client_request_id = exchange.head().fields.Get("x-request-id"),
+                       .operation = ToMeter(route.operation),
+                       .end = EndOf(status),
+                       .status = static_cast<std::uint16_t>(status),
+                       .duration_us = Microseconds(loop_.Now() - exchange.arrived_at())});
+}
+
+}  // namespace penstock::gateway
