@@ -70,6 +70,7 @@ function policiesOf(scenario, speed, policy) {
   const pool = {
     replica_cost_per_s: engine.cost_per_s * speed,
     replica_concurrency: engine.concurrency,
+    saturation: engine.saturation,
     queue_max: 100000,
     queue_wait_max_ms: Math.round(scenario.queue_wait_max_s * 1000 / speed),
   };
@@ -81,7 +82,7 @@ async function runPolicy(scenario, schedule, {speed, seconds, policy}) {
   const engine = start(tool('batch_engine'), [
     `slots=${scenario.engine.slots}`, `prefill_tokens=${scenario.engine.prefill_tokens_per_step}`,
     `cost_per_s=${scenario.engine.cost_per_s}`, `output_weight=${scenario.engine.output_weight}`,
-    `speed=${speed}`,
+    `step_fixed_us=${scenario.engine.step_fixed_ms * 1000}`, `speed=${speed}`,
   ]);
   const upstream = JSON.parse((await engine.lines.next()).value).port;
   const policies = join(folder, 'policies.json');

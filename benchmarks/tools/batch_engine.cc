@@ -1,10 +1,12 @@
 // batch_engine: a fake engine of known speed: continuous batching, one step after the other.
 //
-//   batch_engine port=0 slots=128 prefill_tokens=2048 cost_per_s=32000 output_weight=5 speed=1
+//   batch_engine port=0 slots=128 prefill_tokens=2048 cost_per_s=36000 output_weight=5
+//                step_fixed_us=5000 speed=1
 // A step prefills up to `prefill_tokens` of prompts, oldest first, and gives every sequence that
-// decodes one token. It takes (prefilled + output_weight * decoding) / cost_per_s seconds, divided
-// by `speed`. Requests beyond `slots` wait, first come, first served. A prompt has a token for
-// every four bytes of the body; "x_output_tokens" in it says how many tokens the answer has. Prints
+// decodes one token. It takes step_fixed_us, and (prefilled + output_weight * decoding) /
+// cost_per_s seconds, divided by `speed`. Requests beyond `slots` wait, first come, first served. A
+// prompt has a token for every four bytes of the body; "x_output_tokens" in it says how many tokens
+// the answer has. Prints
 // {"port":N} when it listens; SIGTERM ends it.
 #include <fmt/format.h>
 
@@ -28,7 +30,8 @@ volatile std::sig_atomic_t stop = 0;
 struct EngineOptions {
   std::size_t slots = 128;
   double prefill_tokens = 2048;
-  double cost_per_s = 32'000;
+  double cost_per_s = 36'000;
+  double step_fixed_s = 0.005;
   double output_weight = 5;
   double speed = 1;
 };
@@ -140,7 +143,7 @@ class BatchEngine final : public Readiness {
       std::erase(running_, one);
     }
     const double cost = prefilled + options_.output_weight * decoding;
-    const double seconds = cost / options_.cost_per_s / options_.speed;
+    const double seconds = (options_.step_fixed_s + cost / options_.cost_per_s) / options_.speed;
     last_step_ = Nanoseconds(static_cast<long>(seconds * 1e9));
     return last_step_;
   }
@@ -165,7 +168,8 @@ int main(int count, char** arguments) {
   const auto port = static_cast<std::uint16_t>(words.TakeNumber("port", 0));
   options.slots = static_cast<std::size_t>(words.TakeNumber("slots", 128));
   options.prefill_tokens = static_cast<double>(words.TakeNumber("prefill_tokens", 2048));
-  options.cost_per_s = static_cast<double>(words.TakeNumber("cost_per_s", 32'000));
+  options.cost_per_s = static_cast<double>(words.TakeNumber("cost_per_s", 36'000));
+  options.step_fixed_s = static_cast<double>(words.TakeNumber("step_fixed_us", 5000)) / 1e6;
   options.output_weight = static_cast<double>(words.TakeNumber("output_weight", 5));
   options.speed = static_cast<double>(words.TakeNumber("speed", 1));
   words.CheckAllTaken();

@@ -84,6 +84,7 @@ Status Serve::OpenControl() {
            [this](const control::EngineLaunch& launch) { return EngineCommand(launch); },
        .publish_routes =
            [this](const std::shared_ptr<const policy::RoutingTable>& routes) { Publish(*routes); },
+       .load = [this](const std::string& pool) { return pools_.LoadOf(pool); },
        .on_restart =
            [this](const std::string& endpoint) {
              metrics_.ForEndpoint(endpoint).ReplicaRestarted();

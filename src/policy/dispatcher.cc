@@ -212,7 +212,7 @@ void Dispatcher::Promote(TimePoint now) {
       lane.guarantee.Take(cost, now);
       ++lane.counts.promoted;
       head->green = true;
-      head->deadline = now + lane.policy.ttft_target;
+      head->deadline = lane.TakePace(cost, now);
       green_.emplace(head->deadline, lane.line.front());
       lane.line.pop_front();
     }

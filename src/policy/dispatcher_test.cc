@@ -148,6 +148,36 @@ TEST(Dispatcher, GreenGoesFirstByDeadlineAndTheWaitingArePromoted) {
   pool.Finish(std::move(running), {}, now);
 }
 
+// A burst may be green as a whole; its later requests still stand behind who keeps to a guarantee.
+TEST(Dispatcher, ABurstIsPacedAtItsGuarantee) {
+  Dispatcher pool;
+  pool.Configure({.replica_concurrency = 1}, Replicas(1), kStart);
+  LanePolicy policy = Plain();
+  policy.guarantee_per_s = 100;
+  policy.guarantee_burst = seconds(100);
+  const LaneId burst = pool.SetLane("burst", policy, kStart);
+  const LaneId steady = pool.SetLane("steady", policy, kStart);
+  Grant running = std::move(pool.Arrive({.lane = burst, .size = Size(50, 50)}, kStart).grant);
+  std::vector<RequestId> bursting;
+  for (int i = 0; i < 5; ++i) {
+    bursting.push_back(pool.Arrive({.lane = burst, .size = Size(50, 50)}, kStart).id);
+  }
+  const TimePoint later = kStart + milliseconds(1500);
+  const Answer one = pool.Arrive({.lane = steady, .size = Size(50, 50)}, later);
+  std::vector<RequestId> order;
+  for (int i = 0; i < 6; ++i) {
+    pool.Finish(std::move(running), {.actual = TokenCounts{.input = 100}}, later);
+    auto started = pool.TakeStarted();
+    ASSERT_EQ(started.size(), 1u);
+    order.push_back(started[0].first);
+    EXPECT_EQ(started[0].second.colour, Colour::kGreen);
+    running = std::move(started[0].second);
+  }
+  EXPECT_EQ(order, (std::vector<RequestId>{bursting[0], bursting[1], one.id, bursting[2],
+                                           bursting[3], bursting[4]}));
+  pool.Finish(std::move(running), {}, later);
+}
+
 TEST(Dispatcher, TheQueueIsBoundedForEachLaneAlone) {
   Dispatcher pool;
   pool.Configure({.replica_concurrency = 1, .queue_max = 3}, Replicas(1), kStart);
