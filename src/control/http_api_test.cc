@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "base/test_folder.h"
+#include "control/billing.h"
 #include "control/gguf_sample.h"
 #include "control/json_reader.h"
+#include "control/key_service.h"
+#include "control/scaler.h"
 
 namespace penstock::control {
 namespace {
@@ -72,9 +75,17 @@ class HttpApiTest : public testing::Test {
     store::Store store;
     Reconciler reconciler;
     Catalog catalog{store};
-    EndpointService endpoints{store, catalog, reconciler};
+    EndpointEvents events{store};
+    EndpointService endpoints{store, catalog, reconciler, events};
     ModelService models{catalog, endpoints};
-    HttpApi api{endpoints, models};
+    Scaler scaler;
+    Billing billing{store};
+    KeyService keys{store, [] {}};
+    HttpApi api{{.endpoints = endpoints,
+                 .models = models,
+                 .scaler = &scaler,
+                 .billing = &billing,
+                 .keys = &keys}};
   };
 
   TimePoint now_ = TimePoint(std::chrono::hours(1));
