@@ -19,6 +19,7 @@
 #include "fleet/polled_fleet.h"
 #include "fleet/slurm_backend.h"
 #include "gateway/pool_metrics.h"
+#include "hub/pull.h"
 #include "io/call.h"
 #include "io/task_scope.h"
 #include "io/tls.h"
@@ -40,6 +41,13 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
           .caller = {.name = std::move(request.caller),
                      .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser},
           .query = std::move(request.query)};
+}
+
+// The flag's check has let only these three pass.
+control::CalibratePolicy CalibratePolicyOf(const std::string& word) {
+  if (word == "never") return control::CalibratePolicy::kNever;
+  return word == "registration" ? control::CalibratePolicy::kRegistration
+                                : control::CalibratePolicy::kFirstUse;
 }
 
 }  // namespace
@@ -148,7 +156,13 @@ Status Serve::OpenControl() {
        .on_keys_changed = [this] { PublishKeys(); },
        .update = {.update_max = std::chrono::seconds(options_.update_wait_max_s)},
        .inventory = InventoryOf(options_),
-       .prices = std::move(*prices)});
+       .prices = std::move(*prices),
+       .calibrate = CalibratePolicyOf(options_.calibrate),
+       .engine_parallel = options_.engine_parallel,
+       .engine_context_tokens = options_.engine_context_tokens,
+       .engine_identity = fmt::format("penstock {}", kVersion),
+       .hub_endpoint = options_.hub_endpoint,
+       .hub_token = hub::TokenOfUser()});
   if (!control) return Fail(control.error());
   control_ = std::move(*control);
   return {};
@@ -183,14 +197,17 @@ Result<std::unique_ptr<fleet::Fleet>> Serve::OpenFleet(const store::DataDirector
 }
 
 std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launch) const {
-  return {std::filesystem::read_symlink("/proc/self/exe").string(),
-          "engine",
-          "--model=" + launch.model_path,
-          "--model-name=" + launch.endpoint_name,
-          "--listen=" + launch.address,
-          fmt::format("--parallel={}", options_.engine_parallel),
-          fmt::format("--context-tokens={}", options_.engine_context_tokens),
-          fmt::format("--threads={}", launch.cores > 0 ? launch.cores : options_.engine_threads)};
+  std::vector<std::string> command = {
+      std::filesystem::read_symlink("/proc/self/exe").string(),
+      "engine",
+      "--model=" + launch.model_path,
+      "--model-name=" + launch.endpoint_name,
+      "--listen=" + launch.address,
+      fmt::format("--parallel={}", options_.engine_parallel),
+      fmt::format("--context-tokens={}", options_.engine_context_tokens),
+      fmt::format("--threads={}", launch.cores > 0 ? launch.cores : options_.engine_threads)};
+  if (!launch.system_prompt.empty()) command.push_back("--system-prompt=" + launch.system_prompt);
+  return command;
 }
 
 Status Serve::Listen() {

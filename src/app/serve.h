@@ -33,6 +33,9 @@ struct ServeOptions {
   int engine_parallel = 8;
   int engine_context_tokens = 0;
   int engine_threads = 0;
+  // Of models.
+  std::string calibrate = "first-use";
+  std::string hub_endpoint;
   // What replicas may take of this machine.
   std::string fleet = "process";  // Where replicas run: process, slurm, exec.
   std::string fleet_hook;         // Of exec: the program.

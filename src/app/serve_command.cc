@@ -4,6 +4,7 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/serve.h"
+#include "hub/pull.h"
 
 namespace penstock::app {
 
@@ -33,6 +34,7 @@ int Run(ServeCommandOptions& options) {
   serve.limits.write_stall_max = seconds(options.seconds.write_stall_max);
   serve.gateway_limits.answer_wait_max = seconds(options.seconds.answer_wait_max);
   serve.gateway_limits.answer_stall_max = seconds(options.seconds.answer_stall_max);
+  if (serve.hub_endpoint.empty()) serve.hub_endpoint = hub::EndpointOfUser();
   Serve server(serve);
   const Status ran = server.Run();
   if (ran) return kExitGood;
@@ -125,6 +127,11 @@ void AddServeCommand(Program& program) {
           "Threads of each replica; 0: all that it may use")
       ->check(CLI::NonNegativeNumber);
   AddReplicaFlags(*command, serve);
+  AddFlag(*command, "--calibrate", serve.calibrate,
+          "When models are measured by themselves: first-use, registration or never")
+      ->check(CLI::IsMember({"first-use", "registration", "never"}));
+  AddFlag(*command, "--hub-endpoint", serve.hub_endpoint,
+          "Hub that hf: sources are pulled from; else HF_ENDPOINT, else https://huggingface.co");
   AddLimitFlags(*command, *options);
 }
 

@@ -10,7 +10,6 @@
 #include <variant>
 
 #include "base/log.h"
-#include "control/calibration_json.h"
 #include "control/keys.h"
 #include "fleet/process_fleet.h"
 #include "fleet/socket_folder.h"
@@ -21,6 +20,44 @@ namespace {
 constexpr std::size_t kHealthAnswerMax = 64 * 1024;
 constexpr std::size_t kLogIdSize = 6;  // Digits of a pool's id in a log's name.
 constexpr std::size_t kLogShownMax = 16 * 1024;
+
+// The command of an engine but for what differs from one to the next.
+std::vector<std::string> EngineIdentity(const ControlPlaneSettings& settings) {
+  auto identity = settings.engine_command(
+      {.model_path = "MODEL", .endpoint_name = "calibration", .address = "unix:/ADDRESS"});
+  identity.push_back(settings.engine_identity);
+  return identity;
+}
+
+// Where the sockets of a fleet on this machine lie: their paths are short enough for the kernel.
+std::string SocketFolderOf(const fleet::Fleet& fleet, const store::DataDirectory& data) {
+  const std::string address = fleet.ListenAddress("c");
+  constexpr std::string_view kUnix = "unix:";
+  if (!address.starts_with(kUnix)) return data.run_path();
+  return std::filesystem::path(address.substr(kUnix.size())).parent_path().string();
+}
+
+ModelWorksSettings WorksSettings(const store::DataDirectory& data, std::string socket_path,
+                                 const ControlPlaneSettings& settings,
+                                 std::function<void()> on_calibrated) {
+  return {.converted_path = data.converted_path(),
+          .hub_path = data.hub_path(),
+          .hub_endpoint = settings.hub_endpoint,
+          .hub_token = settings.hub_token,
+          .calibration_path = data.calibration_path(),
+          .socket_path = std::move(socket_path),
+          .calibrate = settings.calibrate,
+          .engine_parallel = settings.engine_parallel,
+          .engine_context_tokens = settings.engine_context_tokens,
+          .machine = ReadMachine(),
+          .engine_command =
+              [command = settings.engine_command](const std::string& model,
+                                                  const std::string& address) {
+                return command(
+                    {.model_path = model, .endpoint_name = "calibration", .address = address});
+              },
+          .on_calibrated = std::move(on_calibrated)};
+}
 
 std::string LogNameOf(const PoolWant& pool, int place) {
   return fmt::format("{}.{}.{}", pool.label, pool.id.substr(0, kLogIdSize), place);
@@ -48,6 +85,9 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(io::Loop& loop, store::
   if (auto loaded = plane->endpoints_.Load(loop.Now()); !loaded) return Fail(loaded.error());
   if (auto adopted = plane->AdoptReplicas(); !adopted) return Fail(adopted.error());
   plane->RemoveForeignLogs();
+  if (auto resumed = plane->works_.Resume(plane->data_.models_path(), loop.WallNow()); !resumed) {
+    return Fail(resumed.error());
+  }
   return plane;
 }
 
@@ -60,10 +100,18 @@ ControlPlane::ControlPlane(io::Loop& loop, store::DataDirectory data, store::Sto
       fleet_(std::move(settings_.fleet)),
       inventory_(settings_.inventory),
       reconciler_(settings_.replica),
-      catalog_(store_),
+      catalog_(store_, data_.hub_path()),
+      calibrations_(store_, HardwareHash(ReadMachine(), EngineIdentity(settings_))),
+      jobs_([&loop](std::function<void()> work) { loop.Post(std::move(work)); }),
+      works_(catalog_, calibrations_, jobs_,
+             WorksSettings(data_, SocketFolderOf(*fleet_, data_), settings_,
+                           [this] {
+                             endpoints_.Relearn(loop_.Now());
+                             news_.Set();
+                           })),
       events_(store_),
       endpoints_(store_, catalog_, reconciler_, events_, EndpointSettingsOf()),
-      models_(catalog_, endpoints_),
+      models_(catalog_, endpoints_, works_),
       scaler_(settings_.autoscale),
       billing_(store_, settings_.prices),
       keys_(store_, [this] { settings_.on_keys_changed(); }),
@@ -124,26 +172,22 @@ ApiParts ControlPlane::PartsOf() {
           .logs = [this](const std::string& pool) { return LogsOf(pool); }};
 }
 
-// The newest that was measured of these weights.
 std::optional<policy::Calibration> ControlPlane::CalibrationOf(
     const store::ModelVersionRecord& version) {
-  const auto found = store_.ListCalibrations(version.fingerprint);
-  if (!found || found->empty()) return std::nullopt;
-  auto calibration = ParseCalibration(found->front().document);
-  if (calibration) return std::move(*calibration);
-  Log().warn("calibration of {}: {}", version.full_name, calibration.error().message);
-  return std::nullopt;
+  return calibrations_.Find(version.fingerprint);
 }
 
 EndpointSettings ControlPlane::EndpointSettingsOf() {
   const fleet::InventorySettings& room = settings_.inventory;
-  return {.limits = settings_.update,
-          .capacity = {.memory_bytes = room.memory_bytes,
-                       .cores = static_cast<int>(room.cores.size()),
-                       .cores_per_replica = room.cores_per_replica},
-          .calibration = [this](const store::ModelVersionRecord& version) {
-            return CalibrationOf(version);
-          }};
+  return {
+      .limits = settings_.update,
+      .capacity = {.memory_bytes = room.memory_bytes,
+                   .cores = static_cast<int>(room.cores.size()),
+                   .cores_per_replica = room.cores_per_replica},
+      .calibration =
+          [this](const store::ModelVersionRecord& version) { return CalibrationOf(version); },
+      .check_model =
+          [this](const store::ModelVersionRecord& version) { return works_.CheckUse(version); }};
 }
 
 ApiAnswer ControlPlane::Handle(const ApiRequest& request) {
@@ -344,7 +388,8 @@ Status ControlPlane::StartProcess(const StartReplica& start, const PoolWant& poo
        .command = settings_.engine_command({.model_path = pool.served.source,
                                             .endpoint_name = name,
                                             .address = fleet_->ListenAddress(place_name),
-                                            .cores = static_cast<int>(room.cores.size())}),
+                                            .cores = static_cast<int>(room.cores.size()),
+                                            .system_prompt = pool.served.system_prompt}),
        .cores = room.cores,
        .cores_wanted = static_cast<int>(room.cores.size()),
        .memory_bytes = pool.served.memory_bytes});

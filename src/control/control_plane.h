@@ -17,7 +17,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/azure_api.h"
+#include "control/background_jobs.h"
 #include "control/billing.h"
+#include "control/calibrations.h"
 #include "control/catalog.h"
 #include "control/endpoint_events.h"
 #include "control/endpoint_service.h"
@@ -25,7 +27,9 @@
 #include "control/key_service.h"
 #include "control/keys.h"
 #include "control/load_source.h"
+#include "control/machine.h"
 #include "control/model_service.h"
+#include "control/model_works.h"
 #include "control/reconciler.h"
 #include "control/scaler.h"
 #include "fleet/fleet.h"
@@ -46,8 +50,9 @@ namespace penstock::control {
 struct EngineLaunch {
   std::string model_path;
   std::string endpoint_name;
-  std::string address;  // Where it is to listen: "unix:/….sock".
-  int cores = 0;        // That it has for itself; 0: shared with others.
+  std::string address;             // Where it is to listen: "unix:/….sock".
+  int cores = 0;                   // That it has for itself; 0: shared with others.
+  std::string system_prompt = {};  // For chats whose client sent none; "" for none.
 };
 
 struct ControlPlaneSettings {
@@ -76,6 +81,15 @@ struct ControlPlaneSettings {
   std::string health_path = "/health";                // Answers 200 when a replica is ready.
   Duration probe_wait_max = std::chrono::seconds(5);  // For one answer.
   Duration housekeeping_interval = std::chrono::seconds(10);  // Log sizes.
+
+  // Of models.
+  CalibratePolicy calibrate = CalibratePolicy::kFirstUse;
+  int engine_parallel = 8;        // Requests that a replica runs at once.
+  int engine_context_tokens = 0;  // Of each of them; 0: the model's own.
+  // What tells one engine from another beside its command: a calibration holds for one of them.
+  std::string engine_identity = {};
+  std::string hub_endpoint = {};  // "" is the hub's own.
+  std::string hub_token = {};
 };
 
 class ControlPlane {
@@ -152,6 +166,9 @@ class ControlPlane {
   fleet::Inventory inventory_;
   Reconciler reconciler_;
   Catalog catalog_;
+  Calibrations calibrations_;
+  BackgroundJobs jobs_;
+  ModelWorks works_;
   EndpointEvents events_;
   EndpointService endpoints_;
   ModelService models_;

@@ -37,6 +37,7 @@ class ControlPlaneTest : public testing::Test {
                                               file.substr(0, file.find('.'))};
             },
         .publish_routes = [this](auto routes) { routes_ = std::move(routes); }};
+    settings.calibrate = CalibratePolicy::kNever;  // There is no model to measure.
     settings.replica = {.backoff_min = milliseconds(1),
                         .probe_interval = milliseconds(20),
                         .drain_wait = milliseconds(10),

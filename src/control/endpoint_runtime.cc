@@ -54,6 +54,9 @@ Result<ServedModel> EndpointService::LookUp(const std::string& model, std::int64
                      .memory_bytes = record->size_bytes + kReplicaOverheadBytes};
   if (settings_.memory_of) served.memory_bytes = settings_.memory_of(*record);
   if (settings_.calibration) served.calibration = settings_.calibration(*record);
+  if (const auto registered = catalog_.Get(model)) {
+    served.system_prompt = ParseModelDetails(registered->details).default_system_prompt;
+  }
   return served;
 }
 
@@ -96,6 +99,10 @@ Status EndpointService::CheckModels(const EndpointConfig& config) const {
       Error error = std::move(served.error());
       error.field = fmt::format("config.served_entities[{}].entity_name", i);
       return Fail(std::move(error));
+    }
+    const auto record = catalog_.GetVersion(entity.entity_name, entity.entity_version);
+    if (record && settings_.check_model) {
+      if (auto good = settings_.check_model(*record); !good) return good;
     }
     if (i > 0 && served->task != task) {
       return Fail(Code::kInvalidArgument,

@@ -48,6 +48,8 @@ struct EndpointSettings {
   FleetCapacity capacity;
   // What was measured of a model version; nullopt: not calibrated.
   std::function<std::optional<policy::Calibration>(const store::ModelVersionRecord&)> calibration;
+  // Whether a new configuration may serve it; empty: it may.
+  std::function<Status(const store::ModelVersionRecord&)> check_model;
   // What a replica of it takes; empty: its file's size and a little more.
   std::function<std::int64_t(const store::ModelVersionRecord&)> memory_of;
   std::string url;  // Of the server, as answers name it.

@@ -10,6 +10,7 @@
 #include "control/json_reader.h"
 #include "control/key_service.h"
 #include "control/keys.h"
+#include "control/posted.h"
 #include "control/scaler.h"
 
 namespace penstock::control {
@@ -99,7 +100,11 @@ class EndpointUpdateTest : public testing::Test {
     Catalog catalog{store};
     EndpointEvents events{store};
     EndpointService endpoints;
-    ModelService models{catalog, endpoints};
+    Calibrations calibrations{store, "hardware"};
+    Posted posted;
+    BackgroundJobs jobs{posted.Post()};
+    ModelWorks works{catalog, calibrations, jobs, {.calibrate = CalibratePolicy::kNever}};
+    ModelService models{catalog, endpoints, works};
     Scaler scaler;
     Billing billing{store};
     int key_changes = 0;

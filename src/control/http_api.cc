@@ -3,69 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstdint>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "api/error_body.h"
+#include "control/mlflow_service.h"
+#include "control/model_routes.h"
 #include "http/url.h"
 
 namespace penstock::control {
 namespace {
-
-Result<std::int64_t> VersionIn(const std::string& text) {
-  std::int64_t version = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (error == std::errc() && end == text.data() + text.size() && version >= 1) return version;
-  return Fail(
-      Code::kInvalidArgument,
-      fmt::format("version must be an integer of 1 or more, got \"{}\"", text.substr(0, 80)),
-      "version");
-}
-
-template <auto Method>
-ApiResult WithVersion(const ApiCall& call) {
-  const auto version = VersionIn(call.parameters[1]);
-  if (!version) return Fail(version.error());
-  return (call.parts.models.*Method)(call.parameters[0], *version);
-}
-
-constexpr std::array kModelRoutes = {
-    ApiRoute{"GET", "/api/2.0/serving-endpoints/get-model-optimization-info/*/*",
-             WithVersion<&ModelService::OptimizationInfo>},
-    ApiRoute{"GET", "/api/2.1/unity-catalog/models",
-             [](const ApiCall& call) { return call.parts.models.List(); }},
-    ApiRoute{"POST", "/api/2.1/unity-catalog/models",
-             [](const ApiCall& call) {
-               return call.parts.models.Create(call.request.body, call.request.caller, call.moment);
-             }},
-    ApiRoute{"GET", "/api/2.1/unity-catalog/models/*",
-             [](const ApiCall& call) { return call.parts.models.Get(call.parameters[0]); }},
-    ApiRoute{"DELETE", "/api/2.1/unity-catalog/models/*",
-             [](const ApiCall& call) {
-               return EmptyAnswer(call.parts.models.Delete(call.parameters[0]));
-             }},
-    ApiRoute{
-        "GET", "/api/2.1/unity-catalog/models/*/versions",
-        [](const ApiCall& call) { return call.parts.models.ListVersions(call.parameters[0]); }},
-    ApiRoute{"POST", "/api/2.1/unity-catalog/models/*/versions",
-             [](const ApiCall& call) {
-               return call.parts.models.CreateVersion(call.parameters[0], call.request.body,
-                                                      call.request.caller, call.moment);
-             }},
-    ApiRoute{"GET", "/api/2.1/unity-catalog/models/*/versions/*",
-             WithVersion<&ModelService::GetVersion>},
-    ApiRoute{"DELETE", "/api/2.1/unity-catalog/models/*/versions/*",
-             [](const ApiCall& call) -> ApiResult {
-               const auto version = VersionIn(call.parameters[1]);
-               if (!version) return Fail(version.error());
-               return EmptyAnswer(call.parts.models.DeleteVersion(call.parameters[0], *version));
-             }},
-};
 
 // The next segment of `path`, which starts with '/'; takes it off.
 std::string_view TakeSegment(std::string_view& path) {
@@ -106,11 +55,15 @@ Status CheckRole(const ApiRequest& request, ApiRole role) {
 }
 
 ApiResult Run(ApiParts& parts, const ApiRequest& request, Moment moment) {
+  if (const auto path = MlflowPath(request.path)) {
+    if (auto good = CheckRole(request, ApiRole::kAny); !good) return Fail(good.error());
+    return MlflowService(parts.models.catalog(), parts.models)
+        .Handle(request.method, *path, request.query, request.body, request.caller, moment);
+  }
   std::vector<std::string_view> segments;
   std::string allowed;
   // Models first: one of their paths stands where an endpoint's name would.
-  for (const std::span<const ApiRoute> routes :
-       {std::span<const ApiRoute>(kModelRoutes), EndpointRoutes()}) {
+  for (const std::span<const ApiRoute> routes : {ModelRoutes(), EndpointRoutes()}) {
     for (const ApiRoute& route : routes) {
       if (!Fits(request.path, route.pattern, segments)) continue;
       if (route.method != request.method) {

@@ -1,7 +1,7 @@
 // HttpApi: the REST paths of the control plane, from method, path and body to status and JSON.
 //
 //   /api/2.0/serving-endpoints…          endpoints (endpoint_routes.cc)
-//   /api/2.1/unity-catalog/models…       registered models and their versions
+//   and those of models (model_routes.h)
 //
 // Knows no socket. On the control thread; the store blocks. Errors are {"error_code", "message"}.
 #pragma once

@@ -24,6 +24,7 @@ struct ServedModel {
   std::int64_t size_bytes = 0;
   std::int64_t memory_bytes = 0;  // What a replica of it takes; 0: unknown.
   std::optional<policy::Calibration> calibration;
+  std::string system_prompt = {};  // For chats whose client sent none.
 };
 using ModelLookup =
     std::function<Result<ServedModel>(const std::string& model, std::int64_t version)>;

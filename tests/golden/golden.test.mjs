@@ -9,6 +9,8 @@ import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
 const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
+  'model show', 'model versions', 'model alias', 'model delete', 'model convert', 'model pull', 'model calibrate',
+  'model jobs',
   'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
   'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'apply', 'key', 'key create',
   'key list', 'key revoke', 'billing', 'completion', 'size', 'version'];
