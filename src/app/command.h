@@ -28,6 +28,7 @@ class Program {
       : app_(app), arguments_(std::move(arguments)) {}
 
   const std::vector<std::string>& arguments() const { return arguments_; }
+  const CLI::App& app() const { return app_; }
 
   // A new subcommand, `run` being its work. `parent` nests it ("model synth").
   CLI::App* Add(const std::string& name, const std::string& help, std::function<int()> run,
@@ -52,6 +53,10 @@ void AddEngineCommand(Program& program);
 void AddBenchCommand(Program& program);
 void AddModelCommand(Program& program);
 void AddEndpointCommand(Program& program);
+void AddApplyCommand(Program& program);
+void AddKeyCommand(Program& program);
+void AddBillingCommand(Program& program);
+void AddCompletionCommand(Program& program);
 void AddSizeCommand(Program& program);
 void AddVersionCommand(Program& program);
 

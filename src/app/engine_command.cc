@@ -22,6 +22,7 @@ struct EngineCommandOptions {
   engine::EngineOptions engine;
   std::string listen = "127.0.0.1:8485";
   std::string model_name;
+  std::string system_prompt;
   std::string flash_attention = "auto";
   int step_target_ms = 200;
   int drain_wait_max_s = 30;
@@ -87,6 +88,7 @@ Status Run(EngineCommandOptions& options) {
   engine::Face face(
       loop, **engine, inbox,
       {.model_name = options.model_name.empty() ? info.description : options.model_name,
+       .system_prompt = options.system_prompt,
        .version = kVersion});
   http::Server server(loop, [&face](http::Exchange& exchange) { return face.Handle(exchange); });
   Replica replica{.loop = loop,
@@ -111,6 +113,8 @@ void AddEngineCommand(Program& program) {
   engine::EngineOptions& engine = options->engine;
   AddFlag(*command, "--model", engine.model_path, "GGUF file to serve")->required();
   AddFlag(*command, "--model-name", options->model_name, "Name in /v1/models; else the file's");
+  AddFlag(*command, "--system-prompt", options->system_prompt,
+          "Put in front of chats that have no system message of their own");
   AddFlag(*command, "--listen", options->listen,
           "HOST:PORT on loopback (port 0: any free one), or unix:PATH");
   AddFlag(*command, "--parallel", engine.parallel, "Requests that run at once (slots)")

@@ -35,6 +35,10 @@ int Main(int argc, char** argv) {
   AddBenchCommand(program);
   AddModelCommand(program);
   AddEndpointCommand(program);
+  AddApplyCommand(program);
+  AddKeyCommand(program);
+  AddBillingCommand(program);
+  AddCompletionCommand(program);
   AddSizeCommand(program);
   AddVersionCommand(program);
 

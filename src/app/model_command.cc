@@ -1,14 +1,11 @@
-// penstock model: make synthetic models; register models with a running server and list them.
-#include <chrono>
-#include <filesystem>
+// penstock model: makes synthetic models, and gathers what models can be done with.
 #include <memory>
 
 #include <fmt/format.h>
-#include <boost/json.hpp>
 
 #include "app/command.h"
 #include "app/flags.h"
-#include "app/remote.h"
+#include "app/model_commands.h"
 #include "engine/llama/synth.h"
 
 namespace penstock::app {
@@ -50,20 +47,6 @@ std::string PresetList() {
   return list;
 }
 
-struct RegisterOptions {
-  RemoteOptions remote;
-  std::string name;
-  std::string file;
-};
-
-int Register(const RegisterOptions& options) {
-  std::error_code error;
-  const std::string source = std::filesystem::absolute(options.file, error).string();
-  const boost::json::value body = {{"name", options.name}, {"source", source}};
-  return CallAndPrint(options.remote, "POST", "/api/2.1/unity-catalog/models",
-                      boost::json::serialize(body));
-}
-
 void AddSynth(Program& program, CLI::App* group) {
   auto options = std::make_shared<SynthOptions>();
   CLI::App* synth = program.Add(
@@ -87,24 +70,11 @@ void AddSynth(Program& program, CLI::App* group) {
 }  // namespace
 
 void AddModelCommand(Program& program) {
-  CLI::App* group = program.AddGroup("model", "Make synthetic models; register and list models");
+  CLI::App* group =
+      program.AddGroup("model", "Make, convert, pull, register, show and calibrate models");
   AddSynth(program, group);
-
-  auto options = std::make_shared<RegisterOptions>();
-  CLI::App* add = program.Add(
-      "register", "Register a GGUF file as the next version of a model",
-      [options] { return Register(*options); }, group);
-  AddRemoteFlags(*add, options->remote);
-  add->add_option("name", options->name, "catalog.schema.model")->required();
-  AddFlag(*add, "--file", options->file, "GGUF file, on the server's machine")->required();
-
-  CLI::App* list = program.Add(
-      "list", "List the registered models",
-      [options] {
-        return CallAndPrint(options->remote, "GET", "/api/2.1/unity-catalog/models", "");
-      },
-      group);
-  AddRemoteFlags(*list, options->remote);
+  AddModelCatalogCommands(program, group);
+  AddModelWorkCommands(program, group);
 }
 
 }  // namespace penstock::app

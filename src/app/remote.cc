@@ -108,17 +108,26 @@ Result<RemoteAnswer> CallServer(const RemoteOptions& options, std::string_view m
   return std::move(*call.answer);
 }
 
+Result<boost::json::value> CallForJson(const RemoteOptions& options, std::string_view method,
+                                       std::string_view target, std::string_view body) {
+  const auto answer = CallServer(options, method, target, body);
+  if (!answer) return Fail(answer.error());
+  if (answer->status >= 400) {
+    return Fail(
+        CodeOfHttpStatus(answer->status),
+        fmt::format("the server answered {}: {}", answer->status, ReadErrorMessage(answer->body)));
+  }
+  boost::system::error_code failure;
+  boost::json::value json = boost::json::parse(answer->body, failure);
+  if (failure) return Fail(Code::kUpstream, "the server's answer is not JSON");
+  return json;
+}
+
 int CallAndPrint(const RemoteOptions& options, std::string_view method, std::string_view target,
                  std::string_view body) {
-  const auto answer = CallServer(options, method, target, body);
+  const auto answer = CallForJson(options, method, target, body);
   if (!answer) return Report(answer.error());
-  if (answer->status >= 400) {
-    return Report(
-        {CodeOfHttpStatus(answer->status),
-         fmt::format("the server answered {}: {}", answer->status, ReadErrorMessage(answer->body)),
-         {}});
-  }
-  PrintJson(answer->body);
+  PrintJson(boost::json::serialize(*answer));
   return kExitGood;
 }
 

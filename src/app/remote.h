@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include <boost/json.hpp>
+
 #include "app/command.h"
 #include "base/result.h"
 
@@ -28,6 +30,10 @@ struct RemoteAnswer {
 // (no address or key to be had, saying where it was looked for).
 Result<RemoteAnswer> CallServer(const RemoteOptions& options, std::string_view method,
                                 std::string_view target, std::string_view body);
+
+// CallServer, then: a good answer's body read as JSON; a bad one's message as an error.
+Result<boost::json::value> CallForJson(const RemoteOptions& options, std::string_view method,
+                                       std::string_view target, std::string_view body);
 
 // CallServer, then: a good answer's body on stdout, indented; a bad one's message on stderr. Gives
 // the exit code.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,9 +17,14 @@
 #include "app/version.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "fleet/exec_backend.h"
+#include "fleet/polled_fleet.h"
+#include "fleet/slurm_backend.h"
 #include "gateway/pool_metrics.h"
+#include "hub/pull.h"
 #include "io/call.h"
 #include "io/task_scope.h"
+#include "io/tls.h"
 #include "store/data_directory.h"
 
 namespace penstock::app {
@@ -34,7 +41,58 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
           .path = std::move(request.path),
           .body = std::move(request.body),
           .caller = {.name = std::move(request.caller),
-                     .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser}};
+                     .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser},
+          .query = std::move(request.query)};
+}
+
+// The flag's check has let only these three pass.
+control::CalibratePolicy CalibratePolicyOf(const std::string& word) {
+  if (word == "never") return control::CalibratePolicy::kNever;
+  return word == "registration" ? control::CalibratePolicy::kRegistration
+                                : control::CalibratePolicy::kFirstUse;
+}
+
+}  // namespace
+
+namespace {
+
+// A tenth of the machine stays for the server, the system and the files' cache.
+fleet::InventorySettings InventoryOf(const ServeOptions& options) {
+  // What another scheduler gives out is its own affair.
+  if (options.fleet != "process") return {};
+  const std::int64_t memory = options.replica_memory_bytes_max > 0
+                                  ? options.replica_memory_bytes_max
+                                  : fleet::DetectMemoryBytes() / 10 * 9;
+  return {.memory_bytes = memory,
+          .cores = fleet::DetectCores(),
+          .cores_per_replica = options.replica_cores};
+}
+
+// Null: plain.
+Result<std::shared_ptr<const io::TlsContext>> OpenTls(const ServeOptions& options) {
+  if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "--tls-certificate and --tls-key belong together: give both or neither",
+                "--tls-key");
+  }
+  if (options.tls_certificate.empty()) return nullptr;
+  return io::TlsContext::ForServer(options.tls_certificate, options.tls_key);
+}
+
+Result<control::PriceTable> ReadPrices(const std::string& path) {
+  if (path.empty()) return control::PriceTable{};
+  std::ifstream file(path);
+  std::stringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return Fail(Code::kInvalidArgument, fmt::format("--price-table {}: cannot be read", path),
+                "--price-table");
+  }
+  auto prices = control::ParsePriceTable(std::move(text).str());
+  if (!prices) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("--price-table {}: {}", path, prices.error().message), "--price-table");
+  }
+  return prices;
 }
 
 // A stream takes two descriptors, so the shell's usual 1,024 would hold five hundred: takes what
@@ -83,6 +141,7 @@ Status Serve::Open() {
     thread->SetKeys(std::make_shared<policy::KeyTable>(*keys));
     thread->Start();
   }
+  control_->SetUrl(Url());
   AddMetrics();
   return Announce();
 }
@@ -90,9 +149,14 @@ Status Serve::Open() {
 Status Serve::OpenControl() {
   auto data = store::DataDirectory::Open(options_.data_dir);
   if (!data) return Fail(data.error());
+  auto prices = ReadPrices(options_.price_table);
+  if (!prices) return Fail(prices.error());
+  auto fleet = OpenFleet(*data);
+  if (!fleet) return Fail(fleet.error());
   auto control = control::ControlPlane::Open(
       loop_, std::move(*data),
-      {.engine_command =
+      {.fleet = std::move(*fleet),
+       .engine_command =
            [this](const control::EngineLaunch& launch) { return EngineCommand(launch); },
        .publish_routes =
            [this](const std::shared_ptr<const policy::RoutingTable>& routes) { Publish(*routes); },
@@ -100,27 +164,69 @@ Status Serve::OpenControl() {
        .on_restart =
            [this](const std::string& endpoint) {
              metrics_.ForEndpoint(endpoint).ReplicaRestarted();
-           }});
+           },
+       .on_keys_changed = [this] { PublishKeys(); },
+       .update = {.update_max = std::chrono::seconds(options_.update_wait_max_s)},
+       .inventory = InventoryOf(options_),
+       .prices = std::move(*prices),
+       .calibrate = CalibratePolicyOf(options_.calibrate),
+       .engine_parallel = options_.engine_parallel,
+       .engine_context_tokens = options_.engine_context_tokens,
+       .engine_identity = fmt::format("penstock {}", kVersion),
+       .hub_endpoint = options_.hub_endpoint,
+       .hub_token = hub::TokenOfUser()});
   if (!control) return Fail(control.error());
   control_ = std::move(*control);
   return {};
 }
 
+// Null: processes on this machine.
+Result<std::unique_ptr<fleet::Fleet>> Serve::OpenFleet(const store::DataDirectory& data) const {
+  constexpr Duration kPollInterval = std::chrono::milliseconds(500);
+  constexpr std::size_t kInstanceDigits = 8;
+  // Of the data directory: the next server on it finds its replicas by this.
+  const std::string instance =
+      policy::Hex(policy::HashSecret(data.path())).substr(0, kInstanceDigits);
+  std::unique_ptr<fleet::Backend> backend;
+  if (options_.fleet == "process") return nullptr;
+  if (options_.fleet == "slurm") {
+    auto slurm = fleet::SlurmBackend::Open({.folder = data.path() + "/slurm",
+                                            .instance = instance,
+                                            .host = options_.slurm_host,
+                                            .sbatch_flags = options_.slurm_flags});
+    if (!slurm) return Fail(slurm.error());
+    backend = std::move(*slurm);
+  } else {
+    if (options_.fleet_hook.empty()) {
+      return Fail(Code::kInvalidArgument, "--fleet exec needs --fleet-hook", "--fleet-hook");
+    }
+    backend = std::make_unique<fleet::ExecBackend>(
+        fleet::ExecSettings{.hook = options_.fleet_hook, .instance = instance});
+  }
+  auto fleet = fleet::PolledFleet::Open(std::move(backend), kPollInterval);
+  if (!fleet) return Fail(fleet.error());
+  return std::move(*fleet);
+}
+
 std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launch) const {
-  return {std::filesystem::read_symlink("/proc/self/exe").string(),
-          "engine",
-          "--model=" + launch.model_path,
-          "--model-name=" + launch.endpoint_name,
-          "--listen=" + launch.address,
-          fmt::format("--parallel={}", options_.engine_parallel),
-          fmt::format("--context-tokens={}", options_.engine_context_tokens),
-          fmt::format("--threads={}", options_.engine_threads)};
+  std::vector<std::string> command = {
+      std::filesystem::read_symlink("/proc/self/exe").string(),
+      "engine",
+      "--model=" + launch.model_path,
+      "--model-name=" + launch.endpoint_name,
+      "--listen=" + launch.address,
+      fmt::format("--parallel={}", options_.engine_parallel),
+      fmt::format("--context-tokens={}", options_.engine_context_tokens),
+      fmt::format("--threads={}", launch.cores > 0 ? launch.cores : options_.engine_threads)};
+  if (!launch.system_prompt.empty()) command.push_back("--system-prompt=" + launch.system_prompt);
+  return command;
 }
 
 Status Serve::Listen() {
   auto address = io::Address::Parse(options_.listen);
   if (!address) return Fail(address.error());
-  if (!address->IsLoopback() && !options_.listen_beyond_loopback) {
+  if (!address->IsLoopback() && !options_.listen_beyond_loopback &&
+      options_.tls_certificate.empty()) {
     return Fail(
         Code::kInvalidArgument,
         fmt::format("--listen {}: this is not loopback; keys and texts would travel in clear. "
@@ -128,6 +234,8 @@ Status Serve::Listen() {
                     options_.listen),
         "--listen");
   }
+  auto tls = OpenTls(options_);
+  if (!tls) return Fail(tls.error());
   const bool several = options_.io_threads > 1 && address->kind == io::Address::Kind::kTcp;
   if (several) {
     // Sockets that share a port would join another server's unnoticed: so ask for it alone first.
@@ -138,7 +246,7 @@ Status Serve::Listen() {
     auto thread = std::make_unique<IoThread>(
         metrics_, [this](io::Loop& loop) { return ControlPortOf(loop); }, ready_, options_.limits,
         options_.gateway_limits);
-    auto bound = thread->Listen(*address, {.reuse_port = several});
+    auto bound = thread->Listen(*address, {.reuse_port = several, .tls = *tls});
     if (!bound) return Fail(bound.error());
     address = std::move(*bound);
     threads_.push_back(std::move(thread));
@@ -163,10 +271,14 @@ gateway::ControlPort Serve::ControlPortOf(io::Loop& loop) {
   };
 }
 
+std::string Serve::Url() const {
+  if (address_.kind == io::Address::Kind::kUnix) return address_.ToString();
+  return (options_.tls_certificate.empty() ? "http://" : "https://") + address_.ToString();
+}
+
 // Says where the server is: for people in the log, for programs in files, written whole.
 Status Serve::Announce() const {
-  const bool unix_socket = address_.kind == io::Address::Kind::kUnix;
-  const std::string url = unix_socket ? address_.ToString() : "http://" + address_.ToString();
+  const std::string url = Url();
   if (!options_.port_file.empty()) {
     const std::string port = fmt::format("{}\n", address_.port);
     if (Status written = WriteFileDurably(options_.port_file, port, 0644); !written) return written;
@@ -179,6 +291,16 @@ Status Serve::Announce() const {
     Log().info("first start: the admin key is in {}", control_->data().admin_key_path());
   }
   return {};
+}
+
+void Serve::PublishKeys() {
+  const auto keys = control_->Keys();
+  if (!keys) {
+    Log().error("keys: {}", keys.error().message);
+    return;
+  }
+  const auto table = std::make_shared<policy::KeyTable>(*keys);
+  for (const auto& thread : threads_) thread->SetKeys(table);
 }
 
 void Serve::Publish(const policy::RoutingTable& routes) {

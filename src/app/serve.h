@@ -21,6 +21,9 @@ struct ServeOptions {
   std::string data_dir = "data";
   std::string listen = "127.0.0.1:8484";
   bool listen_beyond_loopback = false;
+  // PEM files; both or neither. With them the server speaks TLS only.
+  std::string tls_certificate;
+  std::string tls_key;
   std::string port_file;
   int io_threads = 1;
   int drain_wait_max_s = 30;
@@ -30,6 +33,18 @@ struct ServeOptions {
   int engine_parallel = 8;
   int engine_context_tokens = 0;
   int engine_threads = 0;
+  // Of models.
+  std::string calibrate = "first-use";
+  std::string hub_endpoint;
+  // What replicas may take of this machine.
+  std::string fleet = "process";  // Where replicas run: process, slurm, exec.
+  std::string fleet_hook;         // Of exec: the program.
+  std::string slurm_host = "$(hostname -i | cut -d' ' -f1)";  // Shell text: a node's address.
+  std::vector<std::string> slurm_flags;                       // For sbatch.
+  int replica_cores = 0;                                      // Of each, pinned; 0: all share all.
+  std::int64_t replica_memory_bytes_max = 0;  // Of all; 0: nine tenths of the machine's.
+  int update_wait_max_s = 600;                // A new configuration not ready by then has failed.
+  std::string price_table;                    // File; "": no prices.
   http::ServerLimits limits;
   gateway::GatewayLimits gateway_limits;
 };
@@ -49,8 +64,11 @@ class Serve {
  private:
   Status Open();
   Status OpenControl();
+  Result<std::unique_ptr<fleet::Fleet>> OpenFleet(const store::DataDirectory& data) const;
+  void PublishKeys();
   Status Listen();
   Status Announce() const;
+  std::string Url() const;
   void Publish(const policy::RoutingTable& routes);
   void AddMetrics();
   std::vector<std::string> EngineCommand(const control::EngineLaunch& launch) const;

@@ -4,6 +4,7 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/serve.h"
+#include "hub/pull.h"
 
 namespace penstock::app {
 
@@ -33,6 +34,7 @@ int Run(ServeCommandOptions& options) {
   serve.limits.write_stall_max = seconds(options.seconds.write_stall_max);
   serve.gateway_limits.answer_wait_max = seconds(options.seconds.answer_wait_max);
   serve.gateway_limits.answer_stall_max = seconds(options.seconds.answer_stall_max);
+  if (serve.hub_endpoint.empty()) serve.hub_endpoint = hub::EndpointOfUser();
   Serve server(serve);
   const Status ran = server.Run();
   if (ran) return kExitGood;
@@ -68,6 +70,29 @@ void AddLimitFlags(CLI::App& command, ServeCommandOptions& options) {
               "Seconds between two pieces of a replica's answer");
 }
 
+void AddReplicaFlags(CLI::App& command, ServeOptions& serve) {
+  AddFlag(command, "--fleet", serve.fleet,
+          "Where replicas run: process (this machine), slurm (batch jobs), exec (your own hook)")
+      ->check(CLI::IsMember({"process", "slurm", "exec"}));
+  AddFlag(command, "--fleet-hook", serve.fleet_hook,
+          "Of --fleet exec: the program that starts, stops and lists replicas");
+  AddFlag(command, "--slurm-host", serve.slurm_host,
+          "Of --fleet slurm: shell text that gives a node's numeric address");
+  AddFlag(command, "--slurm-flag", serve.slurm_flags,
+          "Of --fleet slurm: a flag for sbatch, like --partition=gpu; may be repeated");
+  AddFlag(command, "--replica-cores", serve.replica_cores,
+          "Cores that each replica has for itself, pinned; 0: all replicas share all cores")
+      ->check(CLI::Range(0, 1024));
+  AddFlag(command, "--replica-memory-bytes-max", serve.replica_memory_bytes_max,
+          "Memory of all replicas together, bytes; 0: nine tenths of the machine's")
+      ->check(CLI::NonNegativeNumber);
+  AddFlag(command, "--update-wait-max-s", serve.update_wait_max_s,
+          "Seconds for a new configuration to become ready; longer: it has failed")
+      ->check(CLI::Range(1, 86400));
+  AddFlag(command, "--price-table", serve.price_table,
+          "JSON file of prices per hour, for penstock billing");
+}
+
 }  // namespace
 
 void AddServeCommand(Program& program) {
@@ -80,6 +105,9 @@ void AddServeCommand(Program& program) {
   AddFlag(*command, "--listen", serve.listen, "HOST:PORT (port 0: any free one), or unix:PATH");
   AddSwitch(*command, "--listen-beyond-loopback", serve.listen_beyond_loopback,
             "Allow --listen on an address that other machines reach");
+  AddFlag(*command, "--tls-certificate", serve.tls_certificate,
+          "PEM file, its chain behind it: speak TLS, and nothing else");
+  AddFlag(*command, "--tls-key", serve.tls_key, "PEM file of the certificate's key");
   AddFlag(*command, "--port-file", serve.port_file, "Write the port there once listening");
   AddFlag(*command, "--io-threads", serve.io_threads, "Threads that accept, answer and relay")
       ->check(CLI::Range(1, 256));
@@ -98,6 +126,12 @@ void AddServeCommand(Program& program) {
   AddFlag(*command, "--engine-threads", serve.engine_threads,
           "Threads of each replica; 0: all that it may use")
       ->check(CLI::NonNegativeNumber);
+  AddReplicaFlags(*command, serve);
+  AddFlag(*command, "--calibrate", serve.calibrate,
+          "When models are measured by themselves: first-use, registration or never")
+      ->check(CLI::IsMember({"first-use", "registration", "never"}));
+  AddFlag(*command, "--hub-endpoint", serve.hub_endpoint,
+          "Hub that hf: sources are pulled from; else HF_ENDPOINT, else https://huggingface.co");
   AddLimitFlags(*command, *options);
 }
 

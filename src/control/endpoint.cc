@@ -36,8 +36,22 @@ std::string_view ToString(Deployment deployment) {
       return "DEPLOYMENT_RECOVERING";
     case Deployment::kFailed:
       return "DEPLOYMENT_FAILED";
+    case Deployment::kAborted:
+      return "DEPLOYMENT_ABORTED";
   }
   CHECK(false, "a Deployment outside its enum");
+}
+
+std::string_view ToString(PermissionLevel level) {
+  switch (level) {
+    case PermissionLevel::kView:
+      return "CAN_VIEW";
+    case PermissionLevel::kQuery:
+      return "CAN_QUERY";
+    case PermissionLevel::kManage:
+      return "CAN_MANAGE";
+  }
+  CHECK(false, "a PermissionLevel outside its enum");
 }
 
 }  // namespace penstock::control

@@ -16,15 +16,22 @@ boost::json::object EntityRequestJson(const ServedEntity& entity) {
     json["min_provisioned_throughput"] = entity.throughput->minimum;
     json["max_provisioned_throughput"] = entity.throughput->maximum;
   }
+  if (entity.model_units) {
+    json["provisioned_model_units"] = *entity.model_units;
+    json["burst_scaling_enabled"] = entity.burst_scaling;
+  }
   if (!entity.workload_size.empty()) json["workload_size"] = entity.workload_size;
   if (!entity.workload_type.empty()) json["workload_type"] = entity.workload_type;
   json["scale_to_zero_enabled"] = entity.scale_to_zero;
+  json["strategy"] = policy::ToString(entity.strategy);
+  json["isolation"] = policy::ToString(entity.isolation);
+  json["overload"] = policy::ToString(entity.overload);
   return json;
 }
 
-boost::json::object TrafficJson(const EndpointDefinition& definition) {
+boost::json::object TrafficJson(const EndpointConfig& config) {
   boost::json::array routes;
-  for (const TrafficRoute& route : definition.routes) {
+  for (const TrafficRoute& route : config.routes) {
     routes.push_back({{"served_model_name", route.served_entity_name},
                       {"served_entity_name", route.served_entity_name},
                       {"traffic_percentage", route.traffic_percentage}});
@@ -32,19 +39,16 @@ boost::json::object TrafficJson(const EndpointDefinition& definition) {
   return {{"routes", std::move(routes)}};
 }
 
-boost::json::array TagsJson(const EndpointDefinition& definition) {
-  boost::json::array tags;
-  for (const Tag& tag : definition.tags) tags.push_back({{"key", tag.key}, {"value", tag.value}});
-  return tags;
-}
-
-boost::json::object ServedEntityJson(const Endpoint& endpoint, const ServedEntity& entity,
-                                     const EndpointStatus& status) {
+boost::json::object ServedEntityJson(const EndpointView& view, const EndpointConfig& config,
+                                     const ServedEntity& entity, const EntityStatus& status) {
   boost::json::object json = EntityRequestJson(entity);
-  json["creator"] = endpoint.creator;
-  json["creation_timestamp"] = Ms(endpoint.created_at);
+  json["creator"] = view.endpoint.creator;
+  json["creation_timestamp"] = Ms(config.started_at);
   json["state"] = {{"deployment", ToString(status.deployment)},
                    {"deployment_state_message", status.message}};
+  json["replicas_ready"] = status.replicas_ready;
+  json["replicas_wanted"] = status.replicas_wanted;
+  json["foundation_model"] = {{"name", entity.entity_name}, {"display_name", entity.entity_name}};
   return json;
 }
 
@@ -57,80 +61,111 @@ boost::json::object ServedModelJson(boost::json::object entity) {
   return entity;
 }
 
-boost::json::object ConfigJson(const Endpoint& endpoint, const EndpointStatus& status) {
+boost::json::object ConfigJson(const EndpointView& view, const EndpointConfig& config,
+                               const std::vector<EntityStatus>& statuses) {
   boost::json::array entities;
   boost::json::array models;
-  for (const ServedEntity& entity : endpoint.definition.served_entities) {
-    entities.push_back(ServedEntityJson(endpoint, entity, status));
+  for (std::size_t i = 0; i < config.served_entities.size(); ++i) {
+    const EntityStatus status = i < statuses.size() ? statuses[i] : EntityStatus{};
+    entities.push_back(ServedEntityJson(view, config, config.served_entities[i], status));
     models.push_back(ServedModelJson(entities.back().get_object()));
   }
   return {{"served_entities", std::move(entities)},
           {"served_models", std::move(models)},
-          {"traffic_config", TrafficJson(endpoint.definition)},
-          {"config_version", endpoint.config_version}};
-}
-
-boost::json::object StateJson(const EndpointStatus& status) {
-  return {{"ready", status.ready ? "READY" : "NOT_READY"},
-          {"config_update", ToString(status.update)}};
+          {"traffic_config", TrafficJson(config)},
+          {"config_version", config.version}};
 }
 
 // What detail and summary share.
-boost::json::object HeadJson(const Endpoint& endpoint, const EndpointStatus& status,
-                             const std::string& task, policy::Role role) {
+boost::json::object HeadJson(const EndpointView& view) {
+  const Endpoint& endpoint = view.endpoint;
   boost::json::object json;
   json["id"] = endpoint.id;
-  json["name"] = endpoint.definition.name;
+  json["name"] = endpoint.name;
   json["creator"] = endpoint.creator;
   json["creation_timestamp"] = Ms(endpoint.created_at);
   json["last_updated_timestamp"] = Ms(endpoint.updated_at);
-  json["state"] = StateJson(status);
-  json["tags"] = TagsJson(endpoint.definition);
-  json["task"] = task;
+  json["state"] = {{"ready", view.status.ready ? "READY" : "NOT_READY"},
+                   {"config_update", ToString(endpoint.update)}};
+  json["tags"] = TagsJson(endpoint.tags);
+  json["task"] = view.task;
   json["endpoint_type"] = "FOUNDATION_MODEL_API";
-  json["permission_level"] = role == policy::Role::kAdmin ? "CAN_MANAGE" : "CAN_QUERY";
-  if (!endpoint.definition.description.empty()) {
-    json["description"] = endpoint.definition.description;
-  }
+  json["permission_level"] = view.permission_level;
+  if (!endpoint.description.empty()) json["description"] = endpoint.description;
   return json;
+}
+
+boost::json::object ConfigRecord(const EndpointConfig& config) {
+  boost::json::array entities;
+  for (const ServedEntity& entity : config.served_entities) {
+    entities.push_back(EntityRequestJson(entity));
+  }
+  return {{"served_entities", std::move(entities)},
+          {"traffic_config", TrafficJson(config)},
+          {"config_version", config.version},
+          {"started_at_ms", Ms(config.started_at)}};
+}
+
+boost::json::object AzureRecord(const AzureDeployment& azure) {
+  return {{"account", azure.account},       {"sku", azure.sku},
+          {"capacity", azure.capacity},     {"model_format", azure.model_format},
+          {"model_name", azure.model_name}, {"model_version", azure.model_version},
+          {"properties", azure.properties}};
 }
 
 }  // namespace
 
-std::string EndpointDefinitionJson(const EndpointDefinition& definition) {
-  boost::json::array entities;
-  for (const ServedEntity& entity : definition.served_entities) {
-    entities.push_back(EntityRequestJson(entity));
-  }
-  boost::json::object json;
-  json["name"] = definition.name;
-  json["description"] = definition.description;
-  json["tags"] = TagsJson(definition);
-  json["config"] = {{"served_entities", std::move(entities)},
-                    {"traffic_config", TrafficJson(definition)}};
-  return boost::json::serialize(json);
-}
-
-boost::json::object EndpointDetailJson(const Endpoint& endpoint, const EndpointStatus& status,
-                                       const std::string& task, policy::Role role) {
-  boost::json::object json = HeadJson(endpoint, status, task, role);
-  json["route_optimized"] = false;
-  boost::json::object config = ConfigJson(endpoint, status);
-  if (status.update == UpdateState::kNotUpdating) {
-    json["config"] = std::move(config);
-  } else {
-    config["start_time"] = Ms(endpoint.updated_at);
-    json["pending_config"] = std::move(config);
-  }
+boost::json::array TagsJson(const std::vector<Tag>& tags) {
+  boost::json::array json;
+  for (const Tag& tag : tags) json.push_back({{"key", tag.key}, {"value", tag.value}});
   return json;
 }
 
-boost::json::object EndpointSummaryJson(const Endpoint& endpoint, const EndpointStatus& status,
-                                        const std::string& task, policy::Role role) {
-  boost::json::object json = HeadJson(endpoint, status, task, role);
+std::string EndpointRecordJson(const Endpoint& endpoint) {
+  boost::json::object json;
+  json["name"] = endpoint.name;
+  json["description"] = endpoint.description;
+  json["tags"] = TagsJson(endpoint.tags);
+  json["last_version"] = endpoint.last_version;
+  if (endpoint.config) json["config"] = ConfigRecord(*endpoint.config);
+  if (endpoint.pending) json["pending_config"] = ConfigRecord(*endpoint.pending);
+  boost::json::array permissions;
+  for (const Permission& permission : endpoint.permissions) {
+    permissions.push_back({{permission.principal_kind, permission.principal},
+                           {"permission_level", ToString(permission.level)}});
+  }
+  json["access_control_list"] = std::move(permissions);
+  if (endpoint.azure) json["azure"] = AzureRecord(*endpoint.azure);
+  if (!endpoint.gateway.empty()) json["gateway"] = endpoint.gateway;
+  if (!endpoint.notifications.empty()) json["notifications"] = endpoint.notifications;
+  return boost::json::serialize(json);
+}
+
+boost::json::object EndpointDetailJson(const EndpointView& view) {
+  const Endpoint& endpoint = view.endpoint;
+  boost::json::object json = HeadJson(view);
+  json["route_optimized"] = false;
+  json["endpoint_url"] = view.url + "/serving-endpoints/" + endpoint.name + "/invocations";
+  if (endpoint.config) {
+    json["config"] = ConfigJson(view, *endpoint.config, view.status.config);
+  }
+  if (endpoint.pending) {
+    boost::json::object config = ConfigJson(view, *endpoint.pending, view.status.pending);
+    config["start_time"] = Ms(endpoint.pending->started_at);
+    json["pending_config"] = std::move(config);
+  }
+  if (!endpoint.update_message.empty()) json["update_message"] = endpoint.update_message;
+  return json;
+}
+
+boost::json::object EndpointSummaryJson(const EndpointView& view) {
+  boost::json::object json = HeadJson(view);
+  const auto& config = view.endpoint.config ? view.endpoint.config : view.endpoint.pending;
   boost::json::array entities;
-  for (const ServedEntity& entity : endpoint.definition.served_entities) {
-    entities.push_back(EntityRequestJson(entity));
+  if (config) {
+    for (const ServedEntity& entity : config->served_entities) {
+      entities.push_back(EntityRequestJson(entity));
+    }
   }
   json["config"] = {{"served_entities", std::move(entities)}};
   return json;

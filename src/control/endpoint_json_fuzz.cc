@@ -3,21 +3,30 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "control/endpoint_json.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  using penstock::control::EndpointDefinitionJson;
+  using penstock::control::Endpoint;
+  using penstock::control::EndpointRecordJson;
   using penstock::control::ParseEndpointDefinition;
   const std::string_view body(reinterpret_cast<const char*>(bytes), size);
-  const auto parsed = ParseEndpointDefinition(body);
+  auto parsed = ParseEndpointDefinition(body);
   if (!parsed) {
     constexpr std::size_t kMessageMax = 4096;
     if (parsed.error().message.size() > kMessageMax) std::abort();
     return 0;
   }
-  const auto written = EndpointDefinitionJson(*parsed);
-  const auto again = ParseEndpointDefinition(written);
-  if (!again || EndpointDefinitionJson(*again) != written) std::abort();
+  Endpoint endpoint;
+  endpoint.name = parsed->name;
+  endpoint.description = parsed->description;
+  endpoint.tags = parsed->tags;
+  endpoint.config = std::move(parsed->config);
+  endpoint.gateway = parsed->gateway;
+  endpoint.last_version = 1;
+  const auto written = EndpointRecordJson(endpoint);
+  Endpoint again;
+  if (!ReadEndpointRecord(written, again) || EndpointRecordJson(again) != written) std::abort();
   return 0;
 }

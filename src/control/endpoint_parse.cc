@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "control/endpoint_json.h"
+#include "control/gateway_json.h"
 #include "control/json_reader.h"
 #include "control/names.h"
 
@@ -44,7 +45,7 @@ std::string TextUpTo(JsonReader& reader, std::string_view key, std::size_t size_
 std::optional<policy::ThroughputRange> ReadThroughput(JsonReader& reader, std::int64_t chunk) {
   const auto minimum = reader.Integer("min_provisioned_throughput");
   const auto maximum = reader.Integer("max_provisioned_throughput");
-  if (minimum.value_or(0) == 0 && maximum.value_or(0) == 0) return std::nullopt;
+  if (!minimum && !maximum) return std::nullopt;
   if (!maximum) {
     const std::string field = reader.PathOf("max_provisioned_throughput");
     reader.Refuse({Code::kInvalidArgument,
@@ -69,15 +70,62 @@ std::int64_t ReadVersion(JsonReader& reader, std::string_view key) {
   return 1;
 }
 
-// `old_names`: the spelling of `served_models`.
-ServedEntity ReadEntity(JsonReader& reader, bool old_names, std::int64_t chunk) {
-  const std::string_view name_key = old_names ? "model_name" : "entity_name";
-  const std::string_view version_key = old_names ? "model_version" : "entity_version";
+// A word of one of policy's enums; `fallback` where the field is absent.
+template <typename Word>
+Word ReadWord(JsonReader& reader, std::string_view key, Word fallback,
+              Result<Word> (*parse)(std::string_view, const std::string&)) {
+  const auto word = reader.String(key);
+  if (!word) return fallback;
+  const Result<Word> parsed = parse(*word, reader.PathOf(key));
+  if (parsed) return *parsed;
+  reader.Refuse(parsed.error());
+  return fallback;
+}
+
+// The /pt variant: a unit is a chunk, and bursts may go as far as what the pool has left over.
+void ReadModelUnits(JsonReader& reader, ServedEntity& entity, std::int64_t chunk) {
+  constexpr std::int64_t kUnitsMax = 1'000'000;
+  const auto units = reader.Integer("provisioned_model_units");
+  if (!units) {
+    const std::string field = reader.PathOf("provisioned_model_units");
+    reader.Refuse({Code::kInvalidArgument, field + " is required", field});
+    return;
+  }
+  if (*units < 1 || *units > kUnitsMax || *units > policy::kThroughputMax / chunk) {
+    reader.Refuse("provisioned_model_units",
+                  fmt::format("1 to {}", std::min(kUnitsMax, policy::kThroughputMax / chunk)),
+                  boost::json::value(*units));
+    return;
+  }
+  entity.model_units = *units;
+  entity.burst_scaling = reader.Boolean("burst_scaling_enabled").value_or(true);
+  const std::int64_t tokens = *units * chunk;
+  entity.throughput = {
+      .minimum = tokens,
+      .maximum = entity.burst_scaling ? std::min(2 * tokens, policy::kThroughputMax) : tokens};
+}
+
+void RefuseOfEntity(JsonReader& reader, bool model_units) {
   for (const std::string_view key :
-       {"external_model", "provisioned_model_units", "min_provisioned_concurrency",
-        "max_provisioned_concurrency", "environment_vars", "instance_profile_arn"}) {
+       {"external_model", "min_provisioned_concurrency", "max_provisioned_concurrency",
+        "environment_vars", "instance_profile_arn"}) {
     reader.RefuseUnsupported(key);
   }
+  const std::string_view other =
+      model_units ? "max_provisioned_throughput" : "provisioned_model_units";
+  if (reader.Has(other)) {
+    reader.Refuse({Code::kInvalidArgument,
+                   fmt::format("{} does not belong here: tokens per second go to "
+                               "/api/2.0/serving-endpoints, model units to …/pt",
+                               reader.PathOf(other)),
+                   reader.PathOf(other)});
+  }
+}
+
+// `old_names`: the spelling of `served_models`.
+ServedEntity ReadEntity(JsonReader& reader, bool old_names, const ParseOptions& options) {
+  const std::string_view name_key = old_names ? "model_name" : "entity_name";
+  const std::string_view version_key = old_names ? "model_version" : "entity_version";
   ServedEntity entity;
   entity.entity_name = reader.RequiredString(name_key);
   if (auto good = ParseModelName(entity.entity_name, reader.PathOf(name_key)); !good) {
@@ -88,14 +136,27 @@ ServedEntity ReadEntity(JsonReader& reader, bool old_names, std::int64_t chunk) 
   if (entity.name.empty()) {
     entity.name = fmt::format("{}-{}", entity.entity_name, entity.entity_version);
   }
-  entity.throughput = ReadThroughput(reader, chunk);
+  const std::int64_t chunk = options.chunk_of && !reader.failed()
+                                 ? options.chunk_of(entity.entity_name, entity.entity_version)
+                                 : policy::kUncalibratedChunk;
+  if (!options.stored) RefuseOfEntity(reader, options.model_units);
+  if (options.model_units) {
+    ReadModelUnits(reader, entity, chunk);
+  } else {
+    entity.throughput = ReadThroughput(reader, chunk);
+    entity.model_units = reader.Integer("provisioned_model_units");
+    entity.burst_scaling = reader.Boolean("burst_scaling_enabled").value_or(true);
+  }
   entity.workload_size = OneOf(reader, "workload_size", kWorkloadSizes);
   entity.workload_type = OneOf(reader, "workload_type", kWorkloadTypes);
   entity.scale_to_zero = reader.Boolean("scale_to_zero_enabled").value_or(false);
+  entity.strategy = ReadWord(reader, "strategy", entity.strategy, policy::ParseStrategy);
+  entity.isolation = ReadWord(reader, "isolation", entity.isolation, policy::ParseIsolation);
+  entity.overload = ReadWord(reader, "overload", entity.overload, policy::ParseOverload);
   return entity;
 }
 
-std::vector<ServedEntity> ReadEntities(JsonReader& config, std::int64_t chunk,
+std::vector<ServedEntity> ReadEntities(JsonReader& config, const ParseOptions& options,
                                        std::optional<Error>& failure) {
   const bool old_names = !config.Has("served_entities") && config.Has("served_models");
   const std::string_view key = old_names ? "served_models" : "served_entities";
@@ -103,8 +164,8 @@ std::vector<ServedEntity> ReadEntities(JsonReader& config, std::int64_t chunk,
   const std::size_t count = array == nullptr ? 0 : array->size();
   if (count < 1 || count > kServedEntitiesMax) {
     config.Refuse({Code::kInvalidArgument,
-                   fmt::format("{} must have 1 to {} elements in this version, got {}",
-                               config.PathOf(key), kServedEntitiesMax, count),
+                   fmt::format("{} must have 1 to {} elements, got {}", config.PathOf(key),
+                               kServedEntitiesMax, count),
                    config.PathOf(key)});
     return {};
   }
@@ -113,7 +174,11 @@ std::vector<ServedEntity> ReadEntities(JsonReader& config, std::int64_t chunk,
     const auto* element = config.Element(*array, key, i);
     if (element == nullptr) return {};
     JsonReader reader(*element, config.PathOf(key, i) + ".", failure);
-    entities.push_back(ReadEntity(reader, old_names, chunk));
+    ServedEntity entity = ReadEntity(reader, old_names, options);
+    if (std::ranges::find(entities, entity.name, &ServedEntity::name) != entities.end()) {
+      reader.Refuse("name", "unique in its endpoint", boost::json::value(entity.name));
+    }
+    entities.push_back(std::move(entity));
   }
   return entities;
 }
@@ -123,9 +188,8 @@ TrafficRoute ReadRoute(JsonReader& reader, const std::vector<ServedEntity>& enti
   const std::string_view key =
       reader.Has("served_entity_name") ? "served_entity_name" : "served_model_name";
   route.served_entity_name = reader.RequiredString(key);
-  const bool known = std::ranges::any_of(
-      entities, [&route](const auto& entity) { return entity.name == route.served_entity_name; });
-  if (!known) {
+  if (std::ranges::find(entities, route.served_entity_name, &ServedEntity::name) ==
+      entities.end()) {
     reader.Refuse(key, "the name of a served entity", boost::json::value(route.served_entity_name));
   }
   const auto percentage = reader.Integer("traffic_percentage").value_or(100);
@@ -136,15 +200,24 @@ TrafficRoute ReadRoute(JsonReader& reader, const std::vector<ServedEntity>& enti
   return route;
 }
 
+// One route per entity, in the order of the entities.
+std::vector<TrafficRoute> InOrder(const std::vector<ServedEntity>& entities,
+                                  const std::vector<TrafficRoute>& routes) {
+  std::vector<TrafficRoute> ordered;
+  for (const ServedEntity& entity : entities) {
+    const auto found = std::ranges::find(routes, entity.name, &TrafficRoute::served_entity_name);
+    if (found != routes.end()) ordered.push_back(*found);
+  }
+  return ordered;
+}
+
 std::vector<TrafficRoute> ReadRoutes(JsonReader& config, const std::vector<ServedEntity>& entities,
                                      std::optional<Error>& failure) {
   const auto* traffic = config.Object("traffic_config");
-  if (traffic == nullptr) {
-    return entities.empty() ? std::vector<TrafficRoute>{}
-                            : std::vector<TrafficRoute>{{entities.front().name, 100}};
-  }
+  if (traffic == nullptr && entities.size() == 1) return {{entities.front().name, 100}};
   const std::string path = config.PathOf("traffic_config");
-  JsonReader reader(*traffic, path + ".", failure);
+  static const boost::json::object kNone;
+  JsonReader reader(traffic == nullptr ? kNone : *traffic, path + ".", failure);
   std::vector<TrafficRoute> routes;
   int sum = 0;
   if (const auto* array = reader.Array("routes"); array != nullptr) {
@@ -156,48 +229,83 @@ std::vector<TrafficRoute> ReadRoutes(JsonReader& config, const std::vector<Serve
       sum += routes.back().traffic_percentage;
     }
   }
-  if (sum != 100 || routes.size() != entities.size()) {
+  const std::vector<TrafficRoute> ordered = InOrder(entities, routes);
+  if (sum != 100 || ordered.size() != entities.size() || routes.size() != entities.size()) {
     reader.Refuse({Code::kInvalidArgument,
                    fmt::format("{}.routes must name each served entity once, with percentages that "
                                "add up to 100; got {} routes and {} %",
                                path, routes.size(), sum),
                    path + ".routes"});
   }
-  return routes;
+  return ordered;
 }
 
-std::vector<Tag> ReadTags(JsonReader& body, std::optional<Error>& failure) {
-  const auto* array = body.Array("tags");
+std::vector<Tag> ReadTags(JsonReader& body, std::string_view key, std::optional<Error>& failure) {
+  const auto* array = body.Array(key);
   if (array == nullptr) return {};
   if (array->size() > kTagsMax) {
     body.Refuse({Code::kInvalidArgument,
-                 fmt::format("tags must have at most {} elements, got {}", kTagsMax, array->size()),
-                 "tags"});
+                 fmt::format("{} must have at most {} elements, got {}", body.PathOf(key), kTagsMax,
+                             array->size()),
+                 body.PathOf(key)});
     return {};
   }
   std::vector<Tag> tags;
   for (std::size_t i = 0; i < array->size(); ++i) {
-    const auto* element = body.Element(*array, "tags", i);
+    const auto* element = body.Element(*array, key, i);
     if (element == nullptr) return {};
-    JsonReader reader(*element, body.PathOf("tags", i) + ".", failure);
+    JsonReader reader(*element, body.PathOf(key, i) + ".", failure);
     (void)reader.RequiredString("key");
-    tags.push_back({.key = TextUpTo(reader, "key", kTagSizeMax),
-                    .value = TextUpTo(reader, "value", kTagSizeMax)});
+    Tag tag{.key = TextUpTo(reader, "key", kTagSizeMax),
+            .value = TextUpTo(reader, "value", kTagSizeMax)};
+    if (std::ranges::find(tags, tag.key, &Tag::key) != tags.end()) {
+      reader.Refuse("key", "unique among the tags", boost::json::value(tag.key));
+    }
+    tags.push_back(std::move(tag));
   }
   return tags;
 }
 
-void RefuseWhatCannotBeKept(JsonReader& body) {
-  for (const std::string_view key : {"ai_gateway", "rate_limits", "route_optimized",
-                                     "telemetry_config", "email_notifications"}) {
-    body.RefuseUnsupported(key);
-  }
+EndpointConfig ReadConfig(JsonReader& reader, const ParseOptions& options,
+                          std::optional<Error>& failure) {
+  reader.RefuseUnsupported("auto_capture_config");
+  EndpointConfig config;
+  config.served_entities = ReadEntities(reader, options, failure);
+  if (!failure) config.routes = ReadRoutes(reader, config.served_entities, failure);
+  return config;
+}
+
+std::optional<EndpointConfig> ReadStoredConfig(const boost::json::object& endpoint,
+                                               std::string_view key,
+                                               std::optional<Error>& failure) {
+  JsonReader reader(endpoint, "", failure);
+  const auto* object = reader.Object(key);
+  if (object == nullptr) return std::nullopt;
+  JsonReader inner(*object, std::string(key) + ".", failure);
+  EndpointConfig config = ReadConfig(inner, {.stored = true}, failure);
+  config.version = inner.Integer("config_version").value_or(1);
+  config.started_at =
+      WallTime(std::chrono::milliseconds(inner.Integer("started_at_ms").value_or(0)));
+  return config;
+}
+
+std::optional<AzureDeployment> ReadAzure(JsonReader& reader, std::optional<Error>& failure) {
+  const auto* object = reader.Object("azure");
+  if (object == nullptr) return std::nullopt;
+  JsonReader inner(*object, "azure.", failure);
+  return AzureDeployment{.account = inner.String("account").value_or(""),
+                         .sku = inner.String("sku").value_or(""),
+                         .capacity = inner.Integer("capacity").value_or(0),
+                         .model_format = inner.String("model_format").value_or(""),
+                         .model_name = inner.String("model_name").value_or(""),
+                         .model_version = inner.String("model_version").value_or(""),
+                         .properties = inner.String("properties").value_or("{}")};
 }
 
 }  // namespace
 
 Result<EndpointDefinition> ParseEndpointDefinition(std::string_view body,
-                                                   std::int64_t chunk_tokens_per_s) {
+                                                   const ParseOptions& options) {
   const auto object = ParseJsonObject(body);
   if (!object) return Fail(object.error());
   std::optional<Error> failure;
@@ -207,20 +315,83 @@ Result<EndpointDefinition> ParseEndpointDefinition(std::string_view body,
   if (!reader.failed()) {
     if (auto good = CheckEndpointName(definition.name, "name"); !good) return Fail(good.error());
   }
-  RefuseWhatCannotBeKept(reader);
+  reader.RefuseUnsupported("route_optimized");
+  reader.RefuseUnsupported("telemetry_config");
   definition.description = TextUpTo(reader, "description", kDescriptionSizeMax);
-  definition.tags = ReadTags(reader, failure);
-  const auto* config = reader.Object("config");
-  if (config == nullptr) {
-    reader.Refuse({Code::kInvalidArgument, "config is required", "config"});
-  } else {
+  definition.tags = ReadTags(reader, "tags", failure);
+  definition.gateway = ReadGatewayFields(*object, failure);
+  if (const auto* config = reader.Object("config"); config != nullptr) {
     JsonReader inner(*config, "config.", failure);
-    inner.RefuseUnsupported("auto_capture_config");
-    definition.served_entities = ReadEntities(inner, chunk_tokens_per_s, failure);
-    if (!failure) definition.routes = ReadRoutes(inner, definition.served_entities, failure);
+    definition.config = ReadConfig(inner, options, failure);
   }
   if (failure) return Fail(std::move(*failure));
   return definition;
+}
+
+Result<EndpointConfig> ParseEndpointConfig(std::string_view body, const ParseOptions& options) {
+  const auto object = ParseJsonObject(body);
+  if (!object) return Fail(object.error());
+  std::optional<Error> failure;
+  JsonReader reader(*object, "", failure);
+  EndpointConfig config = ReadConfig(reader, options, failure);
+  if (failure) return Fail(std::move(*failure));
+  return config;
+}
+
+Result<std::vector<Tag>> PatchTags(std::string_view body, std::vector<Tag> tags) {
+  const auto object = ParseJsonObject(body);
+  if (!object) return Fail(object.error());
+  std::optional<Error> failure;
+  JsonReader reader(*object, "", failure);
+  const std::vector<Tag> added = ReadTags(reader, "add_tags", failure);
+  if (const auto* array = reader.Array("delete_tags"); array != nullptr) {
+    for (const auto& key : *array) {
+      if (!key.is_string()) {
+        reader.Refuse("delete_tags", "a list of keys", key);
+        break;
+      }
+      std::erase_if(tags, [&key](const Tag& tag) { return tag.key == key.get_string(); });
+    }
+  }
+  for (const Tag& tag : added) {
+    std::erase_if(tags, [&tag](const Tag& old) { return old.key == tag.key; });
+    tags.push_back(tag);
+  }
+  if (tags.size() > kTagsMax) {
+    reader.Refuse(
+        {Code::kInvalidArgument,
+         fmt::format("an endpoint has at most {} tags, this would make {}", kTagsMax, tags.size()),
+         "add_tags"});
+  }
+  if (failure) return Fail(std::move(*failure));
+  return tags;
+}
+
+Status ReadEndpointRecord(std::string_view json, Endpoint& endpoint) {
+  const auto object = ParseJsonObject(json);
+  if (!object) return Fail(object.error());
+  std::optional<Error> failure;
+  JsonReader reader(*object, "", failure);
+  endpoint.name = reader.RequiredString("name");
+  endpoint.description = reader.String("description").value_or("");
+  endpoint.tags = ReadTags(reader, "tags", failure);
+  endpoint.config = ReadStoredConfig(*object, "config", failure);
+  endpoint.pending = ReadStoredConfig(*object, "pending_config", failure);
+  endpoint.last_version = reader.Integer("last_version").value_or(1);
+  endpoint.azure = ReadAzure(reader, failure);
+  endpoint.gateway = reader.String("gateway").value_or("");
+  endpoint.notifications = reader.String("notifications").value_or("");
+  if (!failure) {
+    auto permissions = ReadPermissions(*object);
+    if (!permissions) return Fail(permissions.error());
+    endpoint.permissions = std::move(*permissions);
+  }
+  // Before configurations had their own versions, there was one, and it might be on its way.
+  if (!reader.Has("last_version") && endpoint.update != UpdateState::kNotUpdating) {
+    std::swap(endpoint.config, endpoint.pending);
+  }
+  if (failure) return Fail(std::move(*failure));
+  return {};
 }
 
 }  // namespace penstock::control

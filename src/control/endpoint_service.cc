@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "base/check.h"
 #include "control/endpoint_json.h"
+#include "control/gateway_json.h"
 
 namespace penstock::control {
 namespace {
@@ -13,36 +13,43 @@ namespace {
 constexpr std::size_t kIdBytes = 16;
 
 store::EndpointRecord RecordOf(const Endpoint& endpoint) {
+  const auto& newest = endpoint.pending ? endpoint.pending : endpoint.config;
   return {.id = endpoint.id,
-          .name = endpoint.definition.name,
-          .definition = EndpointDefinitionJson(endpoint.definition),
-          .config_version = endpoint.config_version,
-          .update_state = std::string(ToString(UpdateState::kInProgress)),
-          .update_message = {},
+          .name = endpoint.name,
+          .definition = EndpointRecordJson(endpoint),
+          .config_version = newest ? newest->version : 0,
+          .update_state = std::string(ToString(endpoint.update)),
+          .update_message = endpoint.update_message,
           .creator = endpoint.creator,
           .created_at = endpoint.created_at,
           .updated_at = endpoint.updated_at};
 }
 
 Result<Endpoint> EndpointOf(const store::EndpointRecord& record) {
-  auto definition = ParseEndpointDefinition(record.definition);
-  if (!definition || definition->name != record.name) {
+  const auto damaged = [&record](const std::string& why) {
     return Fail(Code::kCorrupt,
-                fmt::format("endpoint {} in the store is damaged: {}", record.name,
-                            definition ? "its names differ" : definition.error().message));
+                fmt::format("endpoint {} in the store is damaged: {}", record.name, why));
+  };
+  const auto update = ParseUpdateState(record.update_state);
+  if (!update) return damaged(update.error().message);
+  Endpoint endpoint;
+  endpoint.update = *update;
+  if (auto read = ReadEndpointRecord(record.definition, endpoint); !read) {
+    return damaged(read.error().message);
   }
-  return Endpoint{.id = record.id,
-                  .definition = std::move(*definition),
-                  .config_version = record.config_version,
-                  .creator = record.creator,
-                  .created_at = record.created_at,
-                  .updated_at = record.updated_at};
-}
-
-// No model has a calibration yet; see policy/capacity.h.
-int ReplicasOf(const ServedEntity& entity) {
-  if (!entity.throughput) return 1;
-  return policy::ReplicasForRange(*entity.throughput, std::nullopt).minimum;
+  if (endpoint.name != record.name) return damaged("its names differ");
+  endpoint.id = record.id;
+  endpoint.update_message = record.update_message;
+  endpoint.creator = record.creator;
+  endpoint.created_at = record.created_at;
+  endpoint.updated_at = record.updated_at;
+  endpoint.policy = PolicyOf(endpoint);
+  // What failed before the restart and had nothing to fall back on is tried anew.
+  if (endpoint.update == UpdateState::kFailed && !endpoint.config) {
+    endpoint.update = UpdateState::kInProgress;
+    endpoint.update_message.clear();
+  }
+  return endpoint;
 }
 
 Error NoSuchEndpoint(const std::string& name) {
@@ -51,31 +58,56 @@ Error NoSuchEndpoint(const std::string& name) {
 
 }  // namespace
 
+std::string PermissionOf(const Endpoint& endpoint, const Caller& caller) {
+  if (caller.role == policy::Role::kAdmin) return "CAN_MANAGE";
+  if (endpoint.permissions.empty()) return "CAN_QUERY";
+  for (const Permission& permission : endpoint.permissions) {
+    if (permission.principal == caller.name) return std::string(ToString(permission.level));
+  }
+  return {};
+}
+
 Status EndpointService::Load(TimePoint now) {
   const auto records = store_.ListEndpoints();
   if (!records) return Fail(records.error());
   for (const store::EndpointRecord& record : *records) {
     auto endpoint = EndpointOf(record);
     if (!endpoint) return Fail(endpoint.error());
-    auto entry = Describe(std::move(*endpoint));
-    if (!entry) {
-      return Fail(Code::kCorrupt,
-                  fmt::format("endpoint {} in the store: {}", record.name, entry.error().message));
-    }
-    const auto update = ParseUpdateState(record.update_state);
-    if (!update) return Fail(update.error());
-    // What failed before the restart is tried anew.
-    TakeUp(std::move(*entry), *update == UpdateState::kFailed ? UpdateState::kInProgress : *update,
-           now);
+    if (endpoint->update == UpdateState::kInProgress) pending_since_[endpoint->name] = now;
+    by_name_.emplace(record.name, std::move(*endpoint));
   }
+  std::map<std::string, PoolWant> plan;
+  for (const auto& [name, endpoint] : by_name_) {
+    const auto look = [this](const auto& model, auto version) { return Known(model, version); };
+    if (auto added = AddToPlan(endpoint, look, plan); !added) {
+      return Fail(Code::kCorrupt,
+                  fmt::format("endpoint {} in the store: {}", name, added.error().message));
+    }
+  }
+  FinishPlan(plan);
+  TakePlan(std::move(plan), now);
   return {};
 }
 
-Result<boost::json::object> EndpointService::Create(std::string_view body, const Caller& caller,
-                                                    Moment moment) {
-  auto definition = ParseEndpointDefinition(body);
+ParseOptions EndpointService::OptionsFor(bool model_units) const {
+  return {.chunk_of = [this](const std::string& model,
+                             std::int64_t version) { return ChunkOf(model, version); },
+          .model_units = model_units};
+}
+
+Result<boost::json::object> EndpointService::Create(std::string_view body, bool model_units,
+                                                    const Caller& caller, Moment moment) {
+  auto definition = ParseEndpointDefinition(body, OptionsFor(model_units));
   if (!definition) return Fail(definition.error());
-  const std::string name = definition->name;
+  const auto added = Add(std::move(*definition), std::nullopt, caller, moment);
+  if (!added) return Fail(added.error());
+  return DetailOf(**added, caller, moment.now);
+}
+
+Result<const Endpoint*> EndpointService::Add(EndpointDefinition definition,
+                                             std::optional<AzureDeployment> azure,
+                                             const Caller& caller, Moment moment) {
+  const std::string name = definition.name;
   if (by_name_.contains(name)) {
     return Fail(Code::kAlreadyExists, fmt::format("endpoint {} exists already", name), "name");
   }
@@ -83,123 +115,278 @@ Result<boost::json::object> EndpointService::Create(std::string_view body, const
     return Fail(Code::kExhausted,
                 fmt::format("there are {} endpoints, the most there may be", kEndpointsMax));
   }
-  auto entry = Describe({.id = policy::RandomHex(kIdBytes),
-                         .definition = std::move(*definition),
-                         .config_version = 1,
-                         .creator = caller.name,
-                         .created_at = moment.wall,
-                         .updated_at = moment.wall});
-  if (!entry) return Fail(entry.error());
-  if (auto added = store_.AddEndpoint(RecordOf(entry->endpoint)); !added) {
-    return Fail(added.error());
+  Endpoint endpoint{.id = policy::RandomHex(kIdBytes),
+                    .name = name,
+                    .description = std::move(definition.description),
+                    .tags = std::move(definition.tags),
+                    .pending = std::move(definition.config),
+                    .creator = caller.name,
+                    .created_at = moment.wall,
+                    .updated_at = moment.wall,
+                    .azure = std::move(azure),
+                    .gateway = std::move(definition.gateway)};
+  endpoint.policy = PolicyOf(endpoint);
+  if (endpoint.pending) {
+    endpoint.update = UpdateState::kInProgress;
+    endpoint.pending->version = endpoint.last_version = 1;
+    endpoint.pending->started_at = moment.wall;
+    if (auto good = CheckModels(*endpoint.pending); !good) return Fail(good.error());
   }
-  TakeUp(std::move(*entry), UpdateState::kInProgress, moment.now);
+  auto plan = PlanWith(endpoint);
+  if (!plan) return Fail(plan.error());
+  if (auto room = CheckRoom(*plan, endpoint); !room) return Fail(room.error());
+  if (auto added = store_.AddEndpoint(RecordOf(endpoint)); !added) return Fail(added.error());
+  if (endpoint.pending) pending_since_[endpoint.name] = moment.now;
+  Note(endpoint, moment, "created", fmt::format("Created by {}.", caller.name));
+  const Endpoint& taken = by_name_.emplace(name, std::move(endpoint)).first->second;
+  TakePlan(std::move(*plan), moment.now);
+  reconciler_.Republish();
+  return &taken;
+}
+
+Result<boost::json::object> EndpointService::UpdateConfig(const std::string& name,
+                                                          std::string_view body, bool model_units,
+                                                          const Caller& caller, Moment moment) {
+  if (Find(name) == nullptr) return Fail(NoSuchEndpoint(name));
+  auto config = ParseEndpointConfig(body, OptionsFor(model_units));
+  if (!config) return Fail(config.error());
+  if (auto set = SetConfig(name, std::move(*config), std::nullopt, caller, moment); !set) {
+    return Fail(set.error());
+  }
   return Get(name, caller, moment.now);
+}
+
+Status EndpointService::SetConfig(const std::string& name, EndpointConfig config,
+                                  std::optional<AzureDeployment> azure, const Caller& caller,
+                                  Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  if (endpoint->update == UpdateState::kInProgress) {
+    return Fail(Code::kConflict,
+                fmt::format("endpoint {} is being updated to config_version {}; wait until its "
+                            "config_update is NOT_UPDATING",
+                            name, endpoint->pending->version));
+  }
+  if (auto good = CheckModels(config); !good) return good;
+  config.version = (endpoint->config ? endpoint->config->version : 0) + 1;
+  config.started_at = moment.wall;
+  endpoint->last_version = config.version;
+  endpoint->pending = std::move(config);
+  endpoint->update = UpdateState::kInProgress;
+  endpoint->update_message.clear();
+  if (azure) endpoint->azure = std::move(azure);
+  endpoint->policy = PolicyOf(*endpoint);
+  const auto plan = PlanWith(*endpoint);
+  if (!plan) return Fail(plan.error());
+  if (auto room = CheckRoom(*plan, *endpoint); !room) return room;
+  pending_since_[endpoint->name] = moment.now;
+  Note(*endpoint, moment, "update",
+       fmt::format("Update to version {} asked for by {}.", endpoint->last_version, caller.name));
+  return Replace(std::move(*endpoint), moment);
 }
 
 Result<boost::json::object> EndpointService::Get(const std::string& name, const Caller& caller,
                                                  TimePoint now) const {
-  const auto found = by_name_.find(name);
-  if (found == by_name_.end()) return Fail(NoSuchEndpoint(name));
-  const Entry& entry = found->second;
-  return EndpointDetailJson(entry.endpoint, reconciler_.StatusOf(entry.endpoint.id, now),
-                            entry.task, caller.role);
+  const Endpoint* endpoint = Find(name);
+  if (endpoint == nullptr || PermissionOf(*endpoint, caller).empty()) {
+    return Fail(NoSuchEndpoint(name));
+  }
+  return DetailOf(*endpoint, caller, now);
 }
 
 boost::json::object EndpointService::List(const Caller& caller, TimePoint now) const {
   boost::json::array endpoints;
-  for (const auto& [name, entry] : by_name_) {
-    endpoints.push_back(EndpointSummaryJson(
-        entry.endpoint, reconciler_.StatusOf(entry.endpoint.id, now), entry.task, caller.role));
+  for (const auto& [name, endpoint] : by_name_) {
+    std::string permission = PermissionOf(endpoint, caller);
+    if (permission.empty()) continue;
+    endpoints.push_back(EndpointSummaryJson({.endpoint = endpoint,
+                                             .status = StatusOf(endpoint, now),
+                                             .task = TaskOf(endpoint),
+                                             .permission_level = std::move(permission),
+                                             .url = settings_.url}));
   }
   return {{"endpoints", std::move(endpoints)}};
 }
 
-Status EndpointService::Delete(const std::string& name, TimePoint now) {
-  const auto found = by_name_.find(name);
-  if (found == by_name_.end()) return Fail(NoSuchEndpoint(name));
-  const std::string id = found->second.endpoint.id;
-  if (auto deleted = store_.DeleteEndpoint(id); !deleted) return deleted;
-  by_name_.erase(found);
-  name_by_id_.erase(id);
-  reconciler_.RemoveEndpoint(id, now);
+Status EndpointService::Delete(const std::string& name, const Caller& caller, Moment moment) {
+  const auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  if (auto deleted = store_.DeleteEndpoint(endpoint->id); !deleted) return deleted;
+  events_.Forget(endpoint->id);
+  pending_since_.erase(name);
+  by_name_.erase(name);
+  reconciler_.Republish();
+  Replan(moment.now);
   return {};
+}
+
+Result<boost::json::object> EndpointService::PatchTags(const std::string& name,
+                                                       std::string_view body, const Caller& caller,
+                                                       Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  auto tags = control::PatchTags(body, endpoint->tags);
+  if (!tags) return Fail(tags.error());
+  boost::json::object answer{{"tags", TagsJson(*tags)}};
+  endpoint->tags = std::move(*tags);
+  if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+  return answer;
+}
+
+Result<boost::json::object> EndpointService::PutAiGateway(const std::string& name,
+                                                          std::string_view body,
+                                                          const Caller& caller, Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  auto gateway = WithAiGateway(endpoint->gateway, body);
+  if (!gateway) return Fail(gateway.error());
+  endpoint->gateway = std::move(*gateway);
+  endpoint->policy = PolicyOf(*endpoint);
+  boost::json::value answer = GatewayPart(endpoint->gateway, "ai_gateway");
+  if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+  return answer.as_object();
+}
+
+Result<boost::json::object> EndpointService::PutRateLimits(const std::string& name,
+                                                           std::string_view body,
+                                                           const Caller& caller, Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  auto gateway = WithRateLimits(endpoint->gateway, body);
+  if (!gateway) return Fail(gateway.error());
+  endpoint->gateway = std::move(*gateway);
+  endpoint->policy = PolicyOf(*endpoint);
+  boost::json::value answer = GatewayPart(endpoint->gateway, "rate_limits");
+  if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+  return boost::json::object{{"rate_limits", std::move(answer)}};
+}
+
+Result<boost::json::object> EndpointService::PatchNotifications(const std::string& name,
+                                                                std::string_view body,
+                                                                const Caller& caller,
+                                                                Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  auto object = ParseJsonObject(body);
+  if (!object) return Fail(object.error());
+  endpoint->notifications = boost::json::serialize(*object);
+  boost::json::object answer{{"name", name}};
+  if (const auto* mails = object->if_contains("email_notifications"); mails != nullptr) {
+    answer["email_notifications"] = *mails;
+  }
+  if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+  return answer;
+}
+
+Result<boost::json::object> EndpointService::Events(const std::string& name, const Caller& caller) {
+  const Endpoint* endpoint = Find(name);
+  if (endpoint == nullptr || PermissionOf(*endpoint, caller).empty()) {
+    return Fail(NoSuchEndpoint(name));
+  }
+  return events_.List(endpoint->id);
+}
+
+Result<boost::json::object> EndpointService::GetPermissions(const std::string& id) const {
+  for (const auto& [name, endpoint] : by_name_) {
+    if (endpoint.id == id) return PermissionsJson(endpoint);
+  }
+  return Fail(Code::kNotFound, fmt::format("no endpoint has the id {}", id.substr(0, 80)), "id");
+}
+
+Result<boost::json::object> EndpointService::SetPermissions(const std::string& id,
+                                                            std::string_view body, bool replace,
+                                                            const Caller& caller, Moment moment) {
+  for (const auto& [name, found] : by_name_) {
+    if (found.id != id) continue;
+    auto endpoint = Changeable(name, caller);
+    if (!endpoint) return Fail(endpoint.error());
+    const auto object = ParseJsonObject(body);
+    if (!object) return Fail(object.error());
+    auto permissions = ReadPermissions(*object);
+    if (!permissions) return Fail(permissions.error());
+    endpoint->permissions =
+        replace ? std::move(*permissions) : MergePermissions(endpoint->permissions, *permissions);
+    boost::json::object answer = PermissionsJson(*endpoint);
+    if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+    return answer;
+  }
+  return GetPermissions(id);  // Says that there is none.
+}
+
+const Endpoint* EndpointService::Find(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &found->second;
+}
+
+Result<Endpoint> EndpointService::Changeable(const std::string& name, const Caller& caller) const {
+  const Endpoint* endpoint = Find(name);
+  const std::string may = endpoint == nullptr ? "" : PermissionOf(*endpoint, caller);
+  if (may.empty()) return Fail(NoSuchEndpoint(name));
+  if (may == ToString(PermissionLevel::kManage)) return *endpoint;
+  return Fail(Code::kForbidden,
+              fmt::format("changing endpoint {} needs an admin key or CAN_MANAGE on it; \"{}\" has "
+                          "{}",
+                          name, caller.name, may));
+}
+
+Status EndpointService::Store(Endpoint changed, Moment moment) {
+  changed.updated_at = moment.wall;
+  if (auto stored = store_.UpdateEndpoint(RecordOf(changed)); !stored) return stored;
+  std::string name = changed.name;
+  by_name_.insert_or_assign(std::move(name), std::move(changed));
+  return {};
+}
+
+Status EndpointService::Replace(Endpoint changed, Moment moment) {
+  if (auto stored = Store(std::move(changed), moment); !stored) return stored;
+  reconciler_.Republish();
+  Replan(moment.now);
+  return {};
+}
+
+boost::json::object EndpointService::DetailOf(const Endpoint& endpoint, const Caller& caller,
+                                              TimePoint now) const {
+  boost::json::object json = EndpointDetailJson({.endpoint = endpoint,
+                                                 .status = StatusOf(endpoint, now),
+                                                 .task = TaskOf(endpoint),
+                                                 .permission_level = PermissionOf(endpoint, caller),
+                                                 .url = settings_.url});
+  for (const char* part : {"ai_gateway", "rate_limits"}) {
+    boost::json::value value = GatewayPart(endpoint.gateway, part);
+    if (!value.is_null()) json[part] = std::move(value);
+  }
+  return json;
 }
 
 std::optional<std::string> EndpointService::ServerOf(const std::string& model,
                                                      std::optional<std::int64_t> version) const {
-  for (const auto& [name, entry] : by_name_) {
-    for (const ServedEntity& entity : entry.endpoint.definition.served_entities) {
+  const auto serves = [&](const std::optional<EndpointConfig>& config) {
+    if (!config) return false;
+    for (const ServedEntity& entity : config->served_entities) {
       if (entity.entity_name != model) continue;
-      if (!version || *version == entity.entity_version) return name;
+      if (!version || *version == entity.entity_version) return true;
     }
+    return false;
+  };
+  for (const auto& [name, endpoint] : by_name_) {
+    if (serves(endpoint.config) || serves(endpoint.pending)) return name;
   }
   return std::nullopt;
 }
 
-policy::RoutingTable EndpointService::Routes(
-    const std::function<std::string(std::uint64_t)>& address_of) const {
-  policy::RoutingTable table;
-  for (const auto& [name, entry] : by_name_) {
-    const ServedEntity& entity = entry.endpoint.definition.served_entities.front();
-    policy::EndpointRoute route;
-    route.id = entry.endpoint.id;
-    route.name = name;
-    route.created_at = entry.endpoint.created_at;
-    policy::ServedRoute& served = route.served.emplace_back();
-    served.name = entity.name;
-    served.model = entity.entity_name;
-    served.model_version = entity.entity_version;
-    served.range = entity.throughput.value_or(policy::ThroughputRange{});
-    served.lane = policy::LaneForRange(served.range, std::nullopt);
-    for (const RoutedReplica& replica : reconciler_.RoutedOf(entry.endpoint.id)) {
-      served.replicas.push_back({.id = replica.replica,
-                                 .address = address_of(replica.replica),
-                                 .state = replica.draining ? policy::ReplicaState::kDraining
-                                                           : policy::ReplicaState::kReady});
-    }
-    table.Add(std::move(route));
-  }
-  return table;
-}
-
-std::optional<ServedModel> EndpointService::ModelOf(const std::string& endpoint_id) const {
-  const auto name = name_by_id_.find(endpoint_id);
-  if (name == name_by_id_.end()) return std::nullopt;
-  return ServedModel{.endpoint_name = name->second, .source = by_name_.at(name->second).source};
-}
-
-Status EndpointService::Record(const RecordUpdate& update) {
-  return store_.SetEndpointUpdate(update.endpoint_id, ToString(update.state), update.message);
-}
-
 std::vector<std::string> EndpointService::Names() const {
   std::vector<std::string> names;
-  for (const auto& [name, entry] : by_name_) names.push_back(name);
+  for (const auto& [name, endpoint] : by_name_) names.push_back(name);
   return names;
 }
 
-Result<EndpointService::Entry> EndpointService::Describe(Endpoint endpoint) {
-  CHECK(endpoint.definition.served_entities.size() == 1, "one served entity was checked");
-  const ServedEntity& entity = endpoint.definition.served_entities.front();
-  auto version = catalog_.GetVersion(entity.entity_name, entity.entity_version);
-  if (!version) {
-    Error error = std::move(version.error());
-    if (error.field.empty()) error.field = "config.served_entities[0].entity_name";
-    return Fail(std::move(error));
-  }
-  return Entry{.endpoint = std::move(endpoint),
-               .task = TaskOf(*version),
-               .source = std::move(version->source)};
-}
-
-void EndpointService::TakeUp(Entry entry, UpdateState update, TimePoint now) {
-  const Endpoint& endpoint = entry.endpoint;
-  reconciler_.SetEndpoint(endpoint.id, ReplicasOf(endpoint.definition.served_entities.front()),
-                          update, now);
-  name_by_id_.emplace(endpoint.id, endpoint.definition.name);
-  std::string name = endpoint.definition.name;
-  by_name_.emplace(std::move(name), std::move(entry));
+void EndpointService::Note(const Endpoint& endpoint, Moment moment, std::string kind,
+                           std::string message) {
+  events_.Add({.endpoint_id = endpoint.id,
+               .at = moment.wall,
+               .kind = std::move(kind),
+               .served_entity = {},
+               .message = std::move(message)});
 }
 
 }  // namespace penstock::control

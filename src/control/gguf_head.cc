@@ -40,6 +40,7 @@ Step ReadPair(GgufCursor& cursor, GgufHead& head) {
     if (!cursor.Read(text)) return Step::kOutOfBytes;
     if (key == "general.architecture" && head.architecture.empty()) head.architecture = Plain(text);
     if (key == "general.name" && head.model_name.empty()) head.model_name = Plain(text);
+    if (key == "general.license" && head.licence.empty()) head.licence = Plain(text);
     return Step::kDone;
   }
   if (EndsWithContextLength(key, head.architecture) && (type == kUint32 || type == kUint64)) {

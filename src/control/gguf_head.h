@@ -18,6 +18,7 @@ struct GgufHead {
   std::uint64_t tensors = 0;  // At least 1.
   std::string architecture;   // "llama", …; "" if not plain ASCII within the first bytes.
   std::string model_name;     // "general.name", likewise.
+  std::string licence;        // "general.license", likewise.
   std::optional<std::uint64_t> context_length;  // Tokens.
 };
 

@@ -2,105 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
-#include <cstdint>
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "api/error_body.h"
+#include "control/mlflow_service.h"
+#include "control/model_routes.h"
 #include "http/url.h"
 
 namespace penstock::control {
 namespace {
-
-// What a route's function gets.
-struct Call {
-  EndpointService& endpoints;
-  ModelService& models;
-  const ApiRequest& request;
-  std::vector<std::string> parameters;  // The path's segments that stand for "*", decoded.
-  Moment moment;
-};
-using Answer = Result<boost::json::object>;
-using Function = Answer (*)(const Call&);
-
-struct Route {
-  std::string_view method;
-  std::string_view pattern;  // "*" is any one segment.
-  Function function;
-};
-
-Answer Empty(Status status) {
-  if (!status) return Fail(std::move(status.error()));
-  return boost::json::object();
-}
-
-Result<std::int64_t> VersionIn(const std::string& text) {
-  std::int64_t version = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (error == std::errc() && end == text.data() + text.size() && version >= 1) return version;
-  return Fail(
-      Code::kInvalidArgument,
-      fmt::format("version must be an integer of 1 or more, got \"{}\"", text.substr(0, 80)),
-      "version");
-}
-
-template <auto Method>
-Answer WithVersion(const Call& call) {
-  const auto version = VersionIn(call.parameters[1]);
-  if (!version) return Fail(version.error());
-  return (call.models.*Method)(call.parameters[0], *version);
-}
-
-// More literal patterns stand before less literal ones: the first that fits is taken.
-constexpr std::array kRoutes = {
-    Route{"GET", "/api/2.0/serving-endpoints",
-          [](const Call& call) -> Answer {
-            return call.endpoints.List(call.request.caller, call.moment.now);
-          }},
-    Route{"POST", "/api/2.0/serving-endpoints",
-          [](const Call& call) {
-            return call.endpoints.Create(call.request.body, call.request.caller, call.moment);
-          }},
-    Route{"GET", "/api/2.0/serving-endpoints/get-model-optimization-info/*/*",
-          WithVersion<&ModelService::OptimizationInfo>},
-    Route{"GET", "/api/2.0/serving-endpoints/*",
-          [](const Call& call) {
-            return call.endpoints.Get(call.parameters[0], call.request.caller, call.moment.now);
-          }},
-    Route{"DELETE", "/api/2.0/serving-endpoints/*",
-          [](const Call& call) {
-            return Empty(call.endpoints.Delete(call.parameters[0], call.moment.now));
-          }},
-    Route{"GET", "/api/2.1/unity-catalog/models",
-          [](const Call& call) { return call.models.List(); }},
-    Route{"POST", "/api/2.1/unity-catalog/models",
-          [](const Call& call) {
-            return call.models.Create(call.request.body, call.request.caller, call.moment);
-          }},
-    Route{"GET", "/api/2.1/unity-catalog/models/*",
-          [](const Call& call) { return call.models.Get(call.parameters[0]); }},
-    Route{"DELETE", "/api/2.1/unity-catalog/models/*",
-          [](const Call& call) { return Empty(call.models.Delete(call.parameters[0])); }},
-    Route{"GET", "/api/2.1/unity-catalog/models/*/versions",
-          [](const Call& call) { return call.models.ListVersions(call.parameters[0]); }},
-    Route{"POST", "/api/2.1/unity-catalog/models/*/versions",
-          [](const Call& call) {
-            return call.models.CreateVersion(call.parameters[0], call.request.body,
-                                             call.request.caller, call.moment);
-          }},
-    Route{"GET", "/api/2.1/unity-catalog/models/*/versions/*",
-          WithVersion<&ModelService::GetVersion>},
-    Route{"DELETE", "/api/2.1/unity-catalog/models/*/versions/*",
-          [](const Call& call) -> Answer {
-            const auto version = VersionIn(call.parameters[1]);
-            if (!version) return Fail(version.error());
-            return Empty(call.models.DeleteVersion(call.parameters[0], *version));
-          }},
-};
 
 // The next segment of `path`, which starts with '/'; takes it off.
 std::string_view TakeSegment(std::string_view& path) {
@@ -132,31 +46,40 @@ Result<std::vector<std::string>> Decode(std::span<const std::string_view> segmen
   return decoded;
 }
 
-// Reading is for every key; changing needs an admin's.
-Status CheckRole(const ApiRequest& request) {
-  if (request.method == "GET" || request.caller.role == policy::Role::kAdmin) return {};
+// Reading is for every key; changing needs an admin's, or a permission on the endpoint.
+Status CheckRole(const ApiRequest& request, ApiRole role) {
+  const bool needed = role == ApiRole::kAdmin || (role == ApiRole::kAny && request.method != "GET");
+  if (!needed || request.caller.role == policy::Role::kAdmin) return {};
   return Fail(Code::kForbidden, fmt::format("{} {} needs an admin key; \"{}\" is a user's",
                                             request.method, request.path, request.caller.name));
 }
 
-Answer Run(EndpointService& endpoints, ModelService& models, const ApiRequest& request,
-           Moment moment) {
+ApiResult Run(ApiParts& parts, const ApiRequest& request, Moment moment) {
+  if (const auto path = MlflowPath(request.path)) {
+    if (auto good = CheckRole(request, ApiRole::kAny); !good) return Fail(good.error());
+    return MlflowService(parts.models.catalog(), parts.models)
+        .Handle(request.method, *path, request.query, request.body, request.caller, moment);
+  }
   std::vector<std::string_view> segments;
   std::string allowed;
-  for (const Route& route : kRoutes) {
-    if (!Fits(request.path, route.pattern, segments)) continue;
-    if (route.method != request.method) {
-      allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", route.method);
-      continue;
+  // Models first: one of their paths stands where an endpoint's name would.
+  for (const std::span<const ApiRoute> routes : {ModelRoutes(), EndpointRoutes()}) {
+    for (const ApiRoute& route : routes) {
+      if (!Fits(request.path, route.pattern, segments)) continue;
+      if (route.method != request.method) {
+        if (allowed.find(route.method) == std::string::npos) {
+          allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", route.method);
+        }
+        continue;
+      }
+      if (auto good = CheckRole(request, route.role); !good) return Fail(good.error());
+      auto parameters = Decode(segments);
+      if (!parameters) return Fail(parameters.error());
+      return route.function({.parts = parts,
+                             .request = request,
+                             .parameters = std::move(*parameters),
+                             .moment = moment});
     }
-    if (auto good = CheckRole(request); !good) return Fail(good.error());
-    auto parameters = Decode(segments);
-    if (!parameters) return Fail(parameters.error());
-    return route.function({.endpoints = endpoints,
-                           .models = models,
-                           .request = request,
-                           .parameters = std::move(*parameters),
-                           .moment = moment});
   }
   const std::string path = request.path.substr(0, 200);
   if (allowed.empty()) return Fail(Code::kNotFound, fmt::format("no such path: {}", path));
@@ -166,8 +89,25 @@ Answer Run(EndpointService& endpoints, ModelService& models, const ApiRequest& r
 
 }  // namespace
 
+ApiResult EmptyAnswer(Status status) {
+  if (!status) return Fail(std::move(status.error()));
+  return boost::json::object();
+}
+
+std::string ApiCall::Query(std::string_view name) const {
+  std::string_view rest = request.query;
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    if (pair.substr(0, equals) != name || equals == std::string_view::npos) continue;
+    return http::PercentDecode(pair.substr(equals + 1)).value_or("");
+  }
+  return {};
+}
+
 ApiAnswer HttpApi::Handle(const ApiRequest& request, Moment moment) {
-  const auto answer = Run(endpoints_, models_, request, moment);
+  const auto answer = Run(parts_, request, moment);
   if (answer) return {.status = 200, .body = boost::json::serialize(*answer)};
   return {.status = Traits(answer.error().code).http_status,
           .body = ErrorBody(Dialect::kDatabricks, answer.error())};

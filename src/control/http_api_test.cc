@@ -3,9 +3,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <variant>
+
 #include "base/test_folder.h"
+#include "control/billing.h"
 #include "control/gguf_sample.h"
 #include "control/json_reader.h"
+#include "control/key_service.h"
+#include "control/posted.h"
+#include "control/scaler.h"
 
 namespace penstock::control {
 namespace {
@@ -72,9 +79,35 @@ class HttpApiTest : public testing::Test {
     store::Store store;
     Reconciler reconciler;
     Catalog catalog{store};
-    EndpointService endpoints{store, catalog, reconciler};
-    ModelService models{catalog, endpoints};
-    HttpApi api{endpoints, models};
+    EndpointEvents events{store};
+    Calibrations calibrations{store, "hardware"};
+    Posted posted;
+    BackgroundJobs jobs{posted.Post()};
+    ModelWorks works{catalog,
+                     calibrations,
+                     jobs,
+                     {.calibrate = CalibratePolicy::kNever,
+                      .machine = {.memory_bytes = std::int64_t{24} << 30}}};
+    EndpointService endpoints{
+        store,
+        catalog,
+        reconciler,
+        events,
+        {.calibration =
+             [this](const store::ModelVersionRecord& version) {
+               return works.CalibrationOf(version);
+             },
+         .check_model =
+             [this](const store::ModelVersionRecord& version) { return works.CheckUse(version); }}};
+    ModelService models{catalog, endpoints, works};
+    Scaler scaler;
+    Billing billing{store};
+    KeyService keys{store, [] {}};
+    HttpApi api{{.endpoints = endpoints,
+                 .models = models,
+                 .scaler = &scaler,
+                 .billing = &billing,
+                 .keys = &keys}};
   };
 
   TimePoint now_ = TimePoint(std::chrono::hours(1));
@@ -98,6 +131,7 @@ TEST_F(HttpApiTest, RegistersAModel) {
   EXPECT_EQ(version.json.at("version"), 1);
   EXPECT_EQ(version.json.at("status"), "READY");
   EXPECT_EQ(version.json.at("source").as_string(), model_path_);
+  EXPECT_EQ(version.json.at("storage_location").as_string(), model_path_);
   EXPECT_EQ(version.json.at("format").at("architecture"), "llama");
 }
 
@@ -138,7 +172,7 @@ TEST_F(HttpApiTest, RefusesBadModels) {
   EXPECT_EQ(with_source("/no/such/file").status, 400);
   EXPECT_EQ(with_source("").status, 400);
   EXPECT_EQ(Send("POST", std::string(kModels), "{").error_code(), "INVALID_PARAMETER_VALUE");
-  EXPECT_EQ(Send("POST", std::string(kModels), R"({"name":"a.b.c"})").status, 400);
+  EXPECT_EQ(Send("POST", ModelPath("versions"), R"({"model_name":"a.b.c"})").status, 400);
   EXPECT_EQ(Send("POST", std::string(kModels), R"({"name":"short","source":"/x"})").status, 400);
   RegisterModel("a.b.c");
   EXPECT_EQ(RegisterModel("a.b.c").error_code(), "RESOURCE_ALREADY_EXISTS");
@@ -232,6 +266,105 @@ TEST_F(HttpApiTest, AnswersTheSeedsOptimizationInfo) {
   EXPECT_EQ(info.json.at("model_type"), "llama");
   EXPECT_EQ(info.json.at("throughput_chunk_size"), 1);
   EXPECT_EQ(Send("GET", path + "2").status, 404);
+}
+
+// 40 GB of weights on 24 GB of memory: told with the numbers before anything is loaded.
+TEST_F(HttpApiTest, ModelsLargerThanTheMemoryAreRefused) {
+  std::filesystem::resize_file(model_path_, std::uintmax_t{40} << 30);  // Sparse.
+  RegisterModel("a.b.c");
+  const Reply info = Send("GET", EndpointPath("get-model-optimization-info/a.b.c/1"));
+  EXPECT_EQ(info.json.at("optimizable"), false);
+  const std::string reason(info.json.at("reason").as_string());
+  EXPECT_NE(reason.find("42.9 GB of weights"), std::string::npos) << reason;
+  EXPECT_NE(reason.find("25.8 GB of memory"), std::string::npos) << reason;
+  const Reply refused = CreateEndpoint("chat", "a.b.c");
+  EXPECT_EQ(refused.error_code(), "RESOURCE_EXHAUSTED");
+  EXPECT_EQ(refused.message(), reason);
+}
+
+TEST_F(HttpApiTest, CalibrationDecidesTheChunk) {
+  RegisterModel("a.b.c");
+  const auto version = parts_->catalog.GetVersion("a.b.c", 1);
+  policy::Calibration calibration{.model_hash = version->fingerprint,
+                                  .hardware_hash = "hardware",
+                                  .cost_per_s = 1000,
+                                  .weights = {.output = 1},
+                                  .chunk_tokens_per_s = 200};
+  ASSERT_TRUE(parts_->calibrations.Keep(calibration));
+  Open();
+  const Reply info = Send("GET", EndpointPath("get-model-optimization-info/a.b.c/1"));
+  EXPECT_EQ(info.json.at("throughput_chunk_size"), 200);
+  EXPECT_EQ(info.json.at("calibration").at("state"), "DONE");
+  const Reply shown = Send("GET", "/api/2.0/penstock/models/a.b.c/versions/1/calibration");
+  EXPECT_EQ(shown.json.at("calibration").at("cost_per_s").to_number<double>(), 1000);
+  const Reply odd = CreateEndpoint("chat", "a.b.c");  // 100 to 200.
+  EXPECT_EQ(odd.error_code(), "INVALID_PARAMETER_VALUE");
+  EXPECT_NE(odd.message().find("the nearest are 0 and 200"), std::string::npos) << odd.message();
+  // 2000 tokens/s are more than one replica's 850.
+  const Reply good = Send("POST", std::string(kEndpoints),
+                          R"({"name":"chat","config":{"served_entities":[{"entity_name":"a.b.c",
+                          "entity_version":"1","min_provisioned_throughput":2000,
+                          "max_provisioned_throughput":2000}]}})");
+  ASSERT_EQ(good.status, 200) << good.message();
+  std::size_t starts = 0;
+  for (const Action& action : parts_->reconciler.Step(now_)) {
+    starts += std::holds_alternative<StartReplica>(action) ? 1 : 0;
+  }
+  EXPECT_EQ(starts, 3U);
+}
+
+TEST_F(HttpApiTest, ModelsCanBeChanged) {
+  const Reply empty =
+      Send("POST", std::string(kModels), R"({"name":"a.b.c","comment":"one","tags":{"team":"x"}})");
+  EXPECT_EQ(empty.json.at("tags").at("team"), "x");
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions")).json.at("model_versions").as_array().size(),
+            0u);
+  const Reply changed = Send("PATCH", ModelPath("a.b.c"),
+                             R"({"owner":"bob","comment":"two","default_system_prompt":"Hi."})");
+  EXPECT_EQ(changed.json.at("owner"), "bob");
+  Open();
+  const Reply again = Send("GET", ModelPath("a.b.c"));
+  EXPECT_EQ(again.json.at("comment"), "two");
+  EXPECT_EQ(again.json.at("default_system_prompt"), "Hi.");
+  EXPECT_EQ(again.json.at("tags").at("team"), "x");
+  EXPECT_EQ(Send("PATCH", ModelPath("a.b.c"), R"({"new_name":"d"})").status, 501);
+  EXPECT_EQ(Send("PATCH", ModelPath("a.b.d"), "{}").status, 404);
+  EXPECT_EQ(Send("PATCH", ModelPath("a.b.c"),
+                 fmt::format(R"({{"comment":"{}"}})", std::string(kCommentSizeMax + 1, 'x')))
+                .status,
+            400);
+}
+
+TEST_F(HttpApiTest, AliasesNameVersions) {
+  RegisterModel("a.b.c");
+  EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/champion"), R"({"version_num":1})").status, 200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/aliases/champion")).json.at("version"), 1);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("aliases").as_array().size(), 1u);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions/1")).json.at("aliases").at(0).at("alias_name"),
+            "champion");
+  EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/champion"), R"({"version_num":2})").status, 404);
+  EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/7"), R"({"version_num":1})").status, 400);
+  EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/x"), "{}").status, 400);
+  EXPECT_EQ(Send("DELETE", ModelPath("a.b.c/aliases/champion")).status, 200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/aliases/champion")).status, 404);
+}
+
+TEST_F(HttpApiTest, ListsAreCutIntoPages) {
+  for (const char* name : {"a.b.1", "a.b.2", "a.b.3", "x.y.1"}) RegisterModel(name);
+  const auto list = [this](const std::string& query) {
+    const ApiAnswer answer = parts_->api.Handle(
+        {.method = "GET", .path = std::string(kModels), .caller = {.name = "t"}, .query = query},
+        {});
+    return ParseJsonObject(answer.body).value();
+  };
+  const auto first = list("max_results=2");
+  EXPECT_EQ(first.at("registered_models").as_array().size(), 2u);
+  const auto second =
+      list("max_results=2&page_token=" + std::string(first.at("next_page_token").as_string()));
+  EXPECT_EQ(second.at("registered_models").at(1).at("full_name"), "x.y.1");
+  EXPECT_FALSE(second.contains("next_page_token"));
+  EXPECT_EQ(list("catalog_name=a&schema_name=b").at("registered_models").as_array().size(), 3u);
+  EXPECT_EQ(list("page_token=zz").at("error_code"), "INVALID_PARAMETER_VALUE");
 }
 
 TEST_F(HttpApiTest, KnowsItsPaths) {

@@ -94,6 +94,7 @@ boost::json::object FormatJson(const GgufHead& head) {
       {"format", "gguf"}, {"version", head.version}, {"tensors", head.tensors}};
   if (!head.architecture.empty()) json["architecture"] = head.architecture;
   if (!head.model_name.empty()) json["model_name"] = head.model_name;
+  if (!head.licence.empty()) json["licence"] = head.licence;
   if (head.context_length) json["context_length"] = *head.context_length;
   return json;
 }

@@ -43,6 +43,18 @@ Status CheckEndpointName(std::string_view name, const std::string& field) {
   return {};
 }
 
+Status CheckAliasName(std::string_view name, const std::string& field) {
+  const bool characters =
+      std::ranges::all_of(name, [](char c) { return IsNameCharacter(c) || c == '.'; });
+  const bool number = std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
+  if (characters && !number && name.size() <= kModelNamePartSizeMax) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("{} must be 1 to {} letters, digits, '-', '_' and '.', and no number, "
+                          "got {}",
+                          field, kModelNamePartSizeMax, Quoted(name)),
+              field);
+}
+
 Result<ModelName> ParseModelName(std::string_view full_name, const std::string& field) {
   std::array<std::string_view, 3> parts;
   std::string_view rest = full_name;

@@ -15,6 +15,10 @@ inline constexpr std::size_t kModelNamePartSizeMax = 255;
 // "get-model-optimization-info"). `field` is named in the error.
 Status CheckEndpointName(std::string_view name, const std::string& field);
 
+// 1 to 255 letters, digits, '-', '_' and '.', not a number: "3" and "v3" would be told apart by
+// nobody. `field` is named in the error.
+Status CheckAliasName(std::string_view name, const std::string& field);
+
 // "catalog.schema.model".
 struct ModelName {
   std::string catalog;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 
 #include "base/check.h"
 
@@ -11,6 +12,8 @@ namespace penstock::control {
 namespace {
 
 using Phase = ReplicaSlot::Phase;
+
+constexpr Duration kWarmUp = std::chrono::seconds(60);
 
 std::string FailureText(const ReplicaSlot& slot, TimePoint now) {
   std::string text = fmt::format("A replica failed {} time{} in a row; last: {}.", slot.failures(),
@@ -23,56 +26,67 @@ std::string FailureText(const ReplicaSlot& slot, TimePoint now) {
 
 }  // namespace
 
-void Reconciler::SetEndpoint(const std::string& endpoint_id, int replicas, UpdateState update,
-                             TimePoint now) {
-  CHECK(replicas >= 1, "an endpoint wants at least one replica");
-  const auto [entry, added] = endpoints_.try_emplace(endpoint_id);
-  Endpoint& endpoint = entry->second;
-  CHECK(!endpoint.removed, "an endpoint's id is used again");
-  endpoint.replicas = replicas;
-  if (added) {
-    endpoint.update = update;
-    endpoint.update_since = now;
-    routes_changed_ = true;
-  }
+void Reconciler::SetPool(const std::string& id, int replicas, TimePoint) {
+  CHECK(replicas >= 0, "a pool cannot want less than nothing");
+  const auto [entry, added] = pools_.try_emplace(id);
+  Pool& pool = entry->second;
+  const bool returned = std::exchange(pool.removed, false);
+  if (added || returned) routes_changed_ = true;
+  if (!added && !returned && pool.wanted == replicas) return;
+  pool.wanted = replicas;
+  WakeAt(id, pool, TimePoint::min());
 }
 
-void Reconciler::RemoveEndpoint(const std::string& endpoint_id, TimePoint) {
-  const auto found = endpoints_.find(endpoint_id);
-  if (found == endpoints_.end() || found->second.removed) return;
+void Reconciler::RemovePool(const std::string& id, TimePoint) {
+  const auto found = pools_.find(id);
+  if (found == pools_.end() || found->second.removed) return;
   found->second.removed = true;
   routes_changed_ = true;
+  WakeAt(id, found->second, TimePoint::min());
+}
+
+std::optional<std::uint64_t> Reconciler::Adopt(const std::string& id, int place, TimePoint now) {
+  Pool& pool = pools_.at(id);
+  const std::uint64_t replica = next_replica_;
+  if (!pool.slots.emplace(place, ReplicaSlot::Adopted(now, replica)).second) return std::nullopt;
+  ++next_replica_;
+  places_.emplace(replica, std::pair(id, place));
+  WakeAt(id, pool, TimePoint::min());
+  return replica;
 }
 
 void Reconciler::OnProbe(std::uint64_t replica, bool healthy, const std::string& reason,
                          TimePoint now) {
-  const auto [endpoint, slot] = Find(replica);
-  if (slot == nullptr) return;
-  const bool routed = IsRouted(*endpoint, *slot);
-  slot->OnProbe(healthy, reason, now, settings_.replica);
-  if (routed != IsRouted(*endpoint, *slot)) routes_changed_ = true;
+  const Found found = Find(replica);
+  if (found.slot == nullptr) return;
+  const bool routed = IsRouted(*found.pool, *found.slot);
+  found.slot->OnProbe(healthy, reason, now, settings_);
+  if (routed != IsRouted(*found.pool, *found.slot)) routes_changed_ = true;
+  WakeAt(*found.id, *found.pool, TimePoint::min());
 }
 
 void Reconciler::OnExit(std::uint64_t replica, const std::string& reason, TimePoint now) {
-  const auto [endpoint, slot] = Find(replica);
-  if (slot == nullptr) return;
-  if (IsRouted(*endpoint, *slot)) routes_changed_ = true;
-  slot->OnExit(reason, now, settings_.replica);
+  const Found found = Find(replica);
+  if (found.slot == nullptr) return;
+  if (IsRouted(*found.pool, *found.slot)) routes_changed_ = true;
+  found.slot->OnExit(reason, now, settings_);
+  WakeAt(*found.id, *found.pool, TimePoint::min());
+  places_.erase(replica);
+}
+
+void Reconciler::OnNoCapacity(std::uint64_t replica, const std::string& reason, TimePoint now) {
+  const Found found = Find(replica);
+  if (found.slot == nullptr) return;
+  found.slot->OnNoCapacity(reason, now, settings_);
+  WakeAt(*found.id, *found.pool, TimePoint::min());
   places_.erase(replica);
 }
 
 std::vector<Action> Reconciler::Step(TimePoint now) {
   std::vector<Action> actions;
-  for (auto entry = endpoints_.begin(); entry != endpoints_.end();) {
-    auto& [id, endpoint] = *entry;
-    FitSlots(endpoint, now);
-    StepSlots(id, endpoint, now, actions);
-    if (endpoint.removed && endpoint.slots.empty()) {
-      entry = endpoints_.erase(entry);
-      continue;
-    }
-    if (!endpoint.removed) StepUpdate(id, endpoint, now, actions);
-    ++entry;
+  // A pool's own step may only move its wake to later, so this ends.
+  while (!wakes_.empty() && wakes_.begin()->first <= now) {
+    StepPool(std::string(wakes_.begin()->second), now, actions);
   }
   if (routes_changed_) {
     // First: requests must stop coming before a replica is asked to end.
@@ -82,30 +96,51 @@ std::vector<Action> Reconciler::Step(TimePoint now) {
   return actions;
 }
 
-// Adds places, lowest number first, or retires them, highest first.
-void Reconciler::FitSlots(Endpoint& endpoint, TimePoint now) {
-  const int wanted = endpoint.removed ? 0 : endpoint.replicas;
-  auto active = static_cast<int>(std::ranges::count_if(
-      endpoint.slots, [](const auto& entry) { return !entry.second.retired(); }));
-  for (int place = 0; active < wanted; ++place) {
-    if (endpoint.slots.try_emplace(place, now).second) ++active;
+void Reconciler::StepPool(const std::string& id, TimePoint now, std::vector<Action>& actions) {
+  Pool& pool = pools_.at(id);
+  FitSlots(pool, now);
+  StepSlots(id, pool, now, actions);
+  if (pool.removed && pool.slots.empty()) {
+    wakes_.erase({pool.wake, id});
+    pools_.erase(id);
+    return;
   }
-  for (auto& [place, slot] : std::views::reverse(endpoint.slots)) {
+  TimePoint wake = TimePoint::max();
+  for (const auto& [place, slot] : pool.slots) wake = std::min(wake, slot.NextWake(settings_));
+  // What is due has been done; a time that has passed would only turn in circles.
+  WakeAt(id, pool, std::max(wake, now + Duration(1)));
+}
+
+void Reconciler::WakeAt(const std::string& id, Pool& pool, TimePoint when) {
+  if (pool.wake != TimePoint::max()) wakes_.erase({pool.wake, id});
+  pool.wake = when;
+  if (when != TimePoint::max()) wakes_.emplace(when, id);
+}
+
+// Adds places, lowest number first, or retires them, highest first.
+void Reconciler::FitSlots(Pool& pool, TimePoint now) {
+  const int wanted = pool.removed ? 0 : pool.wanted;
+  auto active = static_cast<int>(
+      std::ranges::count_if(pool.slots, [](const auto& entry) { return !entry.second.retired(); }));
+  for (int place = 0; active < wanted; ++place) {
+    if (pool.slots.try_emplace(place, now).second) ++active;
+  }
+  for (auto& [place, slot] : std::views::reverse(pool.slots)) {
     if (active <= wanted) break;
     if (slot.retired()) continue;
-    if (IsRouted(endpoint, slot)) routes_changed_ = true;
+    if (IsRouted(pool, slot)) routes_changed_ = true;
     slot.Retire(now);
     --active;
   }
 }
 
-void Reconciler::StepSlots(const std::string& id, Endpoint& endpoint, TimePoint now,
+void Reconciler::StepSlots(const std::string& id, Pool& pool, TimePoint now,
                            std::vector<Action>& actions) {
-  for (auto& [place, slot] : endpoint.slots) {
+  for (auto& [place, slot] : pool.slots) {
     for (;;) {
-      const bool routed = IsRouted(endpoint, slot);
-      const auto want = slot.Next(now, settings_.replica, next_replica_);
-      if (routed != IsRouted(endpoint, slot)) routes_changed_ = true;
+      const bool routed = IsRouted(pool, slot);
+      const auto want = slot.Next(now, settings_, next_replica_);
+      if (routed != IsRouted(pool, slot)) routes_changed_ = true;
       if (want == ReplicaSlot::Want::kNothing) break;
       switch (want) {
         case ReplicaSlot::Want::kStart:
@@ -126,75 +161,57 @@ void Reconciler::StepSlots(const std::string& id, Endpoint& endpoint, TimePoint 
       }
     }
   }
-  std::erase_if(endpoint.slots,
-                [](const auto& entry) { return entry.second.phase() == Phase::kGone; });
-}
-
-void Reconciler::StepUpdate(const std::string& id, Endpoint& endpoint, TimePoint now,
-                            std::vector<Action>& actions) {
-  if (endpoint.update == UpdateState::kNotUpdating) return;
-  if (ReadyIn(endpoint) >= endpoint.replicas) {
-    endpoint.update = UpdateState::kNotUpdating;
-    actions.emplace_back(RecordUpdate{id, endpoint.update, ""});
-    return;
-  }
-  if (endpoint.update == UpdateState::kFailed) return;
-  const ReplicaSlot* worst = WorstOf(endpoint);
-  const bool often = worst != nullptr && worst->failures() >= settings_.start_attempts_max;
-  const bool late = now - endpoint.update_since >= settings_.update_max;
-  if (!often && !late) return;
-  endpoint.update = UpdateState::kFailed;
-  std::string message =
-      often ? FailureText(*worst, TimePoint::max())  // Without a time that will have passed.
-            : fmt::format("Not ready within {:g} s.", Seconds(settings_.update_max));
-  actions.emplace_back(RecordUpdate{id, endpoint.update, std::move(message)});
+  std::erase_if(pool.slots, [](const auto& entry) { return entry.second.phase() == Phase::kGone; });
 }
 
 TimePoint Reconciler::NextWake() const {
-  TimePoint next = routes_changed_ ? TimePoint::min() : TimePoint::max();
-  for (const auto& [id, endpoint] : endpoints_) {
-    for (const auto& [place, slot] : endpoint.slots) {
-      next = std::min(next, slot.NextWake(settings_.replica));
-    }
-    if (!endpoint.removed && endpoint.update == UpdateState::kInProgress) {
-      next = std::min(next, endpoint.update_since + settings_.update_max);
-    }
-  }
-  return next;
+  if (routes_changed_) return TimePoint::min();
+  return wakes_.empty() ? TimePoint::max() : wakes_.begin()->first;
 }
 
-EndpointStatus Reconciler::StatusOf(const std::string& endpoint_id, TimePoint now) const {
-  const auto found = endpoints_.find(endpoint_id);
-  if (found == endpoints_.end() || found->second.removed) return {};
-  const Endpoint& endpoint = found->second;
-  EndpointStatus status{.update = endpoint.update,
-                        .replicas_ready = ReadyIn(endpoint),
-                        .replicas_desired = endpoint.replicas};
-  const bool in_effect = endpoint.update == UpdateState::kNotUpdating;
-  status.ready = in_effect && status.replicas_ready > 0;
-  if (status.ready) {
-    status.deployment = Deployment::kReady;
-  } else if (in_effect) {
-    status.deployment = Deployment::kRecovering;
-  } else {
-    status.deployment =
-        endpoint.update == UpdateState::kFailed ? Deployment::kFailed : Deployment::kCreating;
+PoolStatus Reconciler::StatusOf(const std::string& id, TimePoint now) const {
+  const auto found = pools_.find(id);
+  if (found == pools_.end() || found->second.removed) return {};
+  const Pool& pool = found->second;
+  PoolStatus status{.wanted = pool.wanted};
+  for (const auto& [place, slot] : pool.slots) {
+    if (slot.retired()) continue;
+    if (slot.phase() == Phase::kReady) {
+      ++status.ready;
+      if (now - slot.since() >= kWarmUp) ++status.warm;
+    }
+    status.failures = std::max(status.failures, slot.failures());
+    status.start_time = std::max(status.start_time, slot.start_time());
+    if (!slot.capacity_wait().empty()) status.no_capacity = slot.capacity_wait();
   }
-  if (status.replicas_ready < endpoint.replicas) {
-    status.message =
-        fmt::format("{} of {} replicas ready.", status.replicas_ready, endpoint.replicas);
-  }
-  if (const ReplicaSlot* worst = WorstOf(endpoint); worst != nullptr) {
-    if (!status.message.empty()) status.message += ' ';
-    status.message += FailureText(*worst, now);
-  }
+  status.message = MessageOf(pool, status.ready, now);
   return status;
 }
 
-std::vector<RoutedReplica> Reconciler::RoutedOf(const std::string& endpoint_id) const {
+std::string Reconciler::MessageOf(const Pool& pool, int ready, TimePoint now) {
+  std::string message;
+  if (ready < pool.wanted) message = fmt::format("{} of {} replicas ready.", ready, pool.wanted);
+  const ReplicaSlot* worst = nullptr;  // The one with most failures in a row.
+  const std::string* no_room = nullptr;
+  for (const auto& [place, slot] : pool.slots) {
+    if (slot.retired()) continue;
+    if (!slot.capacity_wait().empty()) no_room = &slot.capacity_wait();
+    if (slot.failures() == 0) continue;
+    if (worst == nullptr || slot.failures() > worst->failures()) worst = &slot;
+  }
+  const auto add = [&message](const std::string& text) {
+    if (!message.empty()) message += ' ';
+    message += text;
+  };
+  if (no_room != nullptr) add(fmt::format("Waiting for capacity: {}.", *no_room));
+  if (worst != nullptr) add(FailureText(*worst, now));
+  return message;
+}
+
+std::vector<RoutedReplica> Reconciler::RoutedOf(const std::string& id) const {
   std::vector<RoutedReplica> routed;
-  const auto found = endpoints_.find(endpoint_id);
-  if (found == endpoints_.end() || found->second.removed) return routed;
+  const auto found = pools_.find(id);
+  if (found == pools_.end() || found->second.removed) return routed;
   for (const auto& [place, slot] : found->second.slots) {
     if (!IsRouted(found->second, slot)) continue;
     routed.push_back({.replica = slot.replica(), .draining = slot.phase() == Phase::kDraining});
@@ -202,31 +219,20 @@ std::vector<RoutedReplica> Reconciler::RoutedOf(const std::string& endpoint_id) 
   return routed;
 }
 
-std::pair<const Reconciler::Endpoint*, ReplicaSlot*> Reconciler::Find(std::uint64_t replica) {
+std::pair<std::string, int> Reconciler::PlaceOf(std::uint64_t replica) const {
   const auto found = places_.find(replica);
-  if (found == places_.end()) return {nullptr, nullptr};
-  const auto& [endpoint_id, place] = found->second;
-  Endpoint& endpoint = endpoints_.at(endpoint_id);
-  return {&endpoint, &endpoint.slots.at(place)};
+  return found == places_.end() ? std::pair<std::string, int>() : found->second;
 }
 
-bool Reconciler::IsRouted(const Endpoint& endpoint, const ReplicaSlot& slot) {
-  return !endpoint.removed && (slot.phase() == Phase::kReady || slot.phase() == Phase::kDraining);
+Reconciler::Found Reconciler::Find(std::uint64_t replica) {
+  const auto found = places_.find(replica);
+  if (found == places_.end()) return {};
+  Pool& pool = pools_.at(found->second.first);
+  return {.id = &found->second.first, .pool = &pool, .slot = &pool.slots.at(found->second.second)};
 }
 
-// The slot with most failures in a row, nullptr if none failed lately.
-const ReplicaSlot* Reconciler::WorstOf(const Endpoint& endpoint) {
-  const ReplicaSlot* worst = nullptr;
-  for (const auto& [place, slot] : endpoint.slots) {
-    if (slot.retired() || slot.failures() == 0) continue;
-    if (worst == nullptr || slot.failures() > worst->failures()) worst = &slot;
-  }
-  return worst;
-}
-
-int Reconciler::ReadyIn(const Endpoint& endpoint) {
-  return static_cast<int>(std::ranges::count_if(
-      endpoint.slots, [](const auto& entry) { return entry.second.phase() == Phase::kReady; }));
+bool Reconciler::IsRouted(const Pool& pool, const ReplicaSlot& slot) {
+  return !pool.removed && (slot.phase() == Phase::kReady || slot.phase() == Phase::kDraining);
 }
 
 }  // namespace penstock::control

@@ -1,16 +1,18 @@
-// Reconciler: brings what runs to what is wanted, endpoint by endpoint.
+// Reconciler: brings the replicas that run to those that are wanted, pool by pool.
 //
 // A pure state machine: no clock, no process, no disk. The caller says what is wanted and what
 // happened, calls Step(), does all that it answers in this order, and calls again at NextWake() or
 // after the next news. Promises, for any history: a place never has two replicas; nothing starts
-// for an endpoint that was removed; a replica that takes requests is drained before it is stopped;
-// each start after a failure waits for its back-off; every replica that was started is seen to its
-// end.
+// for a pool that was removed; a replica that takes requests is drained before it is stopped; each
+// start after a failure waits for its back-off; every replica that was started is seen to its end.
+// A step costs what changed, not what there is.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -18,22 +20,13 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "control/endpoint.h"
 #include "control/replica_slot.h"
 
 namespace penstock::control {
 
-struct ReconcilerSettings {
-  ReplicaSettings replica = {};
-  // A configuration that was never in effect has failed after so many starts of one replica in a
-  // row, or after so long. Attempts go on; if they succeed, it is in effect after all.
-  int start_attempts_max = 5;
-  Duration update_max = std::chrono::minutes(10);
-};
-
 struct StartReplica {
   std::uint64_t replica = 0;  // 1 upward; never given twice.
-  std::string endpoint_id;
+  std::string pool;
   int place = 0;  // 0 upward; the successor of a failed replica has the same.
   bool operator==(const StartReplica&) const = default;
 };
@@ -49,19 +42,12 @@ struct KillReplica {
   std::uint64_t replica = 0;
   bool operator==(const KillReplica&) const = default;
 };
-// Endpoints or the replicas that take requests have changed: publish a new routing table.
+// Pools or the replicas that take requests have changed: publish a new routing table.
 struct PublishRoutes {
   bool operator==(const PublishRoutes&) const = default;
 };
-// Store the new state of the endpoint's update.
-struct RecordUpdate {
-  std::string endpoint_id;
-  UpdateState state = UpdateState::kInProgress;
-  std::string message;
-  bool operator==(const RecordUpdate&) const = default;
-};
-using Action = std::variant<StartReplica, ProbeReplica, TerminateReplica, KillReplica,
-                            PublishRoutes, RecordUpdate>;
+using Action =
+    std::variant<StartReplica, ProbeReplica, TerminateReplica, KillReplica, PublishRoutes>;
 
 // A replica that has a part in the routing table.
 struct RoutedReplica {
@@ -69,53 +55,76 @@ struct RoutedReplica {
   bool draining = false;
 };
 
+// What stands in a pool at this moment.
+struct PoolStatus {
+  int wanted = 0;
+  int ready = 0;
+  int warm = 0;             // Of the ready ones, those that were ready for `warm_up` and longer.
+  int failures = 0;         // In a row, of the place with most.
+  std::string message;      // For people: why not all are ready; "" where there is nothing to say.
+  std::string no_capacity;  // Why there is no room for the missing ones; "" unless there is none.
+  Duration start_time{};    // The longest last start of its places.
+};
+
 class Reconciler {
  public:
-  explicit Reconciler(ReconcilerSettings settings = {}) : settings_(settings) {}
+  explicit Reconciler(ReplicaSettings settings = {}) : settings_(settings) {}
 
-  // Wants `replicas` (at least 1) for a new or a known endpoint. `update` says where a new one
-  // stands: kNotUpdating for one that was in effect before a restart.
-  void SetEndpoint(const std::string& endpoint_id, int replicas, UpdateState update, TimePoint now);
-  // Wants nothing for it any more. Unknown ids are ignored.
-  void RemoveEndpoint(const std::string& endpoint_id, TimePoint now);
+  // Wants `replicas` (0 or more) in a new or a known pool.
+  void SetPool(const std::string& pool, int replicas, TimePoint now);
+  // Wants nothing of it any more. Unknown ids are ignored.
+  void RemovePool(const std::string& pool, TimePoint now);
+  // A replica that was found running in this place. Answers its number; nullopt: the place is taken
+  // already.
+  std::optional<std::uint64_t> Adopt(const std::string& pool, int place, TimePoint now);
 
-  // News. Replicas that ended are ignored, so news may come late.
+  // News. Replicas that ended are ignored, so news may come late. OnNoCapacity: the start that was
+  // asked for did not happen.
   void OnProbe(std::uint64_t replica, bool healthy, const std::string& reason, TimePoint now);
   void OnExit(std::uint64_t replica, const std::string& reason, TimePoint now);
+  void OnNoCapacity(std::uint64_t replica, const std::string& reason, TimePoint now);
+
+  // The next Step() publishes.
+  void Republish() { routes_changed_ = true; }
 
   std::vector<Action> Step(TimePoint now);
   TimePoint NextWake() const;
 
-  // Of an endpoint that is wanted; a default one otherwise. The message may name times relative to
-  // now.
-  EndpointStatus StatusOf(const std::string& endpoint_id, TimePoint now) const;
-  std::vector<RoutedReplica> RoutedOf(const std::string& endpoint_id) const;
+  // Of a pool that is wanted; a default one otherwise. The message may name times relative to now.
+  PoolStatus StatusOf(const std::string& pool, TimePoint now) const;
+  std::vector<RoutedReplica> RoutedOf(const std::string& pool) const;
+  // The pool and place of a replica that lives; "", 0 otherwise.
+  std::pair<std::string, int> PlaceOf(std::uint64_t replica) const;
 
   // Replicas that live: started, and not known to have ended.
   std::size_t living() const { return places_.size(); }
+  std::size_t pools() const { return pools_.size(); }
 
  private:
-  struct Endpoint {
+  struct Pool {
     bool removed = false;
-    int replicas = 1;
-    UpdateState update = UpdateState::kInProgress;
-    TimePoint update_since{};
-    std::map<int, ReplicaSlot> slots;  // By place.
+    int wanted = 1;
+    std::map<int, ReplicaSlot> slots;   // By place.
+    TimePoint wake = TimePoint::max();  // Its entry in wakes_.
   };
 
-  void FitSlots(Endpoint& endpoint, TimePoint now);
-  void StepSlots(const std::string& id, Endpoint& endpoint, TimePoint now,
-                 std::vector<Action>& actions);
-  void StepUpdate(const std::string& id, Endpoint& endpoint, TimePoint now,
-                  std::vector<Action>& actions);
-  // Where a living replica is; nullptr, nullptr for others.
-  std::pair<const Endpoint*, ReplicaSlot*> Find(std::uint64_t replica);
-  static bool IsRouted(const Endpoint& endpoint, const ReplicaSlot& slot);
-  static const ReplicaSlot* WorstOf(const Endpoint& endpoint);
-  static int ReadyIn(const Endpoint& endpoint);
+  void FitSlots(Pool& pool, TimePoint now);
+  void StepSlots(const std::string& id, Pool& pool, TimePoint now, std::vector<Action>& actions);
+  void StepPool(const std::string& id, TimePoint now, std::vector<Action>& actions);
+  void WakeAt(const std::string& id, Pool& pool, TimePoint when);
+  // Where a living replica is; nullptr for others.
+  struct Found {
+    const std::string* id = nullptr;
+    Pool* pool = nullptr;
+    ReplicaSlot* slot = nullptr;
+  };
+  Found Find(std::uint64_t replica);
+  static bool IsRouted(const Pool& pool, const ReplicaSlot& slot);
+  static std::string MessageOf(const Pool& pool, int ready, TimePoint now);
 
-  ReconcilerSettings settings_;
-  std::map<std::string, Endpoint> endpoints_;
+  ReplicaSettings settings_;
+  std::map<std::string, Pool> pools_;
+  std::set<std::pair<TimePoint, std::string>> wakes_;                      // One entry a pool.
   std::unordered_map<std::uint64_t, std::pair<std::string, int>> places_;  // Of living replicas.
   std::uint64_t next_replica_ = 1;
   bool routes_changed_ = false;

@@ -1,5 +1,4 @@
-// Random histories: a fleet of fakes that crash, hang and dawdle, endpoints that come, scale and
-// go.
+// Random histories: a fleet of fakes that crash, hang and dawdle, pools that come, scale and go.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,7 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct FakeReplica {
-  std::string endpoint = {};
+  std::string pool = {};
   int place = 0;
   TimePoint healthy_at{};
   TimePoint dies_at{};
@@ -44,21 +43,20 @@ class History {
   void ChangeSomething() {
     if (OneIn(8) && wanted_.size() < 5) {
       const std::string id = "e" + std::to_string(++endpoints_made_);
-      wanted_[id] = 1 + static_cast<int>(random_.Below(3));
-      reconciler_.SetEndpoint(
-          id, wanted_[id], OneIn(2) ? UpdateState::kInProgress : UpdateState::kNotUpdating, now_);
+      wanted_[id] = static_cast<int>(random_.Below(4));
+      reconciler_.SetPool(id, wanted_[id], now_);
     } else if (OneIn(10) && !wanted_.empty()) {
       auto entry = std::next(wanted_.begin(), static_cast<long>(random_.Below(wanted_.size())));
       if (OneIn(2)) {
-        reconciler_.RemoveEndpoint(entry->first, now_);
+        reconciler_.RemovePool(entry->first, now_);
         removed_.insert(entry->first);
         wanted_.erase(entry);
       } else {
-        entry->second = 1 + static_cast<int>(random_.Below(4));
+        entry->second = static_cast<int>(random_.Below(5));
         // A place that is given up and made anew owes no back-off.
         std::erase_if(earliest_start_,
                       [&entry](const auto& place) { return place.first.first == entry->first; });
-        reconciler_.SetEndpoint(entry->first, entry->second, UpdateState::kNotUpdating, now_);
+        reconciler_.SetPool(entry->first, entry->second, now_);
       }
     }
   }
@@ -97,8 +95,8 @@ class History {
 
   // Back-off: what the next start at this place must wait for.
   void NoteFailure(const FakeReplica& replica) {
-    auto& earliest = earliest_start_[{replica.endpoint, replica.place}];
-    earliest = now_ + settings_.replica.backoff_min;
+    auto& earliest = earliest_start_[{replica.pool, replica.place}];
+    earliest = now_ + settings_.backoff_min;
   }
 
   void StepOnce() {
@@ -107,23 +105,28 @@ class History {
     }
     ASSERT_EQ(reconciler_.living(), living_.size());
     for (const auto& [id, count] : wanted_) {
-      ASSERT_LE(reconciler_.StatusOf(id, now_).replicas_ready, count);
+      ASSERT_LE(reconciler_.StatusOf(id, now_).ready, count);
     }
   }
 
   void Do(const StartReplica& start) {
     EXPECT_TRUE(ids_.insert(start.replica).second) << "an id is given twice";
-    EXPECT_FALSE(removed_.contains(start.endpoint_id)) << "a removed endpoint starts a replica";
+    EXPECT_FALSE(removed_.contains(start.pool)) << "a removed pool starts a replica";
     for (const auto& [id, replica] : living_) {
-      EXPECT_FALSE(replica.endpoint == start.endpoint_id && replica.place == start.place)
+      EXPECT_FALSE(replica.pool == start.pool && replica.place == start.place)
           << "two replicas in one place";
     }
-    const auto earliest = earliest_start_.find({start.endpoint_id, start.place});
+    const auto earliest = earliest_start_.find({start.pool, start.place});
     if (earliest != earliest_start_.end()) {
       EXPECT_GE(now_, earliest->second) << "back-off";
       earliest_start_.erase(earliest);
     }
-    FakeReplica replica{.endpoint = start.endpoint_id, .place = start.place};
+    if (!calm_ && OneIn(8)) {  // No room for it now.
+      reconciler_.OnNoCapacity(start.replica, "full", now_);
+      earliest_start_[{start.pool, start.place}] = now_ + settings_.capacity_retry;
+      return;
+    }
+    FakeReplica replica{.pool = start.pool, .place = start.place};
     replica.healthy_at = now_ + milliseconds(random_.Below(calm_ ? 500 : 20'000));
     replica.dies_at =
         !calm_ && OneIn(2) ? now_ + milliseconds(random_.Below(90'000)) : TimePoint::max();
@@ -168,11 +171,6 @@ class History {
     }
   }
 
-  void Do(const RecordUpdate& record) {
-    EXPECT_TRUE(wanted_.contains(record.endpoint_id));
-    EXPECT_EQ(record.state == UpdateState::kFailed, !record.message.empty());
-  }
-
   // Nothing fails any more: everything wanted comes up, nothing else lives, and it all goes quiet.
   void Calm() {
     calm_ = true;
@@ -184,10 +182,8 @@ class History {
     std::size_t wanted = 0;
     for (const auto& [id, count] : wanted_) {
       wanted += static_cast<std::size_t>(count);
-      const EndpointStatus status = reconciler_.StatusOf(id, now_);
-      EXPECT_EQ(status.replicas_ready, count);
-      EXPECT_TRUE(status.ready);
-      EXPECT_EQ(status.update, UpdateState::kNotUpdating);
+      const PoolStatus status = reconciler_.StatusOf(id, now_);
+      EXPECT_EQ(status.ready, count);
       EXPECT_EQ(status.message, "");
     }
     EXPECT_EQ(living_.size(), wanted);
@@ -195,7 +191,7 @@ class History {
   }
 
   Random random_;
-  ReconcilerSettings settings_;
+  ReplicaSettings settings_;
   Reconciler reconciler_{settings_};
   TimePoint now_ = TimePoint(std::chrono::hours(1));
   bool calm_ = false;

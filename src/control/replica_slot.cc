@@ -23,6 +23,14 @@ Duration Backoff(int failures, const ReplicaSettings& settings) {
 
 }  // namespace
 
+ReplicaSlot ReplicaSlot::Adopted(TimePoint now, std::uint64_t replica) {
+  ReplicaSlot slot(now);
+  slot.phase_ = Phase::kStarting;
+  slot.replica_ = replica;
+  slot.next_probe_ = now;
+  return slot;
+}
+
 ReplicaSlot::Want ReplicaSlot::Next(TimePoint now, const ReplicaSettings& settings,
                                     std::uint64_t next_replica) {
   switch (phase_) {
@@ -109,6 +117,8 @@ void ReplicaSlot::OnProbe(bool healthy, const std::string& reason, TimePoint now
   if (phase_ == Phase::kStarting) {
     next_probe_ = now + StartProbeInterval(now - since_);
     if (!healthy) return;
+    start_time_ = now - since_;
+    capacity_wait_.clear();
     Enter(Phase::kReady, now);
     next_probe_ = now + settings.probe_interval;
   } else if (phase_ == Phase::kReady) {
@@ -131,7 +141,19 @@ void ReplicaSlot::OnExit(const std::string& reason, TimePoint now,
   const bool judged = phase_ == Phase::kStopping || phase_ == Phase::kKilling;
   last_failure_ = judged && !verdict_.empty() ? fmt::format("{}; {}", verdict_, reason) : reason;
   ++failures_;
+  capacity_wait_.clear();
   retry_at_ = now + Backoff(failures_, settings);
+  Enter(Phase::kWaiting, now);
+}
+
+void ReplicaSlot::OnNoCapacity(const std::string& reason, TimePoint now,
+                               const ReplicaSettings& settings) {
+  if (retired_) {
+    Enter(Phase::kGone, now);
+    return;
+  }
+  capacity_wait_ = reason;
+  retry_at_ = now + settings.capacity_retry;
   Enter(Phase::kWaiting, now);
 }
 

@@ -23,6 +23,7 @@ struct ReplicaSettings {
   Duration healthy_reset = std::chrono::seconds(60);  // Ready for so long: failures are forgotten.
   Duration probe_interval = std::chrono::seconds(2);  // Of a ready replica.
   int probe_failures_max = 3;                         // In a row: the replica is replaced.
+  Duration capacity_retry = std::chrono::seconds(1);  // Without room: until it is tried again.
   // From leaving the routing table to SIGTERM: until every request thread has heard of it.
   Duration drain_wait = std::chrono::milliseconds(500);
   // From SIGTERM, upon which a replica finishes what it has, to SIGKILL.
@@ -35,6 +36,8 @@ class ReplicaSlot {
   enum class Want { kNothing, kStart, kProbe, kTerminate, kKill };
 
   explicit ReplicaSlot(TimePoint now) : since_(now) {}
+  // A place whose replica was found running, after a restart of the server.
+  static ReplicaSlot Adopted(TimePoint now, std::uint64_t replica);
 
   // What to do now. Call again until kNothing. After kStart the slot holds replica() =
   // `next_replica`.
@@ -46,6 +49,8 @@ class ReplicaSlot {
   void OnProbe(bool healthy, const std::string& reason, TimePoint now,
                const ReplicaSettings& settings);
   void OnExit(const std::string& reason, TimePoint now, const ReplicaSettings& settings);
+  // It could not be started, because there is no room for it now. No failure: it is tried again.
+  void OnNoCapacity(const std::string& reason, TimePoint now, const ReplicaSettings& settings);
 
   // No longer wanted. Gone at once when nothing runs.
   void Retire(TimePoint now);
@@ -56,6 +61,10 @@ class ReplicaSlot {
   int failures() const { return failures_; }          // In a row.
   const std::string& last_failure() const { return last_failure_; }
   TimePoint retry_at() const { return retry_at_; }  // While waiting.
+  TimePoint since() const { return since_; }        // Of the phase.
+  // Why there is no room for it; "" unless it waits for that.
+  const std::string& capacity_wait() const { return capacity_wait_; }
+  Duration start_time() const { return start_time_; }  // Of the last start; 0: never ready yet.
 
  private:
   void Enter(Phase phase, TimePoint now);
@@ -72,6 +81,8 @@ class ReplicaSlot {
   int failures_ = 0;
   std::string last_failure_;
   std::string verdict_;  // Why we stop it: the reason of the exit to come.
+  std::string capacity_wait_;
+  Duration start_time_{};
 
   TimePoint next_probe_{};
   bool probing_ = false;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -31,6 +32,8 @@ struct Plan {
   int output;
   int failure;  // The child writes errno here when it cannot run the program.
   pid_t parent;
+  bool pinned;
+  cpu_set_t cores;  // Where `pinned`.
 };
 
 [[noreturn]] void ReportAndExit(const Plan& plan) {
@@ -52,6 +55,7 @@ void ResetSignals() {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) ReportAndExit(plan);
   if (getppid() != plan.parent) _exit(126);  // The parent died before the line above.
   setpgid(0, 0);
+  if (plan.pinned && sched_setaffinity(0, sizeof plan.cores, &plan.cores) != 0) ReportAndExit(plan);
   ResetSignals();
   if (dup2(plan.input, STDIN_FILENO) < 0 || dup2(plan.output, STDOUT_FILENO) < 0 ||
       dup2(plan.output, STDERR_FILENO) < 0) {
@@ -104,6 +108,13 @@ int ReadFailure(int pipe_end) {
   return got == sizeof error ? error : 0;
 }
 
+cpu_set_t SetOf(const std::vector<int>& cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : cores) CPU_SET(static_cast<std::size_t>(core), &set);
+  return set;
+}
+
 std::vector<char*> Pointers(std::vector<std::string>& words) {
   std::vector<char*> pointers;
   pointers.reserve(words.size() + 1);
@@ -135,7 +146,9 @@ Result<Process> Process::Start(const ProcessOptions& options) {
                                    .input = input.get(),
                                    .output = output.get(),
                                    .failure = failure.write.get(),
-                                   .parent = getpid()});
+                                   .parent = getpid(),
+                                   .pinned = !options.cores.empty(),
+                                   .cores = SetOf(options.cores)});
   if (child < 0) return Fail(SystemError("start", program, errno));
   failure.write = Descriptor();  // Else the pipe would never end.
 

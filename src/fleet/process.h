@@ -19,7 +19,8 @@ namespace penstock::fleet {
 
 struct ProcessOptions {
   std::vector<std::string> command;  // First the program's path (PATH is not searched).
-  int output = -1;  // Borrowed during Start(): its stdout and stderr. Must be open.
+  int output = -1;              // Borrowed during Start(): its stdout and stderr. Must be open.
+  std::vector<int> cores = {};  // Which it may run on; empty: all that we may.
 };
 
 struct ProcessExit {

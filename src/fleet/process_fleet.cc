@@ -11,17 +11,20 @@
 
 namespace penstock::fleet {
 
-Result<ProcessFleet> ProcessFleet::Open(FleetSettings settings, SocketFolder sockets) {
+Result<std::unique_ptr<ProcessFleet>> ProcessFleet::Open(FleetSettings settings,
+                                                         SocketFolder sockets) {
   Descriptor watch(epoll_create1(EPOLL_CLOEXEC));
   if (!watch) return Fail(SystemError("watch processes for", sockets.path(), errno));
-  return ProcessFleet(std::move(settings), std::move(sockets), std::move(watch));
+  return std::unique_ptr<ProcessFleet>(
+      new ProcessFleet(std::move(settings), std::move(sockets), std::move(watch)));
 }
 
 Status ProcessFleet::Start(const ReplicaLaunch& launch) {
   CHECK(!replicas_.contains(launch.id), "a replica's id is used twice");
   auto log = ReplicaLog::Open(fmt::format("{}/{}.log", settings_.log_path, launch.log_name));
   if (!log) return Fail(log.error());
-  auto process = Process::Start({.command = launch.command, .output = log->descriptor()});
+  auto process = Process::Start(
+      {.command = launch.command, .output = log->descriptor(), .cores = launch.cores});
   if (!process) return Fail(process.error());
 
   epoll_event event{};
@@ -30,8 +33,8 @@ Status ProcessFleet::Start(const ReplicaLaunch& launch) {
   if (epoll_ctl(watch_.get(), EPOLL_CTL_ADD, process->exit_descriptor(), &event) != 0) {
     return Fail(SystemError("watch", launch.command.front(), errno));  // Kills it.
   }
-  replicas_.emplace(launch.id,
-                    Replica{std::move(*process), std::move(*log), SocketPath(launch.socket_name)});
+  replicas_.emplace(launch.id, Replica{std::move(*process), std::move(*log),
+                                       sockets_.SocketPath(launch.place_name)});
   return {};
 }
 
@@ -74,7 +77,17 @@ std::vector<ReplicaExit> ProcessFleet::CollectExits() {
   }
 }
 
-void ProcessFleet::RotateLogs() {
+std::string ProcessFleet::AddressOf(std::uint64_t id) const {
+  const auto found = replicas_.find(id);
+  return found == replicas_.end() ? std::string() : "unix:" + found->second.socket_path;
+}
+
+std::string ProcessFleet::TailOf(std::uint64_t id, std::size_t size_max) const {
+  const auto found = replicas_.find(id);
+  return found == replicas_.end() ? std::string() : found->second.log.Tail(size_max);
+}
+
+void ProcessFleet::KeepHouse() {
   for (auto& [id, replica] : replicas_) {
     if (auto done = replica.log.RotateIfLarge(settings_.log_size_max); !done) {
       Log().warn("replica {}: {}", id, done.error().message);

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "fleet/fleet.h"
 #include "fleet/process.h"
 #include "fleet/replica_log.h"
 #include "fleet/socket_folder.h"
@@ -26,48 +28,34 @@ struct FleetSettings {
   std::size_t log_tail_size_max = 600;         // What a message quotes.
 };
 
-// What to run. `id` was never used before in this fleet.
-struct ReplicaLaunch {
-  std::uint64_t id = 0;
-  // Of its log file and its socket, without suffix. The successor of a replica has the same ones,
-  // so that their number stays bounded: clients keep something for every address that they ever
-  // met.
-  std::string log_name;
-  std::string socket_name;           // See SocketFolder.
-  std::vector<std::string> command;  // First the program's path.
-};
-
-struct ReplicaExit {
-  std::uint64_t id = 0;
-  std::string reason;  // For people: how it ended, and if badly, what it printed last.
-};
-
-class ProcessFleet {
+class ProcessFleet : public Fleet {
  public:
   // kExhausted: no descriptor left.
-  static Result<ProcessFleet> Open(FleetSettings settings, SocketFolder sockets);
+  static Result<std::unique_ptr<ProcessFleet>> Open(FleetSettings settings, SocketFolder sockets);
 
-  // The socket that a replica launched with this `socket_name` is to listen on.
-  std::string SocketPath(std::string_view socket_name) const {
-    return sockets_.SocketPath(socket_name);
+  // "unix:" and the place's socket.
+  std::string ListenAddress(const std::string& place_name) const override {
+    return "unix:" + sockets_.SocketPath(place_name);
   }
+  std::string AddressOf(std::uint64_t id) const override;
+
+  // The last lines that a running replica of this place printed; "" if none runs.
+  std::string TailOf(std::uint64_t id, std::size_t size_max) const override;
 
   // Errors as Process::Start and ReplicaLog::Open.
-  Status Start(const ReplicaLaunch& launch);
-  // Ask to end, and make end. Nothing happens for an id that does not run.
-  void Terminate(std::uint64_t id);
-  void Kill(std::uint64_t id);
+  Status Start(const ReplicaLaunch& launch) override;
+  void Terminate(std::uint64_t id) override;
+  void Kill(std::uint64_t id) override;
 
-  // Who ended since the last call, each once. Its socket is removed.
-  std::vector<ReplicaExit> CollectExits();
-  // Readable while CollectExits() has something to tell.
-  int exit_descriptor() const { return watch_.get(); }
+  // The sockets of those that ended are removed.
+  std::vector<ReplicaExit> CollectExits() override;
+  int exit_descriptor() const override { return watch_.get(); }
 
   // Keeps the log files within their limit; call now and then.
-  void RotateLogs();
+  void KeepHouse() override;
 
-  std::size_t running() const { return replicas_.size(); }
-  std::vector<std::uint64_t> RunningIds() const;
+  std::size_t running() const override { return replicas_.size(); }
+  std::vector<std::uint64_t> RunningIds() const override;
   // 0: not running.
   pid_t ProcessIdOf(std::uint64_t id) const;
 

@@ -18,12 +18,12 @@ class ProcessFleetTest : public testing::Test {
     ASSERT_TRUE(sockets) << sockets.error().message;
     auto fleet = ProcessFleet::Open({.log_path = folder_.path(), .log_size_max = 1000}, *sockets);
     ASSERT_TRUE(fleet);
-    fleet_.emplace(std::move(*fleet));
+    fleet_ = std::move(*fleet);
   }
   Status Start(std::uint64_t id, const std::string& script) {
     return fleet_->Start({.id = id,
                           .log_name = "place",
-                          .socket_name = "place",
+                          .place_name = "place",
                           .command = {"/bin/sh", "-c", script}});
   }
   // Until `count` replicas have ended.
@@ -40,7 +40,7 @@ class ProcessFleetTest : public testing::Test {
   }
 
   TestFolder folder_;
-  std::optional<ProcessFleet> fleet_;
+  std::unique_ptr<ProcessFleet> fleet_;
 };
 
 TEST_F(ProcessFleetTest, TellsEachExitOnceWithItsLastWords) {
@@ -71,7 +71,7 @@ TEST_F(ProcessFleetTest, LastWordsAreOfThisReplicaOnly) {
 }
 
 TEST_F(ProcessFleetTest, RemovesTheSocketOfTheDead) {
-  const std::string socket = fleet_->SocketPath("place");
+  const std::string socket = fleet_->ListenAddress("place").substr(5);
   ASSERT_TRUE(Start(7, "touch " + socket));
   AwaitExits(1);
   struct stat found{};
@@ -80,7 +80,7 @@ TEST_F(ProcessFleetTest, RemovesTheSocketOfTheDead) {
 
 TEST_F(ProcessFleetTest, FailedStartLeavesNothing) {
   const auto started = fleet_->Start(
-      {.id = 1, .log_name = "place", .socket_name = "place", .command = {"/no/such/engine"}});
+      {.id = 1, .log_name = "place", .place_name = "place", .command = {"/no/such/engine"}});
   ASSERT_FALSE(started);
   EXPECT_NE(started.error().message.find("/no/such/engine"), std::string::npos);
   EXPECT_EQ(fleet_->running(), 0u);
@@ -93,7 +93,7 @@ TEST_F(ProcessFleetTest, LogsStayWithinTheirLimit) {
   do {
     ASSERT_EQ(stat(path.c_str(), &found), 0);
   } while (found.st_size < 8893);  // All thousand lines.
-  fleet_->RotateLogs();
+  fleet_->KeepHouse();
   ASSERT_EQ(stat(path.c_str(), &found), 0);
   EXPECT_EQ(found.st_size, 0);
   const auto moved = ReadSmallFile(path + ".1", 10'000);

@@ -43,6 +43,16 @@ std::string OneLine(std::string_view text) {
 
 }  // namespace
 
+std::string PrintableTail(std::string text, std::size_t size_max) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.size() > size_max) {
+    text.erase(0, text.size() - size_max);
+    const std::size_t line_end = text.find('\n');
+    if (line_end != std::string::npos) text.erase(0, line_end + 1);
+  }
+  return OneLine(text);
+}
+
 Result<ReplicaLog> ReplicaLog::Open(const std::string& path) {
   Descriptor file(open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return Fail(SystemError("open log", path, errno));

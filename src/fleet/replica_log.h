@@ -17,6 +17,9 @@
 
 namespace penstock::fleet {
 
+// The last whole lines of `text`, at most `size_max` bytes; printable as Tail() is.
+std::string PrintableTail(std::string text, std::size_t size_max);
+
 class ReplicaLog {
  public:
   // Opens for appending, made with mode 0600. What is there already is not part of Tail().

@@ -127,6 +127,12 @@ Route FindRoute(std::string_view method, std::string_view path) {
     route.dialect = Dialect::kDatabricks;
     return route;
   }
+  if (path.starts_with("/subscriptions/")) {  // Azure's management plane.
+    Route route;
+    route.kind = RouteKind::kControl;
+    route.dialect = Dialect::kAzure;
+    return route;
+  }
   for (const FixedRoute& fixed : kFixedRoutes) {
     if (fixed.path != path) continue;
     const bool head = method == "HEAD" && fixed.method == "GET";

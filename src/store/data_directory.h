@@ -5,6 +5,10 @@
 //   admin.key       the first admin key, mode 0600
 //   run/            Unix sockets of replicas
 //   logs/           what replicas print
+//   models/         models that whoever runs the server puts there: the schema system.ai
+//   converted/      GGUF files made of registered folders
+//   hub/            what was pulled from a hub
+//   calibrations/   reports of calibrations, and what their engines printed
 #pragma once
 
 #include <string>
@@ -26,6 +30,10 @@ class DataDirectory {
   std::string admin_key_path() const { return path_ + "/admin.key"; }
   std::string run_path() const { return path_ + "/run"; }
   std::string log_path() const { return path_ + "/logs"; }
+  std::string models_path() const { return path_ + "/models"; }
+  std::string converted_path() const { return path_ + "/converted"; }
+  std::string hub_path() const { return path_ + "/hub"; }
+  std::string calibration_path() const { return path_ + "/calibrations"; }
 
  private:
   DataDirectory(std::string path, Descriptor lock)

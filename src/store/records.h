@@ -64,4 +64,26 @@ struct KeyRecord {
   WallTime created_at{};
 };
 
+// Something that happened to an endpoint.
+struct EventRecord {
+  std::string endpoint_id;
+  WallTime at{};
+  std::string kind;           // One word.
+  std::string served_entity;  // "": the endpoint as a whole.
+  std::string message;
+};
+
+// A time in which a served entity was scaled to one level.
+struct BillingSpanRecord {
+  std::string endpoint_id;
+  std::string served_entity;
+  WallTime from{};
+  WallTime until{};
+  std::string endpoint;  // Name.
+  std::string model;
+  std::string unit;        // Of `level`: "tokens_per_s", "model_units", "ptu".
+  std::int64_t level = 0;  // What it was scaled to.
+  std::int64_t replicas = 0;
+};
+
 }  // namespace penstock::store

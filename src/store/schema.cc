@@ -80,7 +80,34 @@ CREATE TABLE calibration (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kSteps = {kStep1, kStepCatalog};
+// What happened to endpoints, and what they were scaled to.
+constexpr std::string_view kStepEndpoints = R"sql(
+CREATE TABLE endpoint_event (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  endpoint_id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  served_entity TEXT NOT NULL,
+  message TEXT NOT NULL
+) STRICT;
+CREATE INDEX endpoint_event_by_endpoint ON endpoint_event (endpoint_id, number);
+
+CREATE TABLE billing_span (
+  endpoint_id TEXT NOT NULL,
+  served_entity TEXT NOT NULL,
+  from_ms INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL,
+  endpoint TEXT NOT NULL,
+  model TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  level INTEGER NOT NULL,
+  replicas INTEGER NOT NULL,
+  PRIMARY KEY (endpoint_id, served_entity, from_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX billing_span_by_end ON billing_span (until_ms);
+)sql";
+
+constexpr std::array kSteps = {kStep1, kStepCatalog, kStepEndpoints};
 
 }  // namespace
 

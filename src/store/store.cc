@@ -58,15 +58,6 @@ Result<std::vector<EndpointRecord>> Store::ListEndpoints() {
   return ReadAll(*query, ReadEndpoint);
 }
 
-Status Store::SetEndpointUpdate(std::string_view id, std::string_view update_state,
-                                std::string_view update_message) {
-  auto statement =
-      database_.Prepare("UPDATE endpoint SET update_state = ?2, update_message = ?3 WHERE id = ?1");
-  if (!statement) return Fail(statement.error());
-  statement->Bind(1, id).Bind(2, update_state).Bind(3, update_message);
-  return RunOnExisting(*statement, fmt::format("endpoint with id {}", id));
-}
-
 Status Store::DeleteEndpoint(std::string_view id) {
   auto statement = database_.Prepare("DELETE FROM endpoint WHERE id = ?1");
   if (!statement) return Fail(statement.error());

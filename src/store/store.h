@@ -57,10 +57,19 @@ class Store {
   Status AddEndpoint(
       const EndpointRecord& endpoint);  // kAlreadyExists: the name or the id is taken.
   Result<std::vector<EndpointRecord>> ListEndpoints();  // By name.
-  // What the reconciler found out. kNotFound.
-  Status SetEndpointUpdate(std::string_view id, std::string_view update_state,
-                           std::string_view update_message);
+  // All but id, name, creator and time of creation. kNotFound.
+  Status UpdateEndpoint(const EndpointRecord& endpoint);
   Status DeleteEndpoint(std::string_view id);  // kNotFound.
+
+  // Keeps at most the newest `kept_max` events of an endpoint.
+  Status AddEvent(const EventRecord& event, int kept_max);
+  Result<std::vector<EventRecord>> ListEvents(std::string_view endpoint_id);  // Newest first.
+  Status DeleteEvents(std::string_view endpoint_id);
+
+  // Adds a span, or sets the end of the one with this endpoint, entity and begin.
+  Status PutBillingSpan(const BillingSpanRecord& span);
+  // Those that touch [from, until), by endpoint, entity and begin.
+  Result<std::vector<BillingSpanRecord>> ListBillingSpans(WallTime from, WallTime until);
 
   Status AddKey(const KeyRecord& key);        // kAlreadyExists: the name is taken.
   Result<std::vector<KeyRecord>> ListKeys();  // By name.

@@ -92,8 +92,10 @@ TEST_F(StoreTest, KeepsEndpoints) {
   ASSERT_TRUE(store_->AddEndpoint(EndpointNamed("b")));
   ASSERT_TRUE(store_->AddEndpoint(EndpointNamed("a")));
   EXPECT_EQ(store_->AddEndpoint(EndpointNamed("a")).error().code, Code::kAlreadyExists);
-  ASSERT_TRUE(store_->SetEndpointUpdate("id-a", "UPDATE_FAILED", "no luck"));
-  EXPECT_EQ(store_->SetEndpointUpdate("id-x", "", "").error().code, Code::kNotFound);
+  EndpointRecord failed = EndpointNamed("a");
+  failed.update_state = "UPDATE_FAILED";
+  failed.update_message = "no luck";
+  ASSERT_TRUE(store_->UpdateEndpoint(failed));
   Open();
   const auto endpoints = store_->ListEndpoints();
   ASSERT_EQ(endpoints->size(), 2u);

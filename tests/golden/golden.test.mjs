@@ -9,7 +9,11 @@ import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
 const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
-  'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'size', 'version'];
+  'model show', 'model versions', 'model alias', 'model delete', 'model convert', 'model pull', 'model calibrate',
+  'model jobs',
+  'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
+  'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'apply', 'key', 'key create',
+  'key list', 'key revoke', 'billing', 'completion', 'size', 'version'];
 
 for (const command of kCommands) {
   test(`penstock ${command} --help`, async () => {

@@ -85,7 +85,9 @@ export class Server {
     this.log = '';
     rmSync(join(dataDirectory, 'run/url'), { force: true });
     const listen = flags.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
-    const words = ['serve', '--data-dir', dataDirectory, ...listen, ...flags];
+    // Nothing measures in the background, unless a test is about that.
+    const calibrate = flags.includes('--calibrate') ? [] : ['--calibrate', 'never'];
+    const words = ['serve', '--data-dir', dataDirectory, ...listen, ...calibrate, ...flags];
     this.process = limit === undefined ? spawn(kProgram, words, { env: cleanEnvironment(env) }) :
       spawn('prlimit', [`--nofile=${limit}`, kProgram, ...words], { env: cleanEnvironment(env) });
     this.process.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));

@@ -16,11 +16,13 @@ const kLinks = {
   fleet: ['base'],
   store: ['base'],
   bench: ['http', 'api', 'page', 'trace'],
+  convert: ['base'],
+  hub: ['http'],
   plan: ['policy', 'page', 'trace'],
-  control: ['store', 'fleet', 'policy', 'api', 'bench', 'http'],
+  control: ['store', 'fleet', 'policy', 'api', 'bench', 'http', 'convert', 'hub'],
   gateway: ['http', 'api', 'policy', 'meter'],
   app: ['base', 'page', 'trace', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
-        'control', 'gateway'],
+        'convert', 'hub', 'control', 'gateway'],
 };
 
 // Headers of the world that only some places may include.

@@ -1,5 +1,6 @@
 #include "engine/face/face.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -184,7 +185,13 @@ Result<std::vector<TokenId>> Face::TokensOf(const penstock::Prompt& prompt) cons
 
 Result<std::string> Face::ApplyTemplate(const std::vector<penstock::ChatMessage>& messages) const {
   std::vector<ChatMessage> plain;
-  plain.reserve(messages.size());
+  plain.reserve(messages.size() + 1);
+  const bool instructed = std::ranges::any_of(messages, [](const penstock::ChatMessage& message) {
+    return message.role == "system" || message.role == "developer";
+  });
+  if (!options_.system_prompt.empty() && !instructed) {
+    plain.push_back({"system", options_.system_prompt});
+  }
   for (const penstock::ChatMessage& message : messages) {
     plain.push_back({message.role, message.content});
   }

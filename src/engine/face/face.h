@@ -20,7 +20,9 @@ namespace penstock::engine {
 struct FaceOptions {
   std::string model_name;  // What /v1/models lists, and answers to requests that name none.
   int choices_max = 16;    // Generations of one request: its prompts times `n`.
-  std::string version;     // For /metrics.
+  // Put in front of chats that have no system message of their own; "" for none.
+  std::string system_prompt = {};
+  std::string version;  // For /metrics.
 };
 
 class Face {

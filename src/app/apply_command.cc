@@ -1,0 +1,241 @@
+// penstock apply: endpoints from a YAML file, for people who keep them in git. Shows the
+// difference first.
+//
+//   endpoints:
+//     - name: chat
+//       config:
+//         served_entities: [{entity_name: main.models.tiny, entity_version: 1, …}]
+//       tags: [{key: team, value: search}]
+//
+// Each element is the body of a create request. An endpoint that is not in the file is left alone,
+// unless --prune says otherwise.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+#include <boost/json.hpp>
+
+#include "app/command.h"
+#include "app/endpoint_watch.h"
+#include "app/flags.h"
+#include "app/json_print.h"
+#include "app/remote.h"
+#include "app/text_table.h"
+
+namespace penstock::app {
+
+namespace {
+
+struct ApplyOptions {
+  RemoteOptions remote;
+  std::string file;
+  bool yes = false;
+  bool prune = false;
+  bool json = false;
+};
+
+constexpr int kDepthMax = 32;
+
+boost::json::value ScalarOf(const YAML::Node& node) {
+  const auto text = node.as<std::string>();
+  if (node.Tag() == "!") return boost::json::value(text);  // Quoted: a string.
+  boost::system::error_code failure;
+  boost::json::value parsed = boost::json::parse(text, failure);
+  const bool plain = !failure && (parsed.is_number() || parsed.is_bool() || parsed.is_null());
+  return plain ? parsed : boost::json::value(text);
+}
+
+boost::json::value JsonOf(const YAML::Node& node, int depth = 0) {
+  if (depth > kDepthMax) throw YAML::Exception(node.Mark(), "nested too deeply");
+  if (node.IsMap()) {
+    boost::json::object object;
+    for (const auto& entry : node) {
+      object[entry.first.as<std::string>()] = JsonOf(entry.second, depth + 1);
+    }
+    return object;
+  }
+  if (node.IsSequence()) {
+    boost::json::array array;
+    for (const YAML::Node& element : node) array.push_back(JsonOf(element, depth + 1));
+    return array;
+  }
+  return node.IsNull() ? boost::json::value() : ScalarOf(node);
+}
+
+Result<std::vector<boost::json::object>> ReadFile(const std::string& path) {
+  const auto refuse = [&path](const std::string& why) {
+    return Fail(Code::kInvalidArgument, fmt::format("--file {}: {}", path, why), "--file");
+  };
+  std::vector<boost::json::object> endpoints;
+  try {
+    const YAML::Node root = YAML::LoadFile(path == "-" ? "/dev/stdin" : path);
+    if (!root.IsMap() || !root["endpoints"].IsSequence()) {
+      return refuse("expected 'endpoints:' with a list");
+    }
+    for (const YAML::Node& node : root["endpoints"]) {
+      boost::json::value json = JsonOf(node);
+      if (!json.is_object() || JsonText(json, "name").empty()) {
+        return refuse("each endpoint needs a name");
+      }
+      endpoints.push_back(std::move(json.get_object()));
+    }
+  } catch (const YAML::Exception& exception) {
+    return refuse(exception.what());
+  }
+  return endpoints;
+}
+
+struct Change {
+  std::string kind;  // create, update, delete, same
+  std::string name;
+  std::vector<std::string> lines;  // "+ max_provisioned_throughput: 200"
+  boost::json::object wanted;
+};
+
+// What of `wanted` is otherwise in `present`; fields that are only in `present` are the server's.
+void Compare(const boost::json::value& wanted, const boost::json::value* present,
+             const std::string& path, std::vector<std::string>& lines) {
+  if (const auto* object = wanted.if_object(); object != nullptr) {
+    for (const auto& [key, value] : *object) {
+      const auto* inner = present == nullptr || !present->is_object()
+                              ? nullptr
+                              : present->get_object().if_contains(key);
+      Compare(value, inner, path.empty() ? std::string(key) : path + "." + std::string(key), lines);
+    }
+    return;
+  }
+  if (const auto* array = wanted.if_array(); array != nullptr) {
+    const auto* others = present == nullptr ? nullptr : present->if_array();
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      const auto* other = others == nullptr || i >= others->size() ? nullptr : &(*others)[i];
+      Compare((*array)[i], other, fmt::format("{}[{}]", path, i), lines);
+    }
+    for (std::size_t i = array->size(); others != nullptr && i < others->size(); ++i) {
+      lines.push_back(fmt::format("- {}[{}]: {}", path, i, boost::json::serialize((*others)[i])));
+    }
+    return;
+  }
+  // Versions are strings in answers, and numbers where people write them.
+  const auto text = [](const boost::json::value& value) {
+    return value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
+  };
+  if (present != nullptr && text(wanted) == text(*present)) return;
+  if (present != nullptr) lines.push_back(fmt::format("- {}: {}", path, text(*present)));
+  lines.push_back(fmt::format("+ {}: {}", path, text(wanted)));
+}
+
+Result<Change> ChangeOf(const RemoteOptions& remote, const boost::json::object& wanted) {
+  Change change{.kind = "same", .name = JsonText(wanted, "name"), .lines = {}, .wanted = wanted};
+  const auto present = CallForJson(remote, "GET", EndpointPath(change.name), "");
+  if (!present && present.error().code != Code::kNotFound) return Fail(present.error());
+  if (!present) {
+    change.kind = "create";
+    Compare(wanted, nullptr, "", change.lines);
+    return change;
+  }
+  boost::json::object seen{{"name", change.name}};
+  const auto* config = JsonAt(*present, "pending_config");
+  if (config == nullptr) config = JsonAt(*present, "config");
+  if (config != nullptr) seen["config"] = *config;
+  for (const char* key : {"tags", "description"}) {
+    if (const auto* value = JsonAt(*present, key); value != nullptr) seen[key] = *value;
+  }
+  Compare(wanted, std::make_unique<boost::json::value>(seen).get(), "", change.lines);
+  if (!change.lines.empty()) change.kind = "update";
+  return change;
+}
+
+Result<std::vector<Change>> ChangesOf(const ApplyOptions& options) {
+  const auto wanted = ReadFile(options.file);
+  if (!wanted) return Fail(wanted.error());
+  std::vector<Change> changes;
+  for (const boost::json::object& endpoint : *wanted) {
+    auto change = ChangeOf(options.remote, endpoint);
+    if (!change) return Fail(change.error());
+    changes.push_back(std::move(*change));
+  }
+  if (!options.prune) return changes;
+  const auto all = CallForJson(options.remote, "GET", kEndpointsPath, "");
+  if (!all) return Fail(all.error());
+  for (const auto& endpoint : all->at("endpoints").as_array()) {
+    const std::string name = JsonText(endpoint, "name");
+    const bool kept = std::any_of(changes.begin(), changes.end(),
+                                  [&name](const Change& change) { return change.name == name; });
+    if (!kept) changes.push_back({.kind = "delete", .name = name, .lines = {}, .wanted = {}});
+  }
+  return changes;
+}
+
+Status Make(const RemoteOptions& remote, const Change& change) {
+  const auto call = [&remote](std::string_view method, const std::string& path,
+                              const boost::json::value& body) -> Status {
+    const auto done = CallForJson(remote, method, path, boost::json::serialize(body));
+    if (!done) return Fail(done.error());
+    return {};
+  };
+  if (change.kind == "delete") return call("DELETE", EndpointPath(change.name), {});
+  if (change.kind == "create") return call("POST", kEndpointsPath, change.wanted);
+  if (const auto* tags = change.wanted.if_contains("tags"); tags != nullptr) {
+    const boost::json::object body{{"add_tags", *tags}};
+    if (Status done = call("PATCH", EndpointPath(change.name) + "/tags", body); !done) return done;
+  }
+  const auto* config = change.wanted.if_contains("config");
+  if (config == nullptr) return {};
+  return call("PUT", EndpointPath(change.name) + "/config", *config);
+}
+
+// True: the person at the terminal agrees.
+bool Agreed() {
+  if (isatty(STDIN_FILENO) == 0) {
+    fmt::print(stderr, "penstock: stdin is no terminal: nothing is changed without --yes\n");
+    return false;
+  }
+  fmt::print(stderr, "Apply these changes? [y/N] ");
+  const int answer = std::getchar();
+  return answer == 'y' || answer == 'Y';
+}
+
+int Run(const ApplyOptions& options) {
+  const auto changes = ChangesOf(options);
+  if (!changes) return Report(changes.error());
+  bool any = false;
+  boost::json::array told;
+  for (const Change& change : *changes) {
+    if (change.kind != "same") any = true;
+    boost::json::array lines(change.lines.begin(), change.lines.end());
+    told.push_back({{"name", change.name}, {"change", change.kind}, {"lines", std::move(lines)}});
+    if (options.json) continue;
+    fmt::print("{} {}\n", change.kind, change.name);
+    for (const std::string& line : change.lines) fmt::print("  {}\n", line);
+  }
+  if (options.json) PrintJson(boost::json::serialize(told));
+  if (!any || (!options.yes && !Agreed())) return any ? kExitMissedGoal : kExitGood;
+  for (const Change& change : *changes) {
+    if (change.kind == "same") continue;
+    if (const Status made = Make(options.remote, change); !made) return Report(made.error());
+    fmt::print(stderr, "{}: {} asked for\n", change.name, change.kind);
+  }
+  return kExitGood;
+}
+
+}  // namespace
+
+void AddApplyCommand(Program& program) {
+  auto options = std::make_shared<ApplyOptions>();
+  CLI::App* command =
+      program.Add("apply", "Bring endpoints to what a YAML file says, showing the difference first",
+                  [options] { return Run(*options); });
+  AddRemoteFlags(*command, options->remote);
+  command->add_option("-f,--file", options->file, "YAML file; -: stdin")->required();
+  AddSwitch(*command, "--yes", options->yes, "Change without asking");
+  AddSwitch(*command, "--prune", options->prune, "Delete endpoints that the file does not name");
+  AddSwitch(*command, "--json", options->json, "Print the difference as JSON");
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,170 @@
+#include "fleet/polled_fleet.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <functional>
+
+#include "base/test_folder.h"
+#include "fleet/exec_backend.h"
+#include "fleet/slurm_backend.h"
+
+namespace penstock::fleet {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A hook that really starts processes: a file a replica, `sleep` in the place of an engine.
+constexpr std::string_view kHook = R"sh(#!/bin/sh
+dir=$(dirname "$0")/state
+mkdir -p "$dir"
+case "$1" in
+  start)
+    [ "$5" = fail ] && { echo "no machine is free" >&2; exit 1; }
+    setsid "$5" "$6" >/dev/null 2>&1 &
+    echo "$2" > "$dir/$!"; echo $! ;;
+  stop) kill "$2" 2>/dev/null; true ;;
+  list)
+    for file in "$dir"/*; do
+      [ -e "$file" ] || continue
+      id=$(basename "$file")
+      state=ended; kill -0 "$id" 2>/dev/null && state=running
+      echo "$id $(cat "$file") $state 127.0.0.1:$id"
+      [ $state = ended ] && rm "$file"
+    done; true ;;
+esac
+)sh";
+
+class ExecFleetTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    hook_ = folder_.Write("hook", std::string(kHook));
+    ASSERT_EQ(chmod(hook_.c_str(), 0700), 0);
+    Open();
+  }
+  void Open() {
+    fleet_.reset();
+    fleet_ = PolledFleet::Open(
+                 std::make_unique<ExecBackend>(ExecSettings{.hook = hook_, .instance = "abc"}),
+                 milliseconds(20))
+                 .value();
+  }
+  void TearDown() override {
+    for (const std::uint64_t id : fleet_->RunningIds()) fleet_->Kill(id);
+    Await([this] {
+      fleet_->CollectExits();
+      return fleet_->running() == 0;
+    });
+  }
+  // Waits for the fleet's news, not for time.
+  void Await(const std::function<bool()>& condition) {
+    const TimePoint end = Clock::now() + seconds(30);
+    while (!condition() && Clock::now() < end) {
+      pollfd wait{fleet_->exit_descriptor(), POLLIN, 0};
+      poll(&wait, 1, 5);
+    }
+    ASSERT_TRUE(condition());
+  }
+  static ReplicaLaunch Launch(std::uint64_t id, const std::string& program) {
+    return {.id = id,
+            .log_name = "log",
+            .place_name = fmt::format("pool-{}", id),
+            .command = {program, "1000"}};
+  }
+
+  TestFolder folder_;
+  std::string hook_;
+  std::unique_ptr<PolledFleet> fleet_;
+};
+
+TEST_F(ExecFleetTest, StartsTellsTheAddressAndStops) {
+  ASSERT_TRUE(fleet_->Start(Launch(1, "sleep")));
+  EXPECT_EQ(fleet_->AddressOf(1), "");
+  Await([this] { return !fleet_->AddressOf(1).empty(); });
+  EXPECT_TRUE(fleet_->AddressOf(1).starts_with("127.0.0.1:"));
+  fleet_->Terminate(1);
+  std::vector<ReplicaExit> exits;
+  Await([&] {
+    for (ReplicaExit& exit : fleet_->CollectExits()) exits.push_back(std::move(exit));
+    return !exits.empty();
+  });
+  EXPECT_EQ(exits[0].id, 1u);
+  EXPECT_EQ(fleet_->running(), 0u);
+}
+
+TEST_F(ExecFleetTest, FailedStartSaysWhy) {
+  ASSERT_TRUE(fleet_->Start(Launch(1, "fail")));
+  std::vector<ReplicaExit> exits;
+  Await([&] {
+    for (ReplicaExit& exit : fleet_->CollectExits()) exits.push_back(std::move(exit));
+    return !exits.empty();
+  });
+  EXPECT_NE(exits[0].reason.find("no machine is free"), std::string::npos) << exits[0].reason;
+}
+
+TEST_F(ExecFleetTest, TheNextServerFindsItsReplicas) {
+  ASSERT_TRUE(fleet_->Start(Launch(1, "sleep")));
+  Await([this] { return !fleet_->AddressOf(1).empty(); });
+  const std::string address = fleet_->AddressOf(1);
+  Open();  // The server was killed and started again.
+  const auto found = fleet_->FindRunning();
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->at(0).place_name, "pool-1");
+  fleet_->Adopt(7, found->at(0));
+  Await([this] { return !fleet_->AddressOf(7).empty(); });
+  EXPECT_EQ(fleet_->AddressOf(7), address);
+}
+
+TEST_F(ExecFleetTest, StrangersAreDismissed) {
+  ASSERT_TRUE(fleet_->Start(Launch(1, "sleep")));
+  Await([this] { return !fleet_->AddressOf(1).empty(); });
+  Open();
+  const auto found = fleet_->FindRunning();
+  fleet_->Dismiss(found->at(0));
+  fleet_->Adopt(1, found->at(0));
+  Await([this] { return !fleet_->CollectExits().empty(); });
+}
+
+TEST(HookList, LeavesOutWhatIsNotOurs) {
+  const auto listed = ParseHookList(
+      "7 abc-pool-0 running 10.0.0.1:8000\n8 other-pool-0 running x\ngarbage\n9 abc-pool-1 ended\n",
+      "abc");
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].address, "10.0.0.1:8000");
+  EXPECT_TRUE(listed[1].ended);
+}
+
+TEST(Squeue, ReadsJobs) {
+  const auto listed = ParseSqueue(
+      "12|RUNNING|None|penstock-abc-0123456789abcdef-0\n"
+      "13|PENDING|Resources|penstock-abc-0123456789abcdef-1\n"
+      "14|RUNNING|None|somebody else's|job\n\n|||\n15|FAILED|NonZeroExitCode|penstock-abc-p-2\n",
+      "abc");
+  ASSERT_EQ(listed.size(), 3u);
+  EXPECT_EQ(listed[0].handle, "12");
+  EXPECT_EQ(listed[0].place_name, "0123456789abcdef-0");
+  EXPECT_EQ(listed[1].reason, "Resources");
+  EXPECT_FALSE(listed[1].ended);
+  EXPECT_TRUE(listed[2].ended);
+}
+
+TEST(SlurmScript, QuotesWhatItRuns) {
+  const std::string script =
+      SlurmScript({.id = 1,
+                   .log_name = "l",
+                   .place_name = "p-0",
+                   .command = {"/bin/engine", "--name=it's $HOME", "--listen=@ADDRESS@"}},
+                  {.folder = "/f", .instance = "abc", .host = "127.0.0.1"}, "/f/p-0.address");
+  EXPECT_NE(script.find("exec '/bin/engine' '--name=it'\\''s $HOME' '--listen='\"$address\"''"),
+            std::string::npos)
+      << script;
+  EXPECT_NE(script.find("address=\"127.0.0.1:$((20000 + RANDOM % 20000))\""), std::string::npos)
+      << script;
+}
+
+}  // namespace
+}  // namespace penstock::fleet

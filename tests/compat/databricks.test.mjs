@@ -1,0 +1,147 @@
+// Penstock as Databricks' own client for Node sees it, over TLS; and seed 004's snippet by hand.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+
+import sdk from '@databricks/sdk-experimental';
+
+import { Server, synthesise, until } from '../support/penstock.mjs';
+import { startTlsServer } from './tls.mjs';
+
+const kModel = 'ml.llm-catalog.foundation-model';
+const afters = [];
+const scope = { after: (end) => afters.push(end) };
+let server;
+let client;
+
+const register = (file) => client.apiClient.request({
+  path: '/api/2.1/unity-catalog/models',
+  method: 'POST',
+  headers: new Headers({ 'content-type': 'application/json' }),
+  payload: { name: kModel, source: file },
+});
+
+before(async () => {
+  const tls = await startTlsServer(scope);
+  server = tls.server;
+  client = new sdk.WorkspaceClient(
+    { host: 'https://penstock.invalid', token: server.adminKey, authType: 'pat' },
+    { agent: tls.agent });
+  await register(await synthesise('toy'));
+});
+after(async () => {
+  for (const end of afters.reverse()) await end();
+});
+
+const entity = (extra = {}) => ({
+  entity_name: kModel, entity_version: '1', min_provisioned_throughput: 100,
+  max_provisioned_throughput: 1000, ...extra,
+});
+
+test('create and wait, get, list, query, delete', async () => {
+  const waiter = await client.servingEndpoints.create({
+    name: 'chat',
+    config: { served_entities: [entity({ name: 'first' })] },
+    tags: [{ key: 'team', value: 'search' }],
+  });
+  const ready = await waiter.wait();
+  assert.equal(ready.state.ready, 'READY');
+  assert.equal(ready.state.config_update, 'NOT_UPDATING');
+  assert.equal(ready.config.served_entities[0].state.deployment, 'DEPLOYMENT_READY');
+  assert.match(ready.id, /^[0-9a-f]{32}$/);
+
+  const listed = [];
+  for await (const endpoint of client.servingEndpoints.list()) listed.push(endpoint.name);
+  assert.deepEqual(listed, ['chat']);
+
+  const answer = await client.servingEndpoints.query({
+    name: 'chat', messages: [{ role: 'user', content: 'What is a penstock?' }], max_tokens: 4,
+  });
+  assert.equal(answer.choices.length, 1);
+  assert.ok(answer.usage.completion_tokens >= 1);
+});
+
+test('an update: the old one serves, a second is refused, the new one takes over', async () => {
+  const waiter = await client.servingEndpoints.updateConfig({
+    name: 'chat', served_entities: [entity({ name: 'second', max_provisioned_throughput: 2000 })],
+  });
+  const done = await waiter.wait();
+  assert.equal(done.config.config_version, 2);
+  assert.equal(done.config.served_entities[0].name, 'second');
+  assert.equal(done.config.served_entities[0].max_provisioned_throughput, 2000);
+});
+
+// (PATCH is left out: this version of the client sends no body with it.)
+test('logs and permissions', async () => {
+  const { logs } = await client.servingEndpoints.logs({ name: 'chat', served_model_name: 'second' });
+  assert.match(logs, /replica/);
+  const { id } = await client.servingEndpoints.get({ name: 'chat' });
+  const set = await client.servingEndpoints.setPermissions({
+    serving_endpoint_id: id,
+    access_control_list: [{ user_name: 'ann', permission_level: 'CAN_QUERY' }],
+  });
+  assert.equal(set.access_control_list[0].user_name, 'ann');
+  const levels = await client.servingEndpoints.getPermissionLevels({ serving_endpoint_id: id });
+  assert.equal(levels.permission_levels.length, 3);
+});
+
+test('errors carry the codes that the client knows', async () => {
+  await assert.rejects(client.servingEndpoints.get({ name: 'none' }),
+    (error) => error.errorCode === 'RESOURCE_DOES_NOT_EXIST' && error.statusCode === 404);
+  await assert.rejects(client.servingEndpoints.create({
+    name: 'bad', config: { served_entities: [entity({ min_provisioned_throughput: 5000 })] },
+  }), (error) => error.errorCode === 'INVALID_PARAMETER_VALUE' &&
+    /must not exceed/.test(error.message));
+});
+
+test('a model-unit endpoint', async () => {
+  const waiter = await client.servingEndpoints.createProvisionedThroughputEndpoint({
+    name: 'units',
+    config: { served_entities: [{ entity_name: kModel, entity_version: '1',
+      provisioned_model_units: 50 }] },
+  });
+  const ready = await waiter.wait();
+  assert.equal(ready.config.served_entities[0].provisioned_model_units, 50);
+});
+
+test('deleted endpoints are gone', async () => {
+  for (const name of ['chat', 'units']) await client.servingEndpoints.delete({ name });
+  await assert.rejects(client.servingEndpoints.get({ name: 'chat' }));
+});
+
+// Seed 004, to the letter: an integer version, the header `Context-Type`, twice and three times the
+// chunk.
+test('the snippet of the documentation works with curl', async (t) => {
+  const plain = await Server.start(t);
+  await plain.call('POST', '/api/2.1/unity-catalog/models',
+    { name: kModel, source: await synthesise('toy') });
+  const versions = `/api/2.1/unity-catalog/models/${kModel}/versions`;
+  for (let version = 2; version <= 3; ++version) {
+    await plain.call('POST', versions, { source: await synthesise('toy') });
+  }
+  const curl = async (...words) => {
+    const { stdout } = await promisify(execFile)('curl', ['-sS', '-H', 'Context-Type: text/json',
+      '-H', `Authorization: Bearer ${plain.adminKey}`, ...words]);
+    return JSON.parse(stdout);
+  };
+  const root = `${plain.url}/api/2.0/serving-endpoints`;
+  const info = await curl(`${root}/get-model-optimization-info/${kModel}/3`);
+  assert.equal(info.optimizable, true);
+  const chunk = info.throughput_chunk_size;
+  const created = await curl('-H', 'Content-Type: application/json', '-d', JSON.stringify({
+    name: 'prov-throughput-endpoint',
+    config: {
+      served_entities: [{
+        entity_name: kModel, entity_version: 3,
+        min_provisioned_throughput: 2 * chunk, max_provisioned_throughput: 3 * chunk,
+      }],
+    },
+  }), root);
+  const pending = created.pending_config ?? created.config;
+  assert.equal(pending.served_entities[0].entity_version, '3');
+  assert.equal(pending.served_entities[0].max_provisioned_throughput, 3 * chunk);
+  await until('it is ready', async () =>
+    (await curl(`${root}/prov-throughput-endpoint`)).state.ready === 'READY');
+});
