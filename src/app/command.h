@@ -53,6 +53,8 @@ void AddBenchCommand(Program& program);
 void AddModelCommand(Program& program);
 void AddEndpointCommand(Program& program);
 void AddSizeCommand(Program& program);
+void AddUsageCommand(Program& program);
+void AddTopCommand(Program& program);
 void AddVersionCommand(Program& program);
 
 }  // namespace penstock::app

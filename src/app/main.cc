@@ -36,6 +36,8 @@ int Main(int argc, char** argv) {
   AddModelCommand(program);
   AddEndpointCommand(program);
   AddSizeCommand(program);
+  AddUsageCommand(program);
+  AddTopCommand(program);
   AddVersionCommand(program);
 
   try {

@@ -5,15 +5,19 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "app/io_thread.h"
+#include "app/reports.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/control_plane.h"
 #include "gateway/live_table.h"
 #include "io/epoll/epoll_loop.h"
+#include "meter/meter_service.h"
 #include "meter/metrics.h"
+#include "meter/payload_log.h"
 
 namespace penstock::app {
 
@@ -30,6 +34,8 @@ struct ServeOptions {
   int engine_parallel = 8;
   int engine_context_tokens = 0;
   int engine_threads = 0;
+  meter::LedgerSettings ledger;
+  std::vector<std::string> log_payloads;  // Endpoints.
   http::ServerLimits limits;
   gateway::GatewayLimits gateway_limits;
 };
@@ -49,12 +55,17 @@ class Serve {
  private:
   Status Open();
   Status OpenControl();
+  Status OpenMeter();
   Status Listen();
   Status Announce() const;
   void Publish(const policy::RoutingTable& routes);
   void AddMetrics();
+  void AddPayloadMetrics();
   std::vector<std::string> EngineCommand(const control::EngineLaunch& launch) const;
   gateway::ControlPort ControlPortOf(io::Loop& loop);
+  gateway::ControlPort ReportPortOf(io::Loop& loop);
+  static io::Task<Result<gateway::ControlAnswer>> AskReports(Serve& serve, io::Loop& home,
+                                                             gateway::ControlRequest request);
   static io::Task<Result<gateway::ControlAnswer>> AskControl(Serve& serve, io::Loop& home,
                                                              gateway::ControlRequest request);
   static io::Task<void> Main(Serve& serve);
@@ -67,6 +78,11 @@ class Serve {
   std::atomic<bool> ready_ = false;
   std::vector<policy::EndpointRoute> static_routes_;
   std::unique_ptr<control::ControlPlane> control_;
+  std::unique_ptr<meter::MeterService> meter_;
+  io::EpollLoop report_loop_;  // Reads files, which may take its time.
+  std::unique_ptr<Reports> reports_;
+  std::unique_ptr<meter::PayloadLog> payload_log_;  // Where an endpoint opted in by a flag.
+  std::jthread report_thread_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   io::Address address_;
   Status ended_;

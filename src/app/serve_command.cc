@@ -22,6 +22,7 @@ struct LimitSeconds {
 struct ServeCommandOptions {
   ServeOptions serve;
   LimitSeconds seconds;
+  int ledger_keep_days = 93;
 };
 
 int Run(ServeCommandOptions& options) {
@@ -33,6 +34,7 @@ int Run(ServeCommandOptions& options) {
   serve.limits.write_stall_max = seconds(options.seconds.write_stall_max);
   serve.gateway_limits.answer_wait_max = seconds(options.seconds.answer_wait_max);
   serve.gateway_limits.answer_stall_max = seconds(options.seconds.answer_stall_max);
+  serve.ledger.keep = std::chrono::days(options.ledger_keep_days);
   Serve server(serve);
   const Status ran = server.Run();
   if (ran) return kExitGood;
@@ -68,6 +70,18 @@ void AddLimitFlags(CLI::App& command, ServeCommandOptions& options) {
               "Seconds between two pieces of a replica's answer");
 }
 
+void AddLedgerFlags(CLI::App& command, ServeCommandOptions& options) {
+  AddFlag(command, "--log-payloads", options.serve.log_payloads,
+          "NAME: write requests and answers of this endpoint to DATA_DIR/payloads; may be given "
+          "more than once");
+  AddFlag(command, "--ledger-keep-days", options.ledger_keep_days,
+          "Days that usage records are kept")
+      ->check(CLI::Range(1, 3660));
+  AddFlag(command, "--ledger-bytes-max", options.serve.ledger.bytes_max,
+          "Bytes of usage records on disk; beyond it the oldest go first")
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 50));
+}
+
 }  // namespace
 
 void AddServeCommand(Program& program) {
@@ -99,6 +113,7 @@ void AddServeCommand(Program& program) {
           "Threads of each replica; 0: all that it may use")
       ->check(CLI::NonNegativeNumber);
   AddLimitFlags(*command, *options);
+  AddLedgerFlags(*command, *options);
 }
 
 }  // namespace penstock::app

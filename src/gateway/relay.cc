@@ -131,6 +131,10 @@ io::Task<void> Gateway::RelayStream(Call& call) {
       co_await EndBrokenStream(call, passed.error(), !verbatim);
       co_return;
     }
+    if (call.payload) {
+      call.payload->stream = true;
+      for (const std::string_view part : piece->payload) call.KeepAnswer(part);
+    }
     if (piece->ended) assembled_ += filter.held();
     call.admission.Produced(filter.count().text_events, response.received_at());
     // Nothing to send is no reason to send a held-back head early.

@@ -9,7 +9,8 @@ import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
 const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
-  'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'size', 'version'];
+  'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'size', 'usage',
+  'usage summary', 'usage records', 'usage minutes', 'usage check', 'top', 'version'];
 
 for (const command of kCommands) {
   test(`penstock ${command} --help`, async () => {
