@@ -58,6 +58,8 @@ void AddKeyCommand(Program& program);
 void AddBillingCommand(Program& program);
 void AddCompletionCommand(Program& program);
 void AddSizeCommand(Program& program);
+void AddUsageCommand(Program& program);
+void AddTopCommand(Program& program);
 void AddVersionCommand(Program& program);
 
 }  // namespace penstock::app

@@ -7,14 +7,17 @@
 
 namespace penstock::app {
 
-IoThread::IoThread(meter::Metrics& metrics, const MakeControlPort& control,
-                   const std::atomic<bool>& ready, const http::ServerLimits& limits,
-                   const gateway::GatewayLimits& gateway_limits)
-    : gateway_(
+IoThread::IoThread(meter::Metrics& metrics, std::unique_ptr<meter::LedgerWriter> ledger,
+                   const MakeControlPort& control, const std::atomic<bool>& ready,
+                   const http::ServerLimits& limits, const gateway::GatewayLimits& gateway_limits)
+    : ledger_(std::move(ledger)),
+      gateway_(
           loop_, metrics, control(loop_), [&ready] { return ready.load(); }, gateway_limits),
       server_(
           loop_, [this](http::Exchange& exchange) { return gateway_.Handle(exchange); }, limits),
-      scope_(loop_) {}
+      scope_(loop_) {
+  gateway_.SetUsageSink(ledger_.get());
+}
 
 IoThread::~IoThread() = default;
 
@@ -56,6 +59,9 @@ void IoThread::BeginDrain(Deadline deadline, std::function<void(std::size_t)> do
 
 void IoThread::Join() {
   if (thread_.joinable()) thread_.join();
+  gateway_.SetUsageSink(nullptr);
+  gateway_.SetPayloadSink(nullptr);
+  ledger_.reset();
 }
 
 }  // namespace penstock::app

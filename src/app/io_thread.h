@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "io/epoll/epoll_loop.h"
 #include "io/task_scope.h"
+#include "meter/ledger.h"
 
 namespace penstock::app {
 
@@ -24,12 +25,18 @@ class IoThread {
   using MakeControlPort = std::function<gateway::ControlPort(io::Loop&)>;
 
   // `metrics` and `ready` outlive the thread.
-  IoThread(meter::Metrics& metrics, const MakeControlPort& control, const std::atomic<bool>& ready,
+  IoThread(meter::Metrics& metrics, std::unique_ptr<meter::LedgerWriter> ledger,
+           const MakeControlPort& control, const std::atomic<bool>& ready,
            const http::ServerLimits& limits, const gateway::GatewayLimits& gateway_limits);
   ~IoThread();  // REQUIRES: Join() was called, if Start() was.
 
   // Before Start(). Returns the address with its real port.
   Result<io::Address> Listen(const io::Address& address, const io::ListenOptions& options);
+
+  // Before Start(). `sink` outlives the thread's run.
+  void SetPayloadSink(meter::PayloadSink* sink) { gateway_.SetPayloadSink(sink); }
+  // Before Start().
+  void SetReportPort(gateway::ControlPort reports) { gateway_.SetReportPort(std::move(reports)); }
 
   void Start();
 
@@ -39,7 +46,7 @@ class IoThread {
   // Any thread: stops accepting, lets what runs finish until `deadline`, calls `done` on the I/O
   // thread with the number of connections that had to be cut, and ends the thread.
   void BeginDrain(Deadline deadline, std::function<void(std::size_t)> done);
-  // Waits for the thread's end.
+  // Waits for the thread's end, and closes its part of the ledger.
   void Join();
 
   io::EpollLoop& loop() { return loop_; }
@@ -50,6 +57,7 @@ class IoThread {
                                  std::function<void(std::size_t)> done);
 
   io::EpollLoop loop_;
+  std::unique_ptr<meter::LedgerWriter> ledger_;
   gateway::Gateway gateway_;
   http::Server server_;
   io::TaskScope scope_;

@@ -40,6 +40,8 @@ int Main(int argc, char** argv) {
   AddBillingCommand(program);
   AddCompletionCommand(program);
   AddSizeCommand(program);
+  AddUsageCommand(program);
+  AddTopCommand(program);
   AddVersionCommand(program);
 
   try {

@@ -1,5 +1,6 @@
 #include "app/serve.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -109,6 +110,7 @@ void RaiseDescriptorLimit() {
 Serve::Serve(ServeOptions options) : options_(std::move(options)), metrics_(kVersion) {}
 
 Serve::~Serve() {
+  report_loop_.Stop();
   for (const auto& thread : threads_) thread->Join();
 }
 
@@ -134,6 +136,7 @@ Status Serve::Open() {
     }
   }
   if (Status opened = OpenControl(); !opened) return opened;
+  if (Status metering = OpenMeter(); !metering) return metering;
   if (Status listening = Listen(); !listening) return listening;
   const auto keys = control_->Keys();
   if (!keys) return Fail(keys.error());
@@ -142,6 +145,13 @@ Status Serve::Open() {
     thread->Start();
   }
   control_->SetUrl(Url());
+  report_thread_ = std::jthread([this] {
+    pthread_setname_np(pthread_self(), "penstock-report");
+    report_loop_.Run();
+  });
+  meter_->Start();
+  meter_->AddTo(metrics_);
+  AddPayloadMetrics();
   AddMetrics();
   return Announce();
 }
@@ -208,6 +218,18 @@ Result<std::unique_ptr<fleet::Fleet>> Serve::OpenFleet(const store::DataDirector
   return std::move(*fleet);
 }
 
+Status Serve::OpenMeter() {
+  auto meter = meter::MeterService::Open(control_->data().path(),
+                                         {.ledger = options_.ledger,
+                                          .wall_now = [this] { return loop_.WallNow(); },
+                                          .sample = [this] { return metrics_.States(); }});
+  if (!meter) return Fail(meter.error());
+  meter_ = std::move(*meter);
+  payload_log_ = std::make_unique<meter::PayloadLog>(control_->data().path() + "/payloads");
+  reports_ = std::make_unique<Reports>(*meter_, metrics_, [this] { return loop_.WallNow(); });
+  return {};
+}
+
 std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launch) const {
   std::vector<std::string> command = {
       std::filesystem::read_symlink("/proc/self/exe").string(),
@@ -244,8 +266,10 @@ Status Serve::Listen() {
   }
   for (int i = 0; i < options_.io_threads; ++i) {
     auto thread = std::make_unique<IoThread>(
-        metrics_, [this](io::Loop& loop) { return ControlPortOf(loop); }, ready_, options_.limits,
-        options_.gateway_limits);
+        metrics_, meter_->MakeWriter(), [this](io::Loop& loop) { return ControlPortOf(loop); },
+        ready_, options_.limits, options_.gateway_limits);
+    thread->SetPayloadSink(payload_log_.get());
+    thread->SetReportPort(ReportPortOf(thread->loop()));
     auto bound = thread->Listen(*address, {.reuse_port = several, .tls = *tls});
     if (!bound) return Fail(bound.error());
     address = std::move(*bound);
@@ -274,6 +298,19 @@ gateway::ControlPort Serve::ControlPortOf(io::Loop& loop) {
 std::string Serve::Url() const {
   if (address_.kind == io::Address::Kind::kUnix) return address_.ToString();
   return (options_.tls_certificate.empty() ? "http://" : "https://") + address_.ToString();
+}
+
+io::Task<Result<gateway::ControlAnswer>> Serve::AskReports(Serve& serve, io::Loop& home,
+                                                           gateway::ControlRequest request) {
+  co_return co_await io::CallOn(home, serve.report_loop_, [&serve, asked = std::move(request)] {
+    return serve.reports_->Handle(asked);
+  });
+}
+
+gateway::ControlPort Serve::ReportPortOf(io::Loop& loop) {
+  return [this, &loop](gateway::ControlRequest request) {
+    return AskReports(*this, loop, std::move(request));
+  };
 }
 
 // Says where the server is: for people in the log, for programs in files, written whole.
@@ -306,15 +343,26 @@ void Serve::PublishKeys() {
 void Serve::Publish(const policy::RoutingTable& routes) {
   auto table = std::make_shared<policy::RoutingTable>(routes);
   for (const policy::EndpointRoute& route : static_routes_) table->Add(route);
+  for (const std::string& name : options_.log_payloads) {
+    const auto found = table->Find(name);
+    if (!found) continue;
+    policy::EndpointRoute route = *found;
+    route.policy.log_payloads = true;
+    table->Add(std::move(route));
+  }
   for (const auto& [name, route] : *table) {
     std::size_t ready = 0;
     std::size_t all = 0;
+    double provisioned = 0;
     for (const policy::ServedRoute& served : route->served) {
       all += served.replicas.size();
+      provisioned += served.lane.guarantee_per_s;
       ready += static_cast<std::size_t>(std::ranges::count(
           served.replicas, policy::ReplicaState::kReady, &policy::ReplicaRoute::state));
     }
-    metrics_.ForEndpoint(name).SetReplicas(ready, all - ready);
+    meter::EndpointMetrics& endpoint = metrics_.ForEndpoint(name);
+    endpoint.SetReplicas(ready, all - ready);
+    endpoint.SetProvisioned(provisioned);
   }
   const auto live = pools_.Apply(*table, loop_.Now());
   for (const auto& thread : threads_) thread->SetRoutes(live);
@@ -348,9 +396,24 @@ io::Task<void> Serve::Stop() {
   // Nobody cancels the main task, so this ends only when all have drained.
   (void)co_await drained.Wait(Deadline::Never());
   for (const auto& thread : threads_) thread->Join();
+  report_loop_.Stop();
+  report_thread_.join();
+  meter_->Stop();  // The threads have closed their writers.
   if (cut != 0) Log().warn("{} connections were cut at the drain's end", cut);
   co_await control_->Shutdown(Deadline::After(loop_.Now(), kReplicaStopWaitMax));
   Log().info("stopped");
+}
+
+void Serve::AddPayloadMetrics() {
+  const meter::PayloadLogCounters& counters = payload_log_->counters();
+  metrics_.AddSource({"penstock_payloads_logged_total",
+                      "Requests and answers written to the inference table.",
+                      {},
+                      [&counters] { return static_cast<double>(counters.written.load()); }});
+  metrics_.AddSource({"penstock_payloads_dropped_total",
+                      "Requests and answers not logged: the queue or the disk was full.",
+                      {},
+                      [&counters] { return static_cast<double>(counters.dropped.load()); }});
 }
 
 void Serve::AddMetrics() {

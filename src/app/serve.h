@@ -5,15 +5,19 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "app/io_thread.h"
+#include "app/reports.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/control_plane.h"
 #include "gateway/live_table.h"
 #include "io/epoll/epoll_loop.h"
+#include "meter/meter_service.h"
 #include "meter/metrics.h"
+#include "meter/payload_log.h"
 
 namespace penstock::app {
 
@@ -45,6 +49,8 @@ struct ServeOptions {
   std::int64_t replica_memory_bytes_max = 0;  // Of all; 0: nine tenths of the machine's.
   int update_wait_max_s = 600;                // A new configuration not ready by then has failed.
   std::string price_table;                    // File; "": no prices.
+  meter::LedgerSettings ledger;
+  std::vector<std::string> log_payloads;  // Endpoints.
   http::ServerLimits limits;
   gateway::GatewayLimits gateway_limits;
 };
@@ -66,13 +72,18 @@ class Serve {
   Status OpenControl();
   Result<std::unique_ptr<fleet::Fleet>> OpenFleet(const store::DataDirectory& data) const;
   void PublishKeys();
+  Status OpenMeter();
   Status Listen();
   Status Announce() const;
   std::string Url() const;
   void Publish(const policy::RoutingTable& routes);
   void AddMetrics();
+  void AddPayloadMetrics();
   std::vector<std::string> EngineCommand(const control::EngineLaunch& launch) const;
   gateway::ControlPort ControlPortOf(io::Loop& loop);
+  gateway::ControlPort ReportPortOf(io::Loop& loop);
+  static io::Task<Result<gateway::ControlAnswer>> AskReports(Serve& serve, io::Loop& home,
+                                                             gateway::ControlRequest request);
   static io::Task<Result<gateway::ControlAnswer>> AskControl(Serve& serve, io::Loop& home,
                                                              gateway::ControlRequest request);
   static io::Task<void> Main(Serve& serve);
@@ -85,6 +96,11 @@ class Serve {
   std::atomic<bool> ready_ = false;
   std::vector<policy::EndpointRoute> static_routes_;
   std::unique_ptr<control::ControlPlane> control_;
+  std::unique_ptr<meter::MeterService> meter_;
+  io::EpollLoop report_loop_;  // Reads files, which may take its time.
+  std::unique_ptr<Reports> reports_;
+  std::unique_ptr<meter::PayloadLog> payload_log_;  // Where an endpoint opted in by a flag.
+  std::jthread report_thread_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   io::Address address_;
   Status ended_;

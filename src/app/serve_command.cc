@@ -23,6 +23,7 @@ struct LimitSeconds {
 struct ServeCommandOptions {
   ServeOptions serve;
   LimitSeconds seconds;
+  int ledger_keep_days = 93;
 };
 
 int Run(ServeCommandOptions& options) {
@@ -35,6 +36,7 @@ int Run(ServeCommandOptions& options) {
   serve.gateway_limits.answer_wait_max = seconds(options.seconds.answer_wait_max);
   serve.gateway_limits.answer_stall_max = seconds(options.seconds.answer_stall_max);
   if (serve.hub_endpoint.empty()) serve.hub_endpoint = hub::EndpointOfUser();
+  serve.ledger.keep = std::chrono::days(options.ledger_keep_days);
   Serve server(serve);
   const Status ran = server.Run();
   if (ran) return kExitGood;
@@ -93,6 +95,18 @@ void AddReplicaFlags(CLI::App& command, ServeOptions& serve) {
           "JSON file of prices per hour, for penstock billing");
 }
 
+void AddLedgerFlags(CLI::App& command, ServeCommandOptions& options) {
+  AddFlag(command, "--log-payloads", options.serve.log_payloads,
+          "NAME: write requests and answers of this endpoint to DATA_DIR/payloads; may be given "
+          "more than once");
+  AddFlag(command, "--ledger-keep-days", options.ledger_keep_days,
+          "Days that usage records are kept")
+      ->check(CLI::Range(1, 3660));
+  AddFlag(command, "--ledger-bytes-max", options.serve.ledger.bytes_max,
+          "Bytes of usage records on disk; beyond it the oldest go first")
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 50));
+}
+
 }  // namespace
 
 void AddServeCommand(Program& program) {
@@ -133,6 +147,7 @@ void AddServeCommand(Program& program) {
   AddFlag(*command, "--hub-endpoint", serve.hub_endpoint,
           "Hub that hf: sources are pulled from; else HF_ENDPOINT, else https://huggingface.co");
   AddLimitFlags(*command, *options);
+  AddLedgerFlags(*command, *options);
 }
 
 }  // namespace penstock::app

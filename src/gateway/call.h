@@ -17,6 +17,8 @@
 
 namespace penstock::gateway {
 
+meter::Operation ToMeter(Operation operation);
+
 // Notes the request's start and end in the metrics, whichever way it ends.
 struct Gateway::Call {
   Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics,
@@ -32,7 +34,9 @@ struct Gateway::Call {
       const policy::TokenCounts used = usage.AsCounts();
       limits->Finish(AsCaller(), limit_tokens, used.input + used.output, loop.Now());
     }
-    metrics.RequestEnded(End(exchange.status()), loop.Now() - exchange.arrived_at());
+    if (payload) gateway.LogPayload(*this, exchange.status());
+    metrics.RequestEnded(End(exchange.status()), loop.Now() - exchange.arrived_at(),
+                         ToMeter(operation));
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -84,6 +88,8 @@ struct Gateway::Call {
   // Take the usage out of an answer that is no stream; out of what passed of a stream.
   void NoteWhole(std::string_view answer);
   void NoteStream(const StreamCount& count);
+  // Keeps a piece of the answer for the payload log.
+  void KeepAnswer(std::string_view piece);
 
   // Goes to this place now: what is told and metered is that place's.
   void TakeHop(const Hop& hop);
@@ -119,7 +125,8 @@ struct Gateway::Call {
   std::string usage_context;
   std::string spilled_from;  // The endpoint that had no room for it.
   Usage usage;
-  bool settled = false;      // The usage record is written.
+  std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
+  bool settled = false;                          // The usage record is written.
   std::string_view body;     // In the exchange or in `rewritten`; gone once a stream is relayed.
   std::string rewritten;     // The body, with usage requested.
   bool stream = false;       // As asked for.

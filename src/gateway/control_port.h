@@ -20,7 +20,8 @@ struct ControlRequest {
 
 struct ControlAnswer {
   int status = 200;
-  std::string body;  // JSON.
+  std::string body;
+  std::string content_type = "application/json";
 };
 
 // Called on the I/O thread; completes there.

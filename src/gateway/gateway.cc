@@ -65,6 +65,7 @@ io::Task<void> Gateway::Handle(http::Exchange& exchange) {
     case RouteKind::kModelList:
     case RouteKind::kModel:
     case RouteKind::kControl:
+    case RouteKind::kReport:
       if (route.needs_api_version && ApiVersionOf(exchange.head().query).empty()) break;
       return WithKey(exchange, std::move(route));
     case RouteKind::kMetrics:
@@ -101,7 +102,13 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
         co_return;
       }
     }
-    const std::string text = metrics_.Expose();
+    std::string text;
+    if (reports_) {  // On another thread: with many endpoints it takes a while.
+      auto answer = co_await reports_({.method = "GET", .path = "/metrics"});
+      if (answer) text = std::move(answer->body);
+    } else {
+      text = metrics_.Expose();
+    }
     (void)co_await exchange.Respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
   }
 }
@@ -112,7 +119,8 @@ io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
   if (route.kind == RouteKind::kGeneration) {
     return Generate(exchange, std::move(route), (*key)->name, (*key)->groups);
   }
-  if (route.kind == RouteKind::kControl) return Control(exchange, **key);
+  if (route.kind == RouteKind::kControl) return Control(exchange, **key, control_);
+  if (route.kind == RouteKind::kReport && reports_) return Control(exchange, **key, reports_);
   return ListModels(exchange, std::move(route));
 }
 
@@ -136,7 +144,8 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route) {
   (void)co_await exchange.Respond(200, kJson, body);
 }
 
-io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key) {
+io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key,
+                                const ControlPort& port) {
   ControlRequest request{.method = std::string(exchange.head().method),
                          .path = std::string(exchange.head().path),
                          .query = std::string(exchange.head().query),
@@ -149,12 +158,12 @@ io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key
     co_return;
   }
   request.body = *body;
-  const auto answer = co_await control_(std::move(request));
+  const auto answer = co_await port(std::move(request));
   if (!answer) {
     co_await RespondError(exchange, Dialect::kDatabricks, answer.error());
     co_return;
   }
-  (void)co_await exchange.Respond(answer->status, kJson, answer->body);
+  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body);
 }
 
 io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {

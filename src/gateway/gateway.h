@@ -26,6 +26,7 @@
 #include "http/client.h"
 #include "http/exchange.h"
 #include "meter/metrics.h"
+#include "meter/payload_log.h"
 #include "meter/usage_record.h"
 #include "policy/routing_table.h"
 
@@ -56,9 +57,14 @@ class Gateway {
     authorizer_.SetKeys(std::move(keys));
   }
 
+  // Answers the paths that tell what was used; without it there are none.
+  void SetReportPort(ControlPort reports) { reports_ = std::move(reports); }
   // Takes every request's usage record from now on, just before its last chunk is sent. Outlives
   // the gateway.
   void SetUsageSink(meter::UsageSink* sink) { usage_sink_ = sink; }
+
+  // Takes requests and answers of endpoints that opted in. Outlives the gateway.
+  void SetPayloadSink(meter::PayloadSink* sink) { payload_sink_ = sink; }
 
   // The http::Handler. The gateway outlives the exchange.
   io::Task<void> Handle(http::Exchange& exchange);
@@ -72,7 +78,7 @@ class Gateway {
   io::Task<void> Open(http::Exchange& exchange, Route route);
   io::Task<void> WithKey(http::Exchange& exchange, Route route);
   io::Task<void> ListModels(http::Exchange& exchange, Route route);
-  io::Task<void> Control(http::Exchange& exchange, const policy::Key& key);
+  io::Task<void> Control(http::Exchange& exchange, const policy::Key& key, const ControlPort& port);
   io::Task<void> Generate(http::Exchange& exchange, Route route, std::string requester,
                           std::vector<std::string> groups);
   Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
@@ -80,6 +86,8 @@ class Gateway {
   // Writes the call's usage record, once: before the last chunk of its answer, whose status is
   // `status`, or, where there is none, at the call's end.
   void Settle(Call& call, int status);
+  // Hands what was kept of request and answer to the payload sink.
+  void LogPayload(Call& call, int status);
   // The record of a request that was refused before there was a call.
   void SettleRefused(const http::Exchange& exchange, const Route& route, std::string_view requester,
                      const Error& error);
@@ -118,7 +126,9 @@ class Gateway {
   io::Loop& loop_;
   meter::Metrics& metrics_;
   meter::UsageSink* usage_sink_ = nullptr;
+  meter::PayloadSink* payload_sink_ = nullptr;
   ControlPort control_;
+  ControlPort reports_;
   std::function<bool()> ready_;
   GatewayLimits limits_;
   Authorizer authorizer_;

@@ -112,6 +112,11 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange
   call->usage.input_bytes = peek->prompt_bytes;
   call->usage.tokens.prompt_tokens = peek->prompt_token_ids;
   call->stream = peek->stream;
+  if (call->endpoint->policy.log_payloads && payload_sink_ != nullptr) {
+    call->payload = std::make_unique<meter::PayloadEntry>();
+    call->payload->request_too_large = body->size() > meter::kPayloadTextBytesMax;
+    if (!call->payload->request_too_large) call->payload->request = *body;
+  }
   if (peek->stream && !peek->include_usage) {
     call->strip_usage = true;
     call->rewritten = WithUsageRequested(*body, *peek);

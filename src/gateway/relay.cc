@@ -113,6 +113,10 @@ http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, bool ver
 
 bool Gateway::Count(Call& call, StreamFilter& filter, const http::BodyPiece& piece) {
   assembled_.clear();
+  if (call.payload) {
+    call.payload->stream = true;
+    for (const std::string_view part : piece.payload) call.KeepAnswer(part);
+  }
   auto passed = filter.Pass(piece.payload, call.response->received_at(), assembled_);
   if (!passed) call.broken = std::make_unique<Error>(std::move(passed).error());
   if (piece.ended) assembled_ += filter.held();

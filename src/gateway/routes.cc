@@ -1,5 +1,6 @@
 #include "gateway/routes.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -118,9 +119,32 @@ Route NamedRoute(std::string_view method, std::string_view path) {
   return route;
 }
 
+bool IsReport(std::string_view path) {
+  // Azure's client puts a slash before a resource that begins with one.
+  if (path.starts_with("//")) path.remove_prefix(1);
+  if (path == "/api/2.0/usage" || path.starts_with("/api/2.0/usage/")) return true;
+  constexpr std::string_view kEndpoints = "/api/2.0/serving-endpoints/";
+  if (path.starts_with(kEndpoints)) return path.substr(kEndpoints.size()).ends_with("/metrics");
+  if (!path.starts_with("/subscriptions/")) return false;
+  const auto ends = [path](std::string_view end) {
+    return path.size() > end.size() &&
+           std::ranges::equal(path.substr(path.size() - end.size()), end, [](char a, char b) {
+             return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+           });
+  };
+  return ends("/providers/microsoft.insights/metrics") ||
+         ends("/providers/microsoft.insights/metricdefinitions");
+}
+
 }  // namespace
 
 Route FindRoute(std::string_view method, std::string_view path) {
+  if (IsReport(path)) {
+    Route route;
+    route.kind = RouteKind::kReport;
+    route.dialect = Dialect::kDatabricks;
+    return route;
+  }
   if (path.starts_with("/api/2.")) {
     Route route;
     route.kind = RouteKind::kControl;

@@ -14,6 +14,7 @@ enum class RouteKind : std::uint8_t {
   kModelList,   // GET /v1/models
   kModel,       // GET /v1/models/{name}
   kControl,     // The control plane's paths.
+  kReport,      // What was used: usage, metrics over time.
   kMetrics,     // GET /metrics
   kHealthy,     // GET /-/healthy: the process lives.
   kReady,       // GET /-/ready: it takes requests.

@@ -35,6 +35,18 @@ TEST(Routes, NameTheMethodThatWouldDo) {
   EXPECT_EQ(FindRoute("HEAD", "/-/healthy").kind, RouteKind::kHealthy);
 }
 
+TEST(Routes, TellReportsFromTheControlPlane) {
+  for (const char* path :
+       {"/api/2.0/usage", "/api/2.0/usage/records", "/api/2.0/serving-endpoints/x/metrics",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/metrics",
+        "//subscriptions/s/providers/microsoft.insights/metricDefinitions"}) {
+    EXPECT_EQ(FindRoute("GET", path).kind, RouteKind::kReport) << path;
+  }
+  EXPECT_EQ(FindRoute("GET", "/api/2.0/serving-endpoints/metrics").kind, RouteKind::kControl);
+  EXPECT_EQ(FindRoute("GET", "/api/2.0/usages").kind, RouteKind::kControl);
+  EXPECT_EQ(FindRoute("GET", "/subscriptions/metrics").kind, RouteKind::kNoSuchPath);
+}
+
 TEST(Routes, LeaveTheControlPlaneToItself) {
   EXPECT_EQ(FindRoute("PUT", "/api/2.0/serving-endpoints/x/config").kind, RouteKind::kControl);
 }

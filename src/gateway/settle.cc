@@ -23,20 +23,6 @@ bool Believable(const Usage& usage) {
 // Where nobody counted: about four characters a token.
 std::uint64_t EstimateTokens(std::uint64_t bytes) { return (bytes + 1) / 4; }
 
-meter::Operation ToMeter(Operation operation) {
-  switch (operation) {
-    case Operation::kChat:
-      return meter::Operation::kChat;
-    case Operation::kCompletions:
-      return meter::Operation::kCompletions;
-    case Operation::kEmbeddings:
-      return meter::Operation::kEmbeddings;
-    case Operation::kByBody:
-      break;
-  }
-  return meter::Operation::kUnknown;
-}
-
 std::uint64_t Microseconds(Duration duration) {
   const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return static_cast<std::uint64_t>(std::max<std::int64_t>(count, 0));
@@ -59,9 +45,24 @@ policy::ReplicaSet::Fate FateOfStatus(int status) {
 
 }  // namespace
 
+meter::Operation ToMeter(Operation operation) {
+  switch (operation) {
+    case Operation::kChat:
+      return meter::Operation::kChat;
+    case Operation::kCompletions:
+      return meter::Operation::kCompletions;
+    case Operation::kEmbeddings:
+      return meter::Operation::kEmbeddings;
+    case Operation::kByBody:
+      break;
+  }
+  return meter::Operation::kUnknown;
+}
+
 meter::RequestId Gateway::NewRequestId() { return {.high = run_, .low = next_request_++}; }
 
 void Gateway::Call::NoteWhole(std::string_view answer) {
+  if (payload) KeepAnswer(answer);
   const StreamChunk read = ParseStreamChunk(answer);
   usage.output_bytes = read.text_bytes;
   if (read.usage && Believable(*read.usage)) {
@@ -86,20 +87,21 @@ void Gateway::Call::NoteStream(const StreamCount& count) {
     usage.source = meter::UsageSource::kUpstream;
     usage.tokens = *count.usage;
   } else if (count.text_events != 0) {
-    // An event with text is a token, or several: then its bytes tell better.
+    // Cut before its usage came: each event with text counts as a token.
     usage.source = meter::UsageSource::kCounted;
     usage.tokens.prompt_tokens += EstimateTokens(usage.input_bytes);
     usage.tokens.completion_tokens = count.text_events;
   }
+  if (usage.source == meter::UsageSource::kNone) return;
   metrics.TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
   metrics.TokensOut(usage.tokens.completion_tokens);
   if (count.text_events == 0) return;
   usage.ttft = count.first_text_at - exchange.arrived_at();
-  metrics.FirstToken(usage.ttft);
+  metrics.FirstToken(usage.ttft, ToMeter(operation));
   if (usage.tokens.completion_tokens < 2) return;
   usage.tpot = (count.last_text_at - count.first_text_at) /
                static_cast<std::int64_t>(usage.tokens.completion_tokens - 1);
-  metrics.TimePerOutputToken(usage.tpot);
+  metrics.TimePerOutputToken(usage.tpot, ToMeter(operation));
 }
 
 void Gateway::Settle(Call& call, int status) {
@@ -111,12 +113,15 @@ void Gateway::Settle(Call& call, int status) {
       call.EndAdmission(FateOfStatus(call.response->status()));
     }
   }
-  if (usage_sink_ == nullptr) return;
   if (call.disconnected && status == 0) status = kClientLeft;
   const Call::Usage& usage = call.usage;
   static const policy::ServedRoute kNobody;
   const policy::ServedRoute& served = call.endpoint->served.empty() ? kNobody : call.served();
   const bool used = usage.source != meter::UsageSource::kNone;
+  double cost = usage.cost;
+  if (cost == 0 && used) cost = policy::Cost(usage.AsCounts(), served.lane.weights);
+  call.metrics.CostDrawn(Thousandths(cost));
+  if (usage_sink_ == nullptr) return;
   meter::UsageRecord record{.id = call.id,
                             .ended_at = loop_.WallNow(),
                             .endpoint = call.endpoint->name,
@@ -142,13 +147,39 @@ void Gateway::Settle(Call& call, int status) {
                             .queue_wait_us = Microseconds(usage.queue_wait),
                             .ttft_us = {},
                             .tpot_ns = {},
-                            .cost_milli = Thousandths(usage.cost),
+                            .cost_milli = Thousandths(cost),
                             .reserved_milli = Thousandths(usage.reserved_cost)};
   if (usage.ttft >= Duration::zero()) record.ttft_us = Microseconds(usage.ttft);
   if (usage.tpot >= Duration::zero()) {
     record.tpot_ns = static_cast<std::uint64_t>(usage.tpot.count());
   }
   usage_sink_->Record(record);
+}
+
+void Gateway::Call::KeepAnswer(std::string_view piece) {
+  if (payload->response_too_large) return;
+  payload->response_too_large =
+      payload->response.size() + piece.size() > meter::kPayloadTextBytesMax;
+  if (payload->response_too_large) {
+    std::string().swap(payload->response);
+  } else {
+    payload->response += piece;
+  }
+}
+
+void Gateway::LogPayload(Call& call, int status) {
+  if (payload_sink_ == nullptr) return;
+  meter::PayloadEntry& entry = *call.payload;
+  const Duration took = loop_.Now() - call.exchange.arrived_at();
+  entry.endpoint = call.endpoint->name;
+  entry.request_id = call.id.ToString();
+  entry.client_request_id = call.client_request_id;
+  if (!call.endpoint->served.empty()) entry.served_entity = call.served().name;
+  entry.requester = call.requester;
+  entry.duration_ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+  entry.started_at = loop_.WallNow() - std::chrono::milliseconds(entry.duration_ms);
+  entry.status = status == 0 ? kClientLeft : status;
+  payload_sink_->Add(std::move(entry));
 }
 
 void Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,

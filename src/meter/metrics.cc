@@ -1,131 +1,150 @@
 #include "meter/metrics.h"
 
-#include <map>
-#include <sstream>
+#include <algorithm>
 #include <utility>
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
+#include <fmt/format.h>
+
+#include "meter/exposition.h"
 
 namespace penstock::meter {
 
 namespace {
 
-using prometheus::BuildCounter;
-using prometheus::BuildGauge;
-using prometheus::BuildHistogram;
-using prometheus::Counter;
-using prometheus::Family;
-using prometheus::Gauge;
-using prometheus::Histogram;
-using prometheus::Registry;
+constexpr std::int64_t kMs = 1'000'000;
 
 // Half-decade steps with 2 and 5, from what a cached token takes to what a patient client bears.
-const Histogram::BucketBoundaries kLatencyBuckets = {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
-                                                     2,     5,    10,   20,   50,  100, 200};
-const Histogram::BucketBoundaries kTokenBuckets = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
-                                                   0.1,   0.2,   0.5,   1,    2};
+constexpr std::array kLatencyBounds = {
+    Bound{5 * kMs, "0.005"},  Bound{10 * kMs, "0.01"},    Bound{20 * kMs, "0.02"},
+    Bound{50 * kMs, "0.05"},  Bound{100 * kMs, "0.1"},    Bound{200 * kMs, "0.2"},
+    Bound{500 * kMs, "0.5"},  Bound{1000 * kMs, "1"},     Bound{2000 * kMs, "2"},
+    Bound{5000 * kMs, "5"},   Bound{10000 * kMs, "10"},   Bound{20000 * kMs, "20"},
+    Bound{50000 * kMs, "50"}, Bound{100000 * kMs, "100"}, Bound{200000 * kMs, "200"}};
+constexpr std::array kTokenBounds = {
+    Bound{1 * kMs, "0.001"}, Bound{2 * kMs, "0.002"}, Bound{5 * kMs, "0.005"},
+    Bound{10 * kMs, "0.01"}, Bound{20 * kMs, "0.02"}, Bound{50 * kMs, "0.05"},
+    Bound{100 * kMs, "0.1"}, Bound{200 * kMs, "0.2"}, Bound{500 * kMs, "0.5"},
+    Bound{1000 * kMs, "1"},  Bound{2000 * kMs, "2"}};
 
-Family<Counter>& CounterFamily(Registry& registry, const char* name, const char* help) {
-  return BuildCounter().Name(name).Help(help).Register(registry);
-}
-Family<Gauge>& GaugeFamily(Registry& registry, const char* name, const char* help) {
-  return BuildGauge().Name(name).Help(help).Register(registry);
-}
-Family<Histogram>& HistogramFamily(Registry& registry, const char* name, const char* help) {
-  return BuildHistogram().Name(name).Help(help).Register(registry);
-}
+// The bounds that OpenTelemetry's conventions for generative AI name.
+constexpr std::array kGenAiDuration = {
+    Bound{10 * kMs, "0.01"},     Bound{20 * kMs, "0.02"},     Bound{40 * kMs, "0.04"},
+    Bound{80 * kMs, "0.08"},     Bound{160 * kMs, "0.16"},    Bound{320 * kMs, "0.32"},
+    Bound{640 * kMs, "0.64"},    Bound{1280 * kMs, "1.28"},   Bound{2560 * kMs, "2.56"},
+    Bound{5120 * kMs, "5.12"},   Bound{10240 * kMs, "10.24"}, Bound{20480 * kMs, "20.48"},
+    Bound{40960 * kMs, "40.96"}, Bound{81920 * kMs, "81.92"}};
+constexpr std::array kGenAiTtft = {
+    Bound{1 * kMs, "0.001"},  Bound{5 * kMs, "0.005"},  Bound{10 * kMs, "0.01"},
+    Bound{20 * kMs, "0.02"},  Bound{40 * kMs, "0.04"},  Bound{60 * kMs, "0.06"},
+    Bound{80 * kMs, "0.08"},  Bound{100 * kMs, "0.1"},  Bound{250 * kMs, "0.25"},
+    Bound{500 * kMs, "0.5"},  Bound{750 * kMs, "0.75"}, Bound{1000 * kMs, "1"},
+    Bound{2500 * kMs, "2.5"}, Bound{5000 * kMs, "5"},   Bound{7500 * kMs, "7.5"},
+    Bound{10000 * kMs, "10"}};
+constexpr std::array kGenAiTpot = {
+    Bound{10 * kMs, "0.01"},  Bound{25 * kMs, "0.025"}, Bound{50 * kMs, "0.05"},
+    Bound{75 * kMs, "0.075"}, Bound{100 * kMs, "0.1"},  Bound{150 * kMs, "0.15"},
+    Bound{200 * kMs, "0.2"},  Bound{300 * kMs, "0.3"},  Bound{400 * kMs, "0.4"},
+    Bound{500 * kMs, "0.5"},  Bound{750 * kMs, "0.75"}, Bound{1000 * kMs, "1"},
+    Bound{2500 * kMs, "2.5"}};
+
+// The conventions' words for what was asked.
+constexpr std::array<std::string_view, 4> kGenAiOperations = {"unknown", "chat", "text_completion",
+                                                              "embeddings"};
 
 }  // namespace
 
-struct Metrics::Families {
-  explicit Families(Registry& r)
-      : requests(CounterFamily(r, "penstock_requests_total", "Requests by how they ended.")),
-        running(GaugeFamily(r, "penstock_requests_running", "Requests between arrival and end.")),
-        duration(HistogramFamily(r, "penstock_request_duration_seconds",
-                                 "From a request's first byte to its answer's last.")),
-        ttft(HistogramFamily(r, "penstock_time_to_first_token_seconds",
-                             "From a request's first byte to its answer's first token (TTFT).")),
-        tpot(HistogramFamily(r, "penstock_time_per_output_token_seconds",
-                             "Time per output token after the first (TPOT), one a request.")),
-        tokens(CounterFamily(r, "penstock_tokens_total",
-                             "Tokens: input (cached ones included), cached, output.")),
-        events(CounterFamily(r, "penstock_stream_events_total", "Events relayed to clients.")),
-        failovers(CounterFamily(r, "penstock_failovers_total",
-                                "Requests sent again to another replica, nothing having been sent "
-                                "to the client.")),
-        restarts(CounterFamily(r, "penstock_replica_restarts_total",
-                               "Replicas started again after they died or failed to start.")),
-        replicas(GaugeFamily(r, "penstock_replicas", "Replicas by state.")) {}
+EndpointMetrics::ByOperation::ByOperation()
+    : duration(kGenAiDuration), ttft(kGenAiTtft), tpot(kGenAiTpot) {}
 
-  Family<Counter>& requests;
-  Family<Gauge>& running;
-  Family<Histogram>& duration;
-  Family<Histogram>& ttft;
-  Family<Histogram>& tpot;
-  Family<Counter>& tokens;
-  Family<Counter>& events;
-  Family<Counter>& failovers;
-  Family<Counter>& restarts;
-  Family<Gauge>& replicas;
-};
-
-void EndpointMetrics::RequestEnded(RequestEnd end, Duration duration) {
-  running_->Decrement();
-  ended_[static_cast<std::size_t>(end)]->Increment();
-  duration_->Observe(Seconds(duration));
+EndpointMetrics::EndpointMetrics(const std::string& endpoint)
+    : name_(endpoint),
+      label_(fmt::format("endpoint=\"{}\"", EscapeLabel(endpoint))),
+      duration_(kLatencyBounds),
+      ttft_(kLatencyBounds),
+      tpot_(kTokenBounds) {
+  for (std::size_t i = 0; i < by_operation_.size(); ++i) {
+    by_operation_[i].labels = fmt::format(
+        "gen_ai_operation_name=\"{}\",gen_ai_provider_name=\"penstock\",gen_ai_request_model=\"{}"
+        "\"",
+        kGenAiOperations[i], EscapeLabel(endpoint));
+  }
 }
 
-void EndpointMetrics::TokensIn(std::uint64_t tokens, std::uint64_t cached) {
-  input_tokens_->Increment(static_cast<double>(tokens));
-  if (cached != 0) cached_tokens_->Increment(static_cast<double>(cached));
+void EndpointMetrics::RequestEnded(RequestEnd end, Duration duration, Operation operation) {
+  running_.fetch_sub(1, std::memory_order_relaxed);
+  ended_[static_cast<std::size_t>(end)].Add();
+  duration_.Observe(duration);
+  ByOperation& own = by_operation_[static_cast<std::size_t>(operation)];
+  own.duration.Observe(duration);
+  own.used.store(true, std::memory_order_relaxed);
+}
+
+void EndpointMetrics::FirstToken(Duration duration, Operation operation) {
+  ttft_.Observe(duration);
+  by_operation_[static_cast<std::size_t>(operation)].ttft.Observe(duration);
+}
+
+void EndpointMetrics::TimePerOutputToken(Duration duration, Operation operation) {
+  tpot_.Observe(duration);
+  by_operation_[static_cast<std::size_t>(operation)].tpot.Observe(duration);
 }
 
 void EndpointMetrics::SetReplicas(std::size_t ready, std::size_t other) {
-  replicas_ready_->Set(static_cast<double>(ready));
-  replicas_other_->Set(static_cast<double>(other));
+  replicas_ready_.Set(static_cast<double>(ready));
+  replicas_other_.Set(static_cast<double>(other));
 }
 
-Metrics::Metrics(std::string_view version) : families_(std::make_unique<Families>(registry_)) {
-  GaugeFamily(registry_, "penstock_build_info", "Always 1; the labels tell the build.")
-      .Add({{"version", std::string(version)}})
-      .Set(1);
+std::uint64_t EndpointMetrics::running() const {
+  const std::int64_t value = running_.load(std::memory_order_relaxed);
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
 }
-
-Metrics::~Metrics() = default;
 
 EndpointMetrics& Metrics::ForEndpoint(const std::string& endpoint) {
   const std::scoped_lock lock(mutex_);
   std::unique_ptr<EndpointMetrics>& slot = endpoints_[endpoint];
-  if (!slot) slot = std::make_unique<EndpointMetrics>(MakeEndpoint(endpoint));
+  if (!slot) slot = std::make_unique<EndpointMetrics>(endpoint);
   return *slot;
 }
 
-EndpointMetrics Metrics::MakeEndpoint(const std::string& endpoint) {
-  Families& f = *families_;
-  EndpointMetrics made;
-  for (std::size_t i = 0; i < kRequestEnds; ++i) {
-    made.ended_[i] = &f.requests.Add(
-        {{"endpoint", endpoint}, {"end", std::string(ToWord(static_cast<RequestEnd>(i)))}});
-  }
-  made.running_ = &f.running.Add({{"endpoint", endpoint}});
-  made.duration_ = &f.duration.Add({{"endpoint", endpoint}}, kLatencyBuckets);
-  made.ttft_ = &f.ttft.Add({{"endpoint", endpoint}}, kLatencyBuckets);
-  made.tpot_ = &f.tpot.Add({{"endpoint", endpoint}}, kTokenBuckets);
-  made.input_tokens_ = &f.tokens.Add({{"endpoint", endpoint}, {"kind", "input"}});
-  made.cached_tokens_ = &f.tokens.Add({{"endpoint", endpoint}, {"kind", "cached"}});
-  made.output_tokens_ = &f.tokens.Add({{"endpoint", endpoint}, {"kind", "output"}});
-  made.events_ = &f.events.Add({{"endpoint", endpoint}});
-  made.failovers_ = &f.failovers.Add({{"endpoint", endpoint}});
-  made.restarts_ = &f.restarts.Add({{"endpoint", endpoint}});
-  made.replicas_ready_ = &f.replicas.Add({{"endpoint", endpoint}, {"state", "ready"}});
-  made.replicas_other_ = &f.replicas.Add({{"endpoint", endpoint}, {"state", "not_ready"}});
-  return made;
+std::vector<const EndpointMetrics*> Metrics::Endpoints() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<const EndpointMetrics*> endpoints;
+  endpoints.reserve(endpoints_.size());
+  for (const auto& [name, metrics] : endpoints_) endpoints.push_back(metrics.get());
+  return endpoints;
 }
 
-void Metrics::AddSource(Source source) {
+std::vector<EndpointState> Metrics::States() const {
+  const auto count = [](const Gauge& gauge) {
+    return static_cast<std::uint64_t>(std::max(gauge.value(), 0.0));
+  };
+  std::vector<Reading> readings;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& collect : collectors_) collect(readings);
+  }
+  std::map<std::string_view, double> waiting;
+  for (const Reading& reading : readings) {
+    if (reading.name != kQueueWaiting) continue;
+    for (const auto& [label, value] : reading.labels) {
+      if (label == "endpoint") waiting[value] += reading.value;
+    }
+  }
+  std::vector<EndpointState> states;
+  for (const EndpointMetrics* const metrics : Endpoints()) {
+    states.push_back({.endpoint = metrics->name_,
+                      .running = metrics->running(),
+                      .queued = static_cast<std::uint64_t>(waiting[metrics->name_]),
+                      .replicas_ready = count(metrics->replicas_ready_),
+                      .replicas_other = count(metrics->replicas_other_),
+                      .provisioned_cost_per_s = metrics->provisioned_.value()});
+  }
+  return states;
+}
+
+bool Metrics::Has(const std::string& endpoint) const {
   const std::scoped_lock lock(mutex_);
-  sources_.push_back(std::move(source));
+  return endpoints_.contains(endpoint);
 }
 
 void Metrics::AddCollector(std::function<void(std::vector<Reading>&)> collect) {
@@ -133,31 +152,9 @@ void Metrics::AddCollector(std::function<void(std::vector<Reading>&)> collect) {
   collectors_.push_back(std::move(collect));
 }
 
-std::string Metrics::Expose() {
-  std::vector<prometheus::MetricFamily> families = registry_.Collect();
-  std::vector<Reading> readings;
-  {
-    const std::scoped_lock lock(mutex_);
-    for (const Source& source : sources_) {
-      readings.push_back({source.name, source.help, source.labels, source.read()});
-    }
-    for (const auto& collect : collectors_) collect(readings);
-  }
-  std::map<std::string, prometheus::MetricFamily> read;
-  for (Reading& reading : readings) {
-    prometheus::MetricFamily& family = read[reading.name];
-    const bool counter = reading.name.ends_with("_total");
-    family.name = reading.name;
-    family.help = std::move(reading.help);
-    family.type = counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-    prometheus::ClientMetric& metric = family.metric.emplace_back();
-    for (auto& [label, value] : reading.labels) metric.label.push_back({label, std::move(value)});
-    (counter ? metric.counter.value : metric.gauge.value) = reading.value;
-  }
-  for (auto& [name, family] : read) families.push_back(std::move(family));
-  std::ostringstream text;
-  prometheus::TextSerializer().Serialize(text, families);
-  return std::move(text).str();
+void Metrics::AddSource(Source source) {
+  const std::scoped_lock lock(mutex_);
+  sources_.push_back(std::move(source));
 }
 
 }  // namespace penstock::meter

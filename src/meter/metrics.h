@@ -8,64 +8,105 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-
 #include "base/clock.h"
+#include "meter/instruments.h"
 #include "meter/request_end.h"
+#include "meter/usage_record.h"
 
 namespace penstock::meter {
+
+// What an endpoint shows at one moment.
+struct EndpointState {
+  std::string endpoint;
+  std::uint64_t running = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t replicas_ready = 0;
+  std::uint64_t replicas_other = 0;
+  double provisioned_cost_per_s = 0;
+};
 
 // One endpoint's counters.
 class EndpointMetrics {
  public:
-  void RequestStarted() { running_->Increment(); }
-  void RequestEnded(RequestEnd end, Duration duration);
-  void TokensIn(std::uint64_t tokens, std::uint64_t cached);
-  void TokensOut(std::uint64_t tokens) { output_tokens_->Increment(static_cast<double>(tokens)); }
-  void StreamEvents(std::uint64_t events) { events_->Increment(static_cast<double>(events)); }
+  explicit EndpointMetrics(const std::string& endpoint);
+
+  void RequestStarted() { running_.fetch_add(1, std::memory_order_relaxed); }
+  void RequestEnded(RequestEnd end, Duration duration, Operation operation = Operation::kUnknown);
+  void TokensIn(std::uint64_t tokens, std::uint64_t cached) {
+    input_tokens_.Add(tokens);
+    cached_tokens_.Add(cached);
+  }
+  void TokensOut(std::uint64_t tokens) { output_tokens_.Add(tokens); }
+  // What a request drew, in thousandths of a normalised token.
+  void CostDrawn(std::uint64_t cost_milli) { cost_milli_.Add(cost_milli); }
+  void StreamEvents(std::uint64_t events) { events_.Add(events); }
   // `duration` from the request's first byte to the answer's first token.
-  void FirstToken(Duration duration) { ttft_->Observe(Seconds(duration)); }
-  void TimePerOutputToken(Duration duration) { tpot_->Observe(Seconds(duration)); }
-  void FailedOver() { failovers_->Increment(); }
+  void FirstToken(Duration duration, Operation operation = Operation::kUnknown);
+  void TimePerOutputToken(Duration duration, Operation operation = Operation::kUnknown);
+  void FailedOver() { failovers_.Add(); }
   // Replicas of the endpoint by state, and restarts since the server's start.
   void SetReplicas(std::size_t ready, std::size_t other);
-  void ReplicaRestarted() { restarts_->Increment(); }
+  // The cost per second that the endpoint was provisioned for.
+  void SetProvisioned(double cost_per_s) { provisioned_.Set(cost_per_s); }
+  void ReplicaRestarted() { restarts_.Add(); }
+
+  std::uint64_t running() const;
 
  private:
   friend class Metrics;
-  std::array<prometheus::Counter*, kRequestEnds> ended_{};
-  prometheus::Gauge* running_ = nullptr;
-  prometheus::Histogram* duration_ = nullptr;
-  prometheus::Histogram* ttft_ = nullptr;
-  prometheus::Histogram* tpot_ = nullptr;
-  prometheus::Counter* input_tokens_ = nullptr;
-  prometheus::Counter* cached_tokens_ = nullptr;
-  prometheus::Counter* output_tokens_ = nullptr;
-  prometheus::Counter* events_ = nullptr;
-  prometheus::Counter* failovers_ = nullptr;
-  prometheus::Counter* restarts_ = nullptr;
-  prometheus::Gauge* replicas_ready_ = nullptr;
-  prometheus::Gauge* replicas_other_ = nullptr;
+
+  // What OpenTelemetry's conventions tell by operation.
+  struct ByOperation {
+    ByOperation();
+    std::string labels;
+    Histogram duration;
+    Histogram ttft;
+    Histogram tpot;
+    std::atomic<bool> used{false};
+  };
+
+  std::string name_;
+  std::string label_;  // endpoint="…"
+  std::array<Counter, kRequestEnds> ended_;
+  std::atomic<std::int64_t> running_{0};
+  Histogram duration_;
+  Histogram ttft_;
+  Histogram tpot_;
+  Counter input_tokens_;
+  Counter cached_tokens_;
+  Counter output_tokens_;
+  Counter cost_milli_;
+  Counter events_;
+  Counter failovers_;
+  Counter restarts_;
+  Gauge replicas_ready_;
+  Gauge replicas_other_;
+  Gauge provisioned_;
+  std::array<ByOperation, 4> by_operation_;
 };
+
+// Requests that wait, by endpoint and served entity: from a collector.
+inline constexpr std::string_view kQueueWaiting = "penstock_queue_waiting";
 
 class Metrics {
  public:
-  explicit Metrics(std::string_view version);
-  ~Metrics();
+  explicit Metrics(std::string_view version) : version_(version) {}
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
   EndpointMetrics& ForEndpoint(const std::string& endpoint);
+  // Of all endpoints. Who waits is what collectors say in kQueueWaiting.
+  std::vector<EndpointState> States() const;
+  // Whether it was asked for before.
+  bool Has(const std::string& endpoint) const;
 
   // Adds `name`, whose value `read` gives at each exposition; from any thread, so `read` must be
   // thread-safe. A monotonic value is a counter (its name ends in _total), any other a gauge.
@@ -87,18 +128,19 @@ class Metrics {
   void AddCollector(std::function<void(std::vector<Reading>&)> collect);
 
   // Prometheus' text format, version 0.0.4.
-  std::string Expose();
+  std::string Expose() const;
 
  private:
-  struct Families;
-  EndpointMetrics MakeEndpoint(const std::string& endpoint);
+  class Page;
+  std::vector<const EndpointMetrics*> Endpoints() const;
+  void ExposeSources(std::string& out) const;
 
-  prometheus::Registry registry_;
-  std::unique_ptr<Families> families_;
-  std::mutex mutex_;  // Guards what follows.
-  std::unordered_map<std::string, std::unique_ptr<EndpointMetrics>> endpoints_;
+  std::string version_;
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::map<std::string, std::unique_ptr<EndpointMetrics>> endpoints_;
   std::vector<Source> sources_;
   std::vector<std::function<void(std::vector<Reading>&)>> collectors_;
+  mutable std::size_t last_bytes_ = 0;  // Of the last exposition.
 };
 
 }  // namespace penstock::meter

@@ -40,6 +40,38 @@ TEST(Metrics, OneEndpointHasOneSetOfCounters) {
   EXPECT_NE(&metrics.ForEndpoint("a"), &metrics.ForEndpoint("b"));
 }
 
+TEST(Metrics, HistogramsAreSummedUp) {
+  Metrics metrics("0");
+  EndpointMetrics& endpoint = metrics.ForEndpoint("chat");
+  for (const int ms : {5, 6, 300}) endpoint.FirstToken(milliseconds(ms), Operation::kChat);
+  const std::string text = metrics.Expose();
+  const std::string name = "penstock_time_to_first_token_seconds";
+  EXPECT_THAT(text, HasSubstr(name + "_bucket{endpoint=\"chat\",le=\"0.005\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr(name + "_bucket{endpoint=\"chat\",le=\"0.01\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr(name + "_bucket{endpoint=\"chat\",le=\"+Inf\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr(name + "_sum{endpoint=\"chat\"} 0.311\n"));
+  EXPECT_THAT(text, HasSubstr(name + "_count{endpoint=\"chat\"} 3\n"));
+}
+
+TEST(Metrics, OpenTelemetrysNamesAreByOperation) {
+  Metrics metrics("0");
+  EndpointMetrics& endpoint = metrics.ForEndpoint("chat");
+  endpoint.RequestStarted();
+  endpoint.RequestEnded(RequestEnd::kCompleted, milliseconds(30), Operation::kChat);
+  const std::string text = metrics.Expose();
+  EXPECT_THAT(text, HasSubstr("gen_ai_server_request_duration_seconds_count{"
+                              "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"penstock\","
+                              "gen_ai_request_model=\"chat\"} 1\n"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("text_completion")));
+}
+
+TEST(Metrics, LabelsAreEscaped) {
+  Metrics metrics("0");
+  metrics.ForEndpoint("a\"b\\c\nd").TokensOut(1);
+  EXPECT_THAT(metrics.Expose(),
+              HasSubstr(R"(penstock_tokens_total{endpoint="a\"b\\c\nd",kind="output"} 1)"));
+}
+
 TEST(Metrics, SourcesAreReadAtEachExposition) {
   Metrics metrics("0");
   double value = 1;

@@ -106,6 +106,7 @@ struct EndpointPolicy {
   std::string spillover = {};  // Endpoint that takes what this one must refuse; "": none.
   bool fallback = false;       // On 429 and 5xx try the other served entities, in order.
   bool usage_tracking = true;
+  bool log_payloads = false;  // Requests and answers go to the inference table.
   bool operator==(const EndpointPolicy&) const = default;
 };
 

@@ -102,7 +102,8 @@ std::string Statement::Blob(int column) const {
 
 void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
-Result<Database> Database::Open(const std::string& path, std::int64_t application_id) {
+Result<Database> Database::Open(const std::string& path, std::int64_t application_id,
+                                CheckAtOpen check) {
   // SQLite would create the file readable for others, and its companions take its permissions.
   const Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!file) return Fail(SystemError("open database", path, errno));
@@ -117,6 +118,7 @@ Result<Database> Database::Open(const std::string& path, std::int64_t applicatio
   sqlite3_busy_timeout(handle, kBusyWaitMs);
   if (auto ours = database.CheckOwner(application_id); !ours) return Fail(ours.error());
   if (auto configured = database.Configure(); !configured) return Fail(configured.error());
+  if (check == CheckAtOpen::kOwnerOnly) return database;
   if (auto whole = database.CheckWhole(); !whole) return Fail(whole.error());
   return database;
 }

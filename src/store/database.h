@@ -51,13 +51,17 @@ class Statement {
   int bind_result_ = 0;
 };
 
+// How much is checked of a file that is opened. Whole: every page, which takes time for large ones.
+enum class CheckAtOpen : std::uint8_t { kOwnerOnly, kWhole };
+
 class Database {
  public:
   // Opens or creates (mode 0600) the file, sets WAL with full synchronisation and foreign keys, and
   // checks that the file is whole. `application_id` is what SQLite's pragma of this name must say
   // of a file that has tables; another program's file is not touched. Errors: kCorrupt (not a
   // database, or another program's, or damaged), kForbidden, kInvalidArgument, kUnavailable.
-  static Result<Database> Open(const std::string& path, std::int64_t application_id);
+  static Result<Database> Open(const std::string& path, std::int64_t application_id,
+                               CheckAtOpen check = CheckAtOpen::kWhole);
 
   Result<Statement> Prepare(std::string_view sql);
   // Several statements without parameters or rows.

@@ -13,7 +13,8 @@ const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'mode
   'model jobs',
   'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
   'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'apply', 'key', 'key create',
-  'key list', 'key revoke', 'billing', 'completion', 'size', 'version'];
+  'key list', 'key revoke', 'billing', 'completion', 'size', 'usage', 'usage summary', 'usage records',
+  'usage minutes', 'usage check', 'top', 'version'];
 
 for (const command of kCommands) {
   test(`penstock ${command} --help`, async () => {

@@ -11,7 +11,7 @@ const kLinks = {
   http: ['io'],
   api: ['base'],
   policy: ['base'],
-  meter: ['base', 'api'],
+  meter: ['base', 'api', 'store'],
   engine: ['http', 'api', 'meter'],
   fleet: ['base'],
   store: ['base'],
@@ -33,7 +33,6 @@ const kReserved = [
   { header: /^sys\/(epoll|eventfd|timerfd)\.h$/, within: ['src/io/', 'src/fleet/'] },
   { header: /^boost\/beast/, within: ['src/http/'], files: /\.cc$/ },
   { header: /^sqlite3\.h$/, within: ['src/store/', 'src/app/'] },
-  { header: /^prometheus\//, within: ['src/meter/'] },
   { header: /^CLI\//, within: ['src/app/'] },
 ];
 
