@@ -163,7 +163,7 @@ function resultOf(run, scenario) {
   const weight = scenario.engine.output_weight;
   const tenants = scenario.tenants.map((tenant) => {
     const mine = run.requests.filter((each) => each.tenant === tenant.name).sort((x, y) => x.due - y.due);
-    const good = mine.filter(({status, end}) => status === 200 && end !== undefined);
+    const good = mine.filter(({status, end}) => status === 200 && end !== undefined);  // Whole.
     const served = good.reduce((sum, each) => sum + cost(each, weight), 0);
     const waits = mine.map(({due, first, status}) =>
       status === 200 && first !== undefined ? first - due : Infinity).sort((x, y) => x - y);
@@ -199,8 +199,8 @@ function printResults(results) {
 
 const flags = readFlags({report: {type: 'string'}, speed: {type: 'string'}});
 const scenario = JSON.parse(readFileSync(join(kScenario, 'scenario.json'), 'utf8'));
-const speed = Number(flags.speed ?? (flags.quick ? 20 : 8));
-const seconds = flags.quick ? 200 : scenario.seconds;
+const speed = Number(flags.speed ?? (flags.quick ? 24 : 8));
+const seconds = flags.quick ? 300 : scenario.seconds;
 limitTime(kPolicies.length * (seconds / speed + 60));
 const facts = environment();
 printEnvironment(facts);

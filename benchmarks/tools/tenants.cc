@@ -51,6 +51,13 @@ class Tenants {
   long now_us() const { return Microseconds(Now() - start_); }
   std::size_t running() const { return running_; }
 
+  // Writes down what never came.
+  void WriteUnanswered() {
+    for (const auto& connection : connections_) {
+      if (connection->busy()) Write(connection->Unanswered());
+    }
+  }
+
   void Send(const Due& due) {
     const auto quota = options_.quota.find(due.endpoint);
     if (quota != options_.quota.end() && Used(due.endpoint) >= quota->second) {
@@ -81,7 +88,15 @@ class Tenants {
     explicit Connection(Tenants& tenants)
         : LineSocket(tenants.poller_), tenants_(tenants), reader_(false) {}
 
+    bool busy() const { return busy_; }
+    Record Unanswered() const {
+      Record record = record_;
+      record.status = reader_.status();
+      return record;
+    }
+
     void Ask(const Due& due) {
+      busy_ = true;
       record_ = {.due = due};
       reader_ = ResponseReader(false);
       if (!open()) Open(ConnectToLoopback(tenants_.options_.port), true);
@@ -108,9 +123,10 @@ class Tenants {
       if (progress.finished) Done();
     }
     void OnClosed() override {
-      if (record_.end_us < 0) Done();
+      if (busy_) Done();
     }
     void Done() {
+      busy_ = false;
       record_.status = reader_.status();
       record_.end_us = tenants_.now_us();
       tenants_.Ended(record_);
@@ -120,6 +136,7 @@ class Tenants {
     Tenants& tenants_;
     ResponseReader reader_;
     Record record_;
+    bool busy_ = false;
   };
 
   struct Window {
@@ -212,6 +229,7 @@ int Run(Words words) {
     const long until = next < schedule.size() ? schedule[next].due_us - tenants.now_us() : 10'000;
     poller.Poll(std::chrono::microseconds(std::min(until, 10'000L)));
   }
+  tenants.WriteUnanswered();
   std::fclose(records);
   fmt::print("{{\"sent\":{},\"unanswered\":{},\"latest_us\":{}}}\n", next, tenants.running(),
              latest_us);
