@@ -39,7 +39,7 @@ TEST(ThreadGovernor, LeavesAFreeMachineAlone) {
 
 TEST(ThreadGovernor, GivesWayAndComesBack) {
   Machine machine(2);
-  const auto busy = [](int threads) { return threads == 2 ? 0.5 : 1.0; };
+  const auto busy = [](int threads) { return threads == 2 ? 0.3 : 1.0; };
   machine.Run(milliseconds{200}, busy);
   EXPECT_EQ(machine.governor.threads(), 1) << "within two windows";
   machine.Run(seconds{120}, busy);
@@ -48,16 +48,22 @@ TEST(ThreadGovernor, GivesWayAndComesBack) {
   EXPECT_EQ(machine.governor.threads(), 2);
 }
 
+TEST(ThreadGovernor, HalfOfTheCoresIsBetterThanFewerThreads) {
+  Machine machine(2);
+  machine.Run(seconds{60}, [](int) { return 0.55; });
+  EXPECT_EQ(machine.governor.threads(), 2);
+}
+
 TEST(ThreadGovernor, FindsHowManyCoresAreLeft) {
   Machine machine(16);
-  machine.Run(seconds{60}, [](int threads) { return threads > 10 ? 0.6 : 1.0; });
+  machine.Run(seconds{60}, [](int threads) { return threads > 10 ? 0.3 : 1.0; });
   EXPECT_GE(machine.governor.threads(), 7);
   EXPECT_LT(machine.slow, machine.steps / 10);
 }
 
 TEST(ThreadGovernor, StaysAtOneThreadWhereEvenThatHasNoCore) {
   Machine machine(2);
-  machine.Run(seconds{60}, [](int) { return 0.4; });
+  machine.Run(seconds{60}, [](int) { return 0.3; });
   EXPECT_EQ(machine.governor.threads(), 1);
 }
 
