@@ -1,175 +1,128 @@
-// benchmarks/engine: output tokens per second of two engines on the same kernels, model, threads
-// and load.
+// benchmarks/engine: two engines on the same kernels, model, threads and load.
 
 import {existsSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join} from 'node:path';
 
-import {limitTime, run, start, temporaryFolder} from './children.mjs';
-import {freePort, kPenstock, ready, tool} from './programs.mjs';
-import {conclude, environment, figure, median, printEnvironment, printTable, readFlags, spread} from './report.mjs';
+import {limitTime, run, temporaryFolder} from './children.mjs';
+import {conversations, geometricMean, interference, throughput} from './engine_parts.mjs';
+import {kPenstock} from './programs.mjs';
+import {conclude, environment, printEnvironment, readFlags} from './report.mjs';
 
-const kStreams = 8;
-const kPromptTokens = 256;
-const kOutputTokens = 64;
-const kContext = 512;  // Tokens of each stream.
-const kLeast = 1.0;
-const kSampling = '"temperature":0,"ignore_eos":true';
-
-const kPeer = process.env.PENSTOCK_PEER_LLAMA;
-// What makes llama-server faster or slower on a processor; all combinations are tried.
-const kServers = {
-  'own kernels': join(kPeer, 'build/bin/llama-server'),
-  'our kernels': join(kPeer, 'prebuilt/llama-server')
+const kParts = ['throughput', 'interference', 'conversations'];
+const kShapes = [
+  {prompt: 256, output: 64, least: 1.2},
+  {prompt: 2048, output: 256, least: 1.1},
+];
+const kFull = {
+  models: ['110m', '0.5b', '1.1b'],
+  streams: [1, 2, 4, 8, 16, 32]
 };
-const kCaches = {
-  'KV per stream': '--no-kv-unified',
-  'KV unified': '--kv-unified'
-};
-const kAttention = {
-  'flash attention': 'on',
-  'plain attention': 'off'
+// Under a minute: one model, its two ends and the middle.
+const kQuick = {
+  models: ['15m'],
+  streams: [1, 8]
 };
 
-async function startLlamaServer(model, threads, {server, cache, attention}) {
-  const port = await freePort();
-  const program = start(kServers[server], [
-    '--model',           model,           '--port',
-    String(port),        '--threads',     String(threads),
-    '--threads-batch',   String(threads), '--parallel',
-    String(kStreams),    '--ctx-size',    String(kStreams * kContext),
-    kCaches[cache],      '--flash-attn',  kAttention[attention],
-    '--no-cache-prompt', '--cache-ram',   '0',
-    '--no-slots',        '--log-disable',
-  ]);
-  await ready(program, port, '/health');
-  return {name: 'llama-server', port, stop: () => program.stop()};
-}
-
-async function startEngine(model, threads) {
-  const port = await freePort();
-  const program = start(kPenstock, [
-    'engine',
-    `--model=${model}`,
-    `--listen=127.0.0.1:${port}`,
-    `--threads=${threads}`,
-    `--parallel=${kStreams}`,
-    `--context-tokens=${kContext}`,
-  ]);
-  await ready(program, port, '/health');
-  return {name: 'penstock', port, stop: () => program.stop()};
-}
-
-// One run: `requests` completions over kStreams connections.
-async function load(engine, requests, seed) {
-  const output = await run(tool('sse_sink'), [
-    `port=${engine.port}`,
-    `streams=${kStreams}`,
-    `requests=${requests}`,
-    `prompt_tokens=${kPromptTokens}`,
-    `output_tokens=${kOutputTokens}`,
-    `seed=${seed}`,
-    `sampling=${kSampling}`,
-  ]);
-  const result = JSON.parse(output);
-  if (result.output_tokens !== requests * kOutputTokens ||
-      result.prompt_tokens !== requests * kPromptTokens) {
-    throw new Error(`${engine.name} did not do the work: ${output}`);
-  }
-  return result;
-}
-
-// The fastest of llama-server's settings: {settings, output_tokens_per_s} of each, best first.
-async function tuneLlamaServer(model, threads, requests) {
-  const tried = [];
-  for (const server of Object.keys(kServers)) {
-    for (const cache of Object.keys(kCaches)) {
-      for (const attention of Object.keys(kAttention)) {
-        const settings = {server, cache, attention};
-        const peer = await startLlamaServer(model, threads, settings);
-        await load(peer, kStreams, 1);
-        const {output_tokens_per_s} = await load(peer, requests, 2);
-        await peer.stop();
-        tried.push({settings, output_tokens_per_s});
-      }
+// Paths by name: a GGUF that was given, or a synthetic model of a size.
+async function findModels(words) {
+  const models = [];
+  for (const word of words) {
+    if (word.endsWith('.gguf')) {
+      if (!existsSync(word)) throw new Error(`--models: there is no file ${word}`);
+      models.push({name: word.split('/').pop(), path: word});
+      continue;
     }
+    const path = join(temporaryFolder(), `${word}.gguf`);
+    await run(kPenstock, ['model', 'synth', `--size=${word}`, `--output=${path}`]);
+    models.push({name: word, path});
   }
-  return tried.sort((a, b) => b.output_tokens_per_s - a.output_tokens_per_s);
+  return models;
 }
 
-// The model to load: the one given, or a synthetic one.
-async function findModel(given) {
-  if (given) {
-    if (!existsSync(given)) throw new Error(`--model: there is no file ${given}`);
-    return given;
-  }
-  const model = join(temporaryFolder(), 'synthetic-15m.gguf');
-  await run(kPenstock, ['model', 'synth', '--size=15m', `--output=${model}`]);
-  return model;
-}
-
-function printResults(runs, tuned) {
-  const column = (name, key) => runs.map((each) => each[name][key]);
-  const row = (title, key, digits) => {
-    const [theirs, ours] = [column('llama-server', key), column('penstock', key)];
-    return [
-      title,
-      figure(median(theirs), digits),
-      spread(theirs, digits),
-      figure(median(ours), digits),
-      spread(ours, digits),
-    ];
-  };
-  console.log(`llama-server's best settings: ${Object.values(tuned[0].settings).join(', ')}`);
-  printTable([
-    ['medians', 'llama-server', 'spread', 'penstock', 'spread'],
-    row('output tokens/s', 'output_tokens_per_s', 0),
-    row('first token p50, ms', 'first_token_p50_ms', 1),
-    row('first token p99, ms', 'first_token_p99_ms', 1),
-    row('gap p99, ms', 'gap_p99_ms', 1),
-    row('gap max, ms', 'gap_max_ms', 1),
-  ]);
-  console.log('');
-}
+const listOf = (text) => text?.split(',').map((word) => word.trim());
 
 async function main() {
-  const flags =
-      readFlags({pairs: {type: 'string'}, model: {type: 'string'}, threads: {type: 'string'}});
-  const pairs = Number(flags.pairs ?? (flags.quick ? 3 : 7));
+  const flags = readFlags({
+    pairs: {type: 'string'},
+    parts: {type: 'string'},
+    models: {type: 'string'},
+    streams: {type: 'string'},
+    shapes: {type: 'string'},
+    threads: {type: 'string'},
+  });
+  const pairs = Number(flags.pairs ?? (flags.quick ? 1 : 5));
   const threads = Number(flags.threads ?? availableParallelism());
-  const requests = kStreams * (flags.quick ? 6 : 20);
-  limitTime(600 + pairs * 120);
+  const parts = listOf(flags.parts) ?? (flags.quick ? ['throughput'] : kParts);
+  const scope = flags.quick ? kQuick : kFull;
+  const streams = (listOf(flags.streams) ?? scope.streams).map(Number);
+  const shapes =
+      kShapes.filter(({prompt, output}) => (listOf(flags.shapes) ?? (flags.quick ? ['256/64'] : [
+                                              '256/64', '2048/256'
+                                            ])).includes(`${prompt}/${output}`));
+  const unknown = parts.filter((part) => !kParts.includes(part));
+  if (unknown.length > 0) throw new Error(`--parts: ${unknown}; there are ${kParts.join(', ')}`);
+  limitTime(flags.quick ? 600 : 8 * 3600);
   const facts = environment();
   printEnvironment(facts);
+  const models = await findModels(listOf(flags.models) ?? scope.models);
+  const settings = {threads, pairs, quick: flags.quick};
 
-  const model = await findModel(flags.model);
-  const tuned = await tuneLlamaServer(model, threads, kStreams * (flags.quick ? 3 : 10));
-  const engines = [
-    await startLlamaServer(model, threads, tuned[0].settings), await startEngine(model, threads)
-  ];
-  for (const engine of engines) await load(engine, kStreams, 3);
-  const runs = [];
-  for (let i = 0; i < pairs; ++i) {
-    const results = {};
-    for (const engine of i % 2 === 0 ? engines : [...engines].reverse()) {
-      results[engine.name] = await load(engine, requests, 10 + i);
+  const goals = [];
+  const raw = {environment: facts, threads, pairs};
+  if (parts.includes('throughput')) {
+    for (const {prompt, output, least} of shapes) {
+      const cases = models.flatMap(
+          ({name, path}) =>
+              streams.map((count) => ({
+                            name,
+                            model: path,
+                            prompt,
+                            output,
+                            streams: count,
+                            rounds: Math.max(flags.quick ? 2 : 3, Math.ceil(8 / count)),
+                          })));
+      const results = await throughput(cases, settings);
+      const ratios = results.map(({ratio}) => ratio);
+      raw[`throughput ${prompt}/${output}`] = results;
+      goals.push(
+          {
+            name: `output tokens/s ÷ llama-server's, ${prompt}/${output}, geometric mean`,
+            value: geometricMean(ratios),
+            least
+          },
+          {name: `the least of them, ${prompt}/${output}`, value: Math.min(...ratios), least: 1});
     }
-    runs.push(results);
   }
-  for (const engine of engines) await engine.stop();
-
-  printResults(runs, tuned);
-  const ratios = runs.map(
-      (each) => each.penstock.output_tokens_per_s / each['llama-server'].output_tokens_per_s);
-  console.log(
-      `penstock ÷ llama-server, pair by pair: ${ratios.map((ratio) => figure(ratio)).join(', ')}`);
-  conclude({
-    name: 'engine',
-    goals:
-        [{name: 'output tokens/s, penstock ÷ llama-server', value: median(ratios), least: kLeast}],
-    json: flags.json,
-    raw: {environment: facts, threads, tuned, runs},
-  });
+  if (parts.includes('interference')) {
+    raw.interference = await interference(models[0].path, settings);
+    goals.push(
+        {
+          name: 'longest gap between tokens ÷ llama-server\'s',
+          value: raw.interference.gap,
+          most: 0.333
+        },
+        {
+          name: 'first token p99 of short requests ÷ llama-server\'s',
+          value: raw.interference.first_token,
+          most: 0.5
+        });
+  }
+  if (parts.includes('conversations')) {
+    raw.conversations = await conversations(models[0].path, settings);
+    goals.push(
+        {
+          name: 'conversations, total tokens/s ÷ nothing reused',
+          value: raw.conversations.against_none,
+          least: 3
+        },
+        {
+          name: 'conversations, total tokens/s ÷ llama-server\'s',
+          value: raw.conversations.against_peer,
+          least: 1
+        });
+  }
+  conclude({name: 'engine', goals, json: flags.json, raw});
 }
 
 await main();

@@ -20,6 +20,7 @@ ChunkWriter::ChunkWriter(ChunkFormat format, const ResponseHead& head, bool incl
   before_text_ = chat ? R"(,"delta":{"content":")" : R"(,"text":")";
   after_text_ =
       chat ? R"("},"logprobs":null,"finish_reason":)" : R"(","logprobs":null,"finish_reason":)";
+  before_logprobs_ = chat ? R"("},"logprobs":)" : R"(","logprobs":)";
   end_ = include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n";
   empty_delta_ = chat ? R"(,"delta":{},"logprobs":null,"finish_reason":)"
                       : R"(,"text":"","logprobs":null,"finish_reason":)";
@@ -44,6 +45,14 @@ void ChunkWriter::AppendText(std::string& out, std::string_view text, std::int32
   out.append(text_suffix_);
 }
 
+void ChunkWriter::AppendText(std::string& out, std::string_view text, std::string_view logprobs,
+                             std::int32_t index) const {
+  AppendOpening(out, index);
+  out.append(before_text_);
+  AppendJsonEscaped(out, text);
+  out.append(before_logprobs_).append(logprobs).append(",\"finish_reason\":null").append(end_);
+}
+
 void ChunkWriter::AppendFinish(std::string& out, FinishReason reason, std::int32_t index) const {
   AppendOpening(out, index);
   out.append(empty_delta_);
@@ -51,9 +60,10 @@ void ChunkWriter::AppendFinish(std::string& out, FinishReason reason, std::int32
   out.append(end_);
 }
 
-void ChunkWriter::AppendUsage(std::string& out, const Usage& usage) const {
+void ChunkWriter::AppendUsage(std::string& out, const Usage& usage, const Timing* timing) const {
   out.append(head_).append("],\"usage\":");
   internal::AppendUsageObject(out, usage);
+  internal::AppendTiming(out, timing);
   out.append(kEventEnd);
 }
 

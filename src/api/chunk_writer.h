@@ -24,9 +24,12 @@ class ChunkWriter {
 
   void AppendRole(std::string& out, std::int32_t index = 0) const;
   void AppendText(std::string& out, std::string_view text, std::int32_t index = 0) const;
+  // `logprobs` is JSON (see logprobs.h).
+  void AppendText(std::string& out, std::string_view text, std::string_view logprobs,
+                  std::int32_t index) const;
   void AppendFinish(std::string& out, FinishReason reason, std::int32_t index = 0) const;
-  // A chunk with `choices: []`.
-  void AppendUsage(std::string& out, const Usage& usage) const;
+  // A chunk with `choices: []`. `timing` is left out where it is null.
+  void AppendUsage(std::string& out, const Usage& usage, const Timing* timing = nullptr) const;
 
   static void AppendDone(std::string& out) { out.append("data: [DONE]\n\n"); }
 
@@ -39,6 +42,7 @@ class ChunkWriter {
   std::string_view before_index_;
   std::string_view before_text_;
   std::string_view after_text_;
+  std::string_view before_logprobs_;
   std::string_view empty_delta_;
   std::string_view end_;  // From behind the finish reason.
 };

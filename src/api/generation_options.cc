@@ -7,6 +7,8 @@
 #include <charconv>
 #include <limits>
 
+#include "api/logprobs.h"
+
 namespace penstock::internal {
 namespace {
 
@@ -131,12 +133,6 @@ void RefuseUnsupported(ObjectReader& in) {
       in.Refuse(name, fmt::format("`{}` is not supported", name));
     }
   }
-  if (const auto value = in.Find("logprobs")) {
-    bool wanted = true;
-    if (value->get_bool().get(wanted) || wanted) {
-      in.Refuse("logprobs", "`logprobs` is not supported");
-    }
-  }
   if (const auto value = in.Find("response_format")) {
     std::string_view type;
     if (value->at_key("type").get_string().get(type) || type != "text") {
@@ -148,12 +144,37 @@ void RefuseUnsupported(ObjectReader& in) {
   if (!suffix.empty()) in.Refuse("suffix", "`suffix` is not supported");
 }
 
+// Chat asks with `logprobs`: true and `top_logprobs`, completions with `logprobs`: a number.
+void ReadLogprobs(ObjectReader& in, GenerationOptions& options) {
+  const auto value = in.Find("logprobs");
+  bool wanted = false;
+  if (value && value->is_bool()) {
+    in.Read("logprobs", wanted);
+    if (wanted) options.top_logprobs = 0;
+  } else if (value) {
+    std::int32_t top = 0;
+    in.Read("logprobs", top, 0, kTopLogprobsMax);
+    options.top_logprobs = top;
+  }
+  if (!in.Find("top_logprobs")) return;
+  if (!wanted) {
+    return in.Refuse("top_logprobs", "`top_logprobs` is only allowed with `logprobs`: true");
+  }
+  std::int32_t top = 0;
+  in.Read("top_logprobs", top, 0, kTopLogprobsMax);
+  options.top_logprobs = top;
+}
+
 void ReadChoices(ObjectReader& in, GenerationOptions& options) {
   in.Read("n", options.n, 1, kChoicesMax);
-  std::int32_t best_of = options.n;
-  in.Read("best_of", best_of, 1, kChoicesMax);
-  if (best_of != options.n) {
-    in.Refuse("best_of", fmt::format("`best_of` must equal `n` ({}), not {}", options.n, best_of));
+  options.best_of = options.n;
+  in.Read("best_of", options.best_of, 1, kChoicesMax);
+  if (options.best_of < options.n) {
+    in.Refuse("best_of", fmt::format("`best_of` must be at least `n` ({}), not {}", options.n,
+                                     options.best_of));
+  }
+  if (options.best_of > options.n && options.stream) {
+    in.Refuse("best_of", "`best_of` above `n` cannot be streamed: the best is known at the end");
   }
 }
 
@@ -163,8 +184,9 @@ void ReadGenerationOptions(ObjectReader& in, GenerationOptions& options) {
   ReadSampling(in, options.sampling);
   ReadTokenLimits(in, options);
   ReadStop(in, options);
-  ReadChoices(in, options);
   ReadStreaming(in, options);
+  ReadChoices(in, options);
+  ReadLogprobs(in, options);
   in.Read("ignore_eos", options.ignore_eos);
   in.Read("user", options.user);
   RefuseUnsupported(in);

@@ -3,7 +3,7 @@
 // Rules for every body: it is one JSON object of valid UTF-8, nested at most kJsonDepthMax deep,
 // with nothing behind it. `null` means absent. Unknown fields are ignored; a known field given
 // twice, of a wrong type or out of range is refused. What would change the answer and is not
-// supported (image parts, tools, log probabilities, structured output) is refused rather than
+// supported (image parts, tools, structured output) is refused rather than
 // ignored.
 //
 // Errors are Code::kInvalidArgument with Error::field as a path ("messages[2].content[0].type"),
@@ -53,7 +53,11 @@ struct GenerationOptions {
   std::int32_t tokens_min = 0;    // `min_tokens`: no end before so many. At most tokens_max.
   std::vector<std::string> stop;  // At most kStopsMax, none empty.
   bool ignore_eos = false;
-  std::int32_t n = 1;  // [1, kChoicesMax]. Whether more than 1 is served, the engine says.
+  std::int32_t n = 1;        // [1, kChoicesMax]. Whether more than 1 is served, the engine says.
+  std::int32_t best_of = 1;  // At least n: so many are generated, the n likeliest answered.
+  // `logprobs`, `top_logprobs`: the log probability of each token, and of so many of the likeliest
+  // in its place, 0 to kTopLogprobsMax. Absent: none.
+  std::optional<std::int32_t> top_logprobs;
   bool stream = false;
   bool include_usage = false;  // `stream_options.include_usage`; refused unless streaming.
   std::string user;

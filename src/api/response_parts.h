@@ -13,6 +13,8 @@ namespace penstock::internal {
 void AppendHead(std::string& out, std::string_view object, const ResponseHead& head);
 void AppendNumber(std::string& out, std::int64_t number);
 void AppendUsageObject(std::string& out, const Usage& usage);
+// `,"penstock":{...}`; nothing for null.
+void AppendTiming(std::string& out, const Timing* timing);
 // The quoted word, or null.
 void AppendFinishReason(std::string& out, FinishReason reason);
 

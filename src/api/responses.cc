@@ -15,9 +15,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "base64 embeddings are little-endian");
 
-void AppendFinish(std::string& out, FinishReason reason) {
-  out.append(",\"logprobs\":null,\"finish_reason\":");
-  internal::AppendFinishReason(out, reason);
+void AppendFinish(std::string& out, const Choice& choice) {
+  out.append(",\"logprobs\":").append(choice.logprobs).append(",\"finish_reason\":");
+  internal::AppendFinishReason(out, choice.finish);
   out.push_back('}');
 }
 
@@ -67,6 +67,13 @@ void AppendUsageObject(std::string& out, const Usage& usage) {
                  usage.cached_tokens);
 }
 
+void AppendTiming(std::string& out, const Timing* timing) {
+  if (timing == nullptr) return;
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"penstock":{{"queue_ms":{:.3f},"prefill_ms":{:.3f},"decode_ms":{:.3f}}})",
+                 timing->queue_ms, timing->prefill_ms, timing->decode_ms);
+}
+
 void AppendFinishReason(std::string& out, FinishReason reason) {
   if (reason == FinishReason::kNone) {
     out.append("null");
@@ -78,7 +85,8 @@ void AppendFinishReason(std::string& out, FinishReason reason) {
 }  // namespace internal
 
 void AppendChatCompletion(std::string& out, const ResponseHead& head,
-                          std::span<const Choice> choices, const Usage& usage) {
+                          std::span<const Choice> choices, const Usage& usage,
+                          const Timing* timing) {
   internal::AppendHead(out, "chat.completion", head);
   out.append(",\"choices\":[");
   for (std::size_t i = 0; i < choices.size(); ++i) {
@@ -87,15 +95,16 @@ void AppendChatCompletion(std::string& out, const ResponseHead& head,
     out.append(R"(,"message":{"role":"assistant","content":)");
     AppendJsonString(out, choices[i].text);
     out.append(R"(,"refusal":null})");
-    AppendFinish(out, choices[i].finish);
+    AppendFinish(out, choices[i]);
   }
   out.append("],\"usage\":");
   internal::AppendUsageObject(out, usage);
+  internal::AppendTiming(out, timing);
   out.push_back('}');
 }
 
 void AppendCompletion(std::string& out, const ResponseHead& head, std::span<const Choice> choices,
-                      const Usage& usage) {
+                      const Usage& usage, const Timing* timing) {
   internal::AppendHead(out, "text_completion", head);
   out.append(",\"choices\":[");
   for (std::size_t i = 0; i < choices.size(); ++i) {
@@ -103,10 +112,11 @@ void AppendCompletion(std::string& out, const ResponseHead& head, std::span<cons
     internal::AppendNumber(out, static_cast<std::int64_t>(i));
     out.append(",\"text\":");
     AppendJsonString(out, choices[i].text);
-    AppendFinish(out, choices[i].finish);
+    AppendFinish(out, choices[i]);
   }
   out.append("],\"usage\":");
   internal::AppendUsageObject(out, usage);
+  internal::AppendTiming(out, timing);
   out.push_back('}');
 }
 

@@ -25,6 +25,14 @@ struct ResponseHead {
 struct Choice {
   std::string_view text;
   FinishReason finish = FinishReason::kStop;
+  std::string_view logprobs = "null";  // JSON: see logprobs.h.
+};
+
+// Where a request's time went, in the replica: a member `penstock` of our own beside `usage`.
+struct Timing {
+  double queue_ms = 0;    // Until its first prompt token was computed.
+  double prefill_ms = 0;  // Until its first token.
+  double decode_ms = 0;   // From its first token to the last.
 };
 
 struct ModelCard {
@@ -33,11 +41,12 @@ struct ModelCard {
   std::string_view owner = "penstock";
 };
 
-// Choices are numbered in their order.
+// Choices are numbered in their order. `timing` is left out where it is null.
 void AppendChatCompletion(std::string& out, const ResponseHead& head,
-                          std::span<const Choice> choices, const Usage& usage);
+                          std::span<const Choice> choices, const Usage& usage,
+                          const Timing* timing = nullptr);
 void AppendCompletion(std::string& out, const ResponseHead& head, std::span<const Choice> choices,
-                      const Usage& usage);
+                      const Usage& usage, const Timing* timing = nullptr);
 // `head.id` and `created_s` are not used: the format has no place for them. kBase64 writes
 // little-endian float32. A value that is not finite is written as `null` in kFloat.
 void AppendEmbeddings(std::string& out, const ResponseHead& head,

@@ -64,9 +64,10 @@ Result<io::Address> CheckListen(const std::string& text) {
   return address;
 }
 
-// The flag's check has let only these three pass.
+// The flag's check has let only these pass.
 engine::FlashAttention FlashAttentionOf(const std::string& word) {
   if (word == "on") return engine::FlashAttention::kOn;
+  if (word == "prompts") return engine::FlashAttention::kPrompts;
   return word == "off" ? engine::FlashAttention::kOff : engine::FlashAttention::kAuto;
 }
 
@@ -132,10 +133,18 @@ void AddEngineCommand(Program& program) {
       ->check(CLI::Range(0, 60'000));
   AddFlag(*command, "--micro-batch", engine.micro_batch, "Tokens in one pass over the weights")
       ->check(CLI::PositiveNumber);
-  AddFlag(*command, "--threads", engine.threads, "Threads that compute; 0: all that we may use")
+  AddFlag(*command, "--threads", engine.threads,
+          "Threads that compute, at most; 0: one for each core that we may use")
       ->check(CLI::NonNegativeNumber);
-  AddFlag(*command, "--flash-attention", options->flash_attention, "auto, on or off")
-      ->check(CLI::IsMember({"auto", "on", "off"}));
+  AddFlag(*command, "--flash-attention", options->flash_attention,
+          "on, off, prompts (for long prompts only), or auto: as measured at the start")
+      ->check(CLI::IsMember({"auto", "on", "off", "prompts"}));
+  AddFlag(*command, "--gpu-layers", engine.gpu_layers,
+          "Layers on a GPU; -1: as many as fit where there is one; 0: none")
+      ->check(CLI::Range(-1, 1 << 16));
+  AddFlag(*command, "--prefix-cache-mib", engine.prefix_cache_mebibytes,
+          "Memory for prompts' beginnings, to be reused; 0: every prompt is computed whole")
+      ->check(CLI::Range(0, 1 << 24));
   AddFlag(*command, "--seed", engine.seed,
           "Seed of requests that bring none; 0: a new one each start");
   AddFlag(*command, "--drain-wait-max-s", options->drain_wait_max_s,

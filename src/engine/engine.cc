@@ -2,7 +2,6 @@
 #include "engine/engine.h"
 
 #include <fmt/core.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,63 +11,10 @@
 #include <thread>
 
 #include "base/log.h"
+#include "engine/engine_options.h"
 #include "engine/stepper.h"
 
 namespace penstock::engine {
-namespace {
-
-constexpr int kContextTokensDefault = 4096;
-
-int UsableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
-}
-
-Status CheckRange(const char* field, int value, int low, int high) {
-  if (value >= low && value <= high) return {};
-  return Fail(Code::kInvalidArgument,
-              fmt::format("{} is {}, and must lie between {} and {}", field, value, low, high),
-              field);
-}
-
-// Checks what can be checked before the model loads.
-Status Validate(const EngineOptions& options) {
-  for (const Status& status : {
-           CheckRange("parallel", options.parallel, 1, kParallelMax),
-           CheckRange("context", options.context_tokens, 0, 1 << 24),
-           CheckRange("queued_max", options.queued_max, 0, 1 << 20),
-           CheckRange("step_tokens_max", options.step_tokens_max, options.parallel, kStepTokensMax),
-           CheckRange("micro_batch", options.micro_batch, 1, kStepTokensMax),
-           CheckRange("threads", options.threads, 0, 512),
-       }) {
-    if (!status) return status;
-  }
-  return {};
-}
-
-// Replaces every 0 by what it means for this model and machine.
-Status Resolve(const ModelInfo& model, EngineOptions& options) {
-  if (options.threads == 0) options.threads = UsableCores();
-  if (options.seed == 0) options.seed = std::random_device{}();
-  if (options.context_tokens == 0) {
-    options.context_tokens = std::min(model.context_trained, kContextTokensDefault);
-  }
-  if (options.context_tokens > model.context_trained) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("context is {}; the model was made for at most {}",
-                            options.context_tokens, model.context_trained),
-                "context");
-  }
-  if (model.task == ModelTask::kEmbed) {
-    // A text is computed in one piece.
-    options.step_tokens_max = std::max(options.step_tokens_max, options.context_tokens);
-  }
-  return {};
-}
-
-}  // namespace
 
 class Engine::Core {
  public:
@@ -85,7 +31,9 @@ class Engine::Core {
                   .step_tokens_max = options_.step_tokens_max,
                   .slot_tokens_max = options_.context_tokens,
                   .whole_prompts = model_->info().task == ModelTask::kEmbed,
-                  .step_target = options_.step_target}) {
+                  .step_target = options_.step_target},
+                 static_cast<std::size_t>(options_.prefix_cache_mebibytes) << 20,
+                 options_.threads) {
     metrics_.slots = options_.parallel;
     metrics_.cells_total = options_.parallel * options_.context_tokens;
   }
@@ -95,12 +43,17 @@ class Engine::Core {
 
   Status Start() {
     if (Status warm = stepper_.WarmUp(); !warm) return warm;
+    stepper_.DescribeSlots(Clock::now(), slot_states_);
     thread_ = std::thread([this] { Run(); });
     return {};
   }
   Result<RequestId> Add(GenerationRequest request, bool embeds);
   void Cancel(RequestId id);
   EngineMetrics Metrics() const;
+  std::vector<SlotState> Slots() const {
+    const std::lock_guard lock(mutex_);
+    return slot_states_;
+  }
 
   const EngineOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
@@ -131,6 +84,7 @@ class Engine::Core {
   std::vector<RequestId> under_way_;  // Sorted, since ids grow.
   Random seeds_;
   EngineMetrics metrics_;
+  std::vector<SlotState> slot_states_;
 
   Inbox taken_;  // The model thread's half of the inbox; its memory is used again.
   Stepper stepper_;
@@ -236,6 +190,10 @@ void Engine::Core::Deliver(std::vector<Event> events, const StepCounts& counts, 
     if (counts.plan.decodes > 0 && counts.plan.prefills > 0) ++metrics_.mixed_steps;
     metrics_.step_budget = scheduler.step_budget();
     metrics_.last_step = counts.plan;
+    metrics_.threads = stepper_.threads().threads();
+    metrics_.thread_reductions = stepper_.threads().reductions();
+    metrics_.prefixes = stepper_.prefix_metrics();
+    stepper_.DescribeSlots(Clock::now(), slot_states_);
   }
   if (!events.empty()) sink_(std::move(events));
 }
@@ -244,10 +202,13 @@ Engine::Engine(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::Start(EngineOptions options, EventSink sink) {
-  if (Status valid = Validate(options); !valid) return Fail(valid.error());
-  auto model = Model::Load(options.model_path);
+  if (Status valid = ValidateOptions(options); !valid) return Fail(valid.error());
+  const auto gpu_layers = FitModel(options);
+  if (!gpu_layers) return Fail(gpu_layers.error());
+  options.gpu_layers = *gpu_layers;
+  auto model = Model::Load(options.model_path, *gpu_layers);
   if (!model) return Fail(std::move(model.error()));
-  if (Status fits = Resolve((*model)->info(), options); !fits) return Fail(fits.error());
+  if (Status fits = ResolveOptions((*model)->info(), options); !fits) return Fail(fits.error());
   auto chat_template = ChatTemplate::Create((*model)->get(), (*model)->info().chat_template);
   if (!chat_template) return Fail(std::move(chat_template.error()));
   const ContextOptions context_options{.sequences = options.parallel,
@@ -304,6 +265,7 @@ Result<RequestId> Engine::Embed(std::vector<TokenId> prompt) {
 
 void Engine::Cancel(RequestId id) { core_->Cancel(id); }
 EngineMetrics Engine::Metrics() const { return core_->Metrics(); }
+std::vector<SlotState> Engine::Slots() const { return core_->Slots(); }
 const Model& Engine::model() const { return core_->model(); }
 const ChatTemplate& Engine::chat_template() const { return core_->chat_template(); }
 int Engine::context_tokens() const { return core_->options().context_tokens; }

@@ -13,29 +13,17 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/engine_options.h"
 #include "engine/llama/chat_template.h"
 #include "engine/llama/context.h"
 #include "engine/llama/model.h"
+#include "engine/llama/placement.h"
+#include "engine/prefix_cache.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
+#include "engine/slot_state.h"
 
 namespace penstock::engine {
-
-inline constexpr int kParallelMax = 256;
-inline constexpr int kStepTokensMax = 1 << 16;
-
-struct EngineOptions {
-  std::string model_path;
-  int parallel = 8;           // Sequences that run at once, 1 to kParallelMax.
-  int context_tokens = 0;     // Of each sequence; 0: the model's own, at most 4096.
-  int queued_max = 256;       // Requests that wait beyond those that run; 0 refuses them.
-  int step_tokens_max = 512;  // Tokens in one step.
-  Duration step_target = std::chrono::milliseconds(200);  // Of a step while tokens stream; 0: none.
-  int micro_batch = 512;                                  // Tokens in one pass over the weights.
-  int threads = 0;                                        // 0: as many as this process may use.
-  FlashAttention flash_attention = FlashAttention::kAuto;
-  std::uint64_t seed = 0;  // Of requests that give none; 0: a new one at every start.
-};
 
 // What /metrics shows. Counters only grow.
 struct EngineMetrics {
@@ -57,6 +45,9 @@ struct EngineMetrics {
   std::uint64_t mixed_steps = 0;  // With decodes and prompts.
   int step_budget = 0;            // Prompt tokens that the last step with prompts might have had.
   StepPlan last_step;
+  int threads = 0;  // That compute: fewer than the option says where other work wants the cores.
+  std::uint64_t thread_reductions = 0;
+  PrefixMetrics prefixes;
 };
 
 // All events of one step. Called on the model's thread.
@@ -84,6 +75,7 @@ class Engine {
   void Cancel(RequestId id);
 
   EngineMetrics Metrics() const;
+  std::vector<SlotState> Slots() const;
 
   const Model& model() const;
   const ChatTemplate& chat_template() const;  // The model's own; ChatML where it has none.

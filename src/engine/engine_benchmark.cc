@@ -100,6 +100,9 @@ class Load {
         static_cast<double>(tokens_) / seconds, static_cast<double>(prompt_tokens_) / seconds,
         Milliseconds(metrics.step_time) / static_cast<double>(metrics.steps), at(0.5), at(0.99),
         at(1));
+    fmt::print("our own code: {:.2f} % of the steps' time; last step's budget {}\n",
+               100 * (1 - Seconds(metrics.computing_time) / Seconds(metrics.step_time)),
+               metrics.step_budget);
   }
 
   Setting setting_;
@@ -136,6 +139,10 @@ int Main(int argc, char** argv) {
       options.step_tokens_max = step;
     } else if (const int flash = option("flash="); flash >= 0) {
       options.flash_attention = flash != 0 ? FlashAttention::kOn : FlashAttention::kOff;
+    } else if (const int target = option("target="); target >= 0) {
+      options.step_target = std::chrono::milliseconds(target);
+    } else if (const int prefix = option("prefix="); prefix >= 0) {
+      options.prefix_cache_mebibytes = prefix;
     } else if (position < 3) {
       *integers[position++] = std::atoi(word.c_str());
     } else if (position < 5) {

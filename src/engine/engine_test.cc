@@ -313,6 +313,104 @@ TEST_F(EngineTest, OptionsAreCheckedBeforeTheModelLoads) {
             "context");
 }
 
+// The prompts of conversations: a shared beginning, and turns that repeat what was said.
+std::vector<TokenId> Beginning(int tokens, int seed) {
+  std::vector<TokenId> prompt{1};
+  Random random(static_cast<std::uint64_t>(seed));
+  for (int i = 1; i < tokens; ++i) prompt.push_back(4 + static_cast<TokenId>(random.Below(250)));
+  return prompt;
+}
+
+GenerationRequest Greedy(std::vector<TokenId> prompt, int tokens) {
+  GenerationRequest request{
+      .prompt = std::move(prompt), .output_tokens_max = tokens, .ignore_end_of_generation = true};
+  request.sampling.temperature = 0;
+  return request;
+}
+
+TEST_F(EngineTest, CountsCachedTokensExactly) {
+  Start(ToyOptions());
+  const std::vector<TokenId> prompt = Beginning(200, 1);
+  const auto cached = [&](std::vector<TokenId> tokens) {
+    const Answer answer = receiver_.WaitFor(engine_->Submit(Greedy(std::move(tokens), 4)).value());
+    EXPECT_EQ(answer.last.end, Event::End::kFinished) << answer.last.error.message;
+    return answer.last.usage.cached_tokens;
+  };
+  EXPECT_EQ(cached(prompt), 0);
+  EXPECT_EQ(cached(prompt), 199) << "the last token is computed, for its output";
+  std::vector<TokenId> longer = prompt;
+  longer.resize(260, 9);
+  EXPECT_EQ(cached(longer), 200);
+  std::vector<TokenId> other = prompt;
+  other[100] = other[100] == 5 ? 6 : 5;
+  EXPECT_EQ(cached(other), 100);
+  EXPECT_EQ(cached(Beginning(200, 2)), 0) << "one token in common is not worth a copy";
+}
+
+TEST_F(EngineTest, ReusedPrefixesDoNotChangeWhatIsWritten) {
+  // Wide weights: what a token is computed beside changes its logits by a millionth only.
+  SynthSpec spec = SynthPreset("toy").value();
+  spec.quantization = Quantization::kF32;
+  const std::string model = ModelPath("toy-f32.gguf", spec);
+  for (const FlashAttention flash :
+       {FlashAttention::kOff, FlashAttention::kOn, FlashAttention::kPrompts}) {
+    SCOPED_TRACE(static_cast<int>(flash));
+    std::map<int, std::string> texts[2];
+    for (const bool reuse : {false, true}) {
+      EngineOptions options = ToyOptions();
+      options.model_path = model;
+      options.flash_attention = flash;
+      options.prefix_cache_mebibytes = reuse ? 16 : 0;
+      Receiver receiver;  // Of its own: another engine counts its requests from 1 again.
+      auto engine = Engine::Start(options, receiver.Sink());
+      ASSERT_TRUE(engine.has_value()) << engine.error().message;
+      const std::vector<TokenId> shared = Beginning(150, 1);
+      int cached = 0;
+      for (int turn = 0; turn < 3; ++turn) {
+        for (int conversation = 0; conversation < 6; ++conversation) {  // More than slots.
+          std::vector<TokenId> prompt = shared;
+          const std::vector<TokenId> own = Beginning(60 * (turn + 1), 10 + conversation);
+          prompt.insert(prompt.end(), own.begin(), own.end());
+          const auto id = (*engine)->Submit(Greedy(prompt, 12));
+          ASSERT_TRUE(id.has_value()) << id.error().message;
+          const Answer answer = receiver.WaitFor(*id);
+          texts[reuse ? 1 : 0][turn * 10 + conversation] = answer.text;
+          cached += answer.last.usage.cached_tokens;
+        }
+      }
+      EXPECT_EQ(cached > 0, reuse);
+      if (reuse) EXPECT_GT(cached, 17 * 128);
+      EXPECT_EQ((*engine)->Metrics().prefixes.cached_tokens, static_cast<std::uint64_t>(cached));
+    }
+    if (flash != FlashAttention::kPrompts) {
+      EXPECT_EQ(texts[0], texts[1]);
+      continue;
+    }
+    // Here a prompt's rest is computed without flash attention: a thousandth, and once in a while
+    // another token.
+    int equal = 0;
+    for (const auto& [turn, text] : texts[0]) equal += text == texts[1].at(turn) ? 1 : 0;
+    EXPECT_GE(equal, 16) << "of 18";
+  }
+}
+
+TEST_F(EngineTest, RequestsThatBeginAlikeAtOnceComputeTheBeginningOnce) {
+  EngineOptions options = ToyOptions();
+  options.step_tokens_max = 64;
+  Start(options);
+  const std::vector<TokenId> shared = Beginning(300, 1);
+  std::vector<RequestId> ids;
+  for (int i = 0; i < 4; ++i) {
+    std::vector<TokenId> prompt = shared;
+    prompt.push_back(10 + i);
+    ids.push_back(engine_->Submit(Greedy(prompt, 5)).value());
+  }
+  int cached = 0;
+  for (const RequestId id : ids) cached += receiver_.WaitFor(id).last.usage.cached_tokens;
+  EXPECT_GT(cached, 3 * 200);  // They wait until what is missing is not worth it.
+  EXPECT_EQ(engine_->Metrics().prompt_tokens, 4u * 301u - static_cast<std::uint64_t>(cached));
+}
+
 TEST_F(EngineTest, StopsWhileRequestsRun) {
   Start(ToyOptions());
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(engine_->Submit(Prompt(*engine_, "a", 400)));

@@ -32,11 +32,20 @@ struct SamplingOptions {
   std::vector<std::pair<TokenId, float>> logit_bias{};
 };
 
+// The likelihood of one token as the model gave it, before biases, penalties and filters.
+struct Likelihood {
+  TokenId token = 0;
+  float logprob = 0;
+  std::vector<std::pair<TokenId, float>> top{};  // The likeliest tokens in its place.
+};
+
 struct GenerationRequest {
   std::vector<TokenId> prompt{};  // At least one token.
   int output_tokens_max = 0;      // 0 means: as many as the context holds.
   int output_tokens_min = 0;      // The end-of-generation tokens are masked until then.
   bool ignore_end_of_generation = false;
+  std::optional<int>
+      top_likelihoods{};  // How many alternatives to tell for each token; none: nothing.
   SamplingOptions sampling{};
   std::vector<std::string> stops{};     // At most kStopsMax, none empty.
   std::string caller{};                 // Whom the work counts for: served fairly between them.
@@ -69,6 +78,7 @@ struct Event {
   RequestId id = 0;
   std::string text{};  // New text, whole UTF-8 characters; may be empty.
   int tokens = 0;      // Tokens behind this event; 0 for text that was held back and is flushed.
+  std::optional<Likelihood> likelihood{};  // Of its token, where asked for.
   enum class End { kNone, kFinished, kEmbedded, kFailed } end = End::kNone;
   FinishReason finish_reason = FinishReason::kStop;  // kFinished only.
   Usage usage{};                                     // kFinished only.

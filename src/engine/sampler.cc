@@ -86,6 +86,29 @@ void GatherTopK(std::span<const float> weights, std::size_t k, SamplerScratch& s
 
 }  // namespace
 
+Likelihood LikelihoodOf(std::span<const float> logits, TokenId token, int top,
+                        SamplerScratch& scratch) {
+  const float greatest = Greatest(logits);
+  scratch.weights.resize(logits.size());
+  scratch.block_sums.resize((logits.size() + kBlock - 1) / kBlock);
+  Weigh(logits, greatest, 1, scratch.weights, scratch.block_sums);
+  const double total = std::accumulate(scratch.block_sums.begin(), scratch.block_sums.end(), 0.0);
+  // By the logits, not by the weights: those of unlikely tokens are zero.
+  const double shift = greatest + std::log(total);
+  const auto logprob = [&](TokenId of) {
+    return static_cast<float>(logits[static_cast<std::size_t>(of)] - shift);
+  };
+  Likelihood likelihood{.token = token, .logprob = logprob(token)};
+  const auto count = std::min(static_cast<std::size_t>(top), logits.size());
+  if (count == 0) return likelihood;
+  GatherTopK(scratch.weights, count, scratch);
+  std::ranges::sort(scratch.candidates, Heavier);
+  for (const Candidate& candidate : scratch.candidates) {
+    likelihood.top.emplace_back(candidate.token, logprob(candidate.token));
+  }
+  return likelihood;
+}
+
 Status ValidateSampling(const SamplingOptions& options, int vocabulary_size) {
   struct Range {
     const char* field;

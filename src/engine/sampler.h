@@ -26,7 +26,12 @@ struct SamplerScratch {
   std::vector<float> weights;
   std::vector<float> block_sums;
   std::vector<Candidate> candidates;
+  std::vector<float> raw;  // The logits as they were, where likelihoods are asked for.
 };
+
+// The likelihood of `token`, and of the `top` likeliest, by these logits.
+Likelihood LikelihoodOf(std::span<const float> logits, TokenId token, int top,
+                        SamplerScratch& scratch);
 
 // Refuses values outside their ranges; the message names field, value and limit.
 Status ValidateSampling(const SamplingOptions& options, int vocabulary_size);

@@ -175,5 +175,27 @@ TEST(Sampler, RangesAreNamed) {
   EXPECT_TRUE(ValidateSampling({.logit_bias = {{9, -100.0F}}}, 10).has_value());
 }
 
+TEST(Likelihoods, AreTheLogarithmsOfTheSoftmax) {
+  Random random(9);
+  SamplerScratch scratch;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<float> logits(1 + random.Below(3000));
+    for (float& logit : logits) logit = static_cast<float>(40 * random.Uniform() - 20);
+    double total = 0;
+    for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+    const auto token = static_cast<TokenId>(random.Below(logits.size()));
+    const Likelihood likelihood = LikelihoodOf(logits, token, 5, scratch);
+    EXPECT_NEAR(likelihood.logprob, logits[static_cast<std::size_t>(token)] - std::log(total),
+                1e-4);
+    ASSERT_EQ(likelihood.top.size(), std::min<std::size_t>(5, logits.size()));
+    std::vector<float> sorted = logits;
+    std::ranges::sort(sorted, std::greater<>());
+    for (std::size_t i = 0; i < likelihood.top.size(); ++i) {
+      EXPECT_NEAR(likelihood.top[i].second, sorted[i] - std::log(total), 1e-4);
+    }
+  }
+  EXPECT_TRUE(LikelihoodOf(std::vector<float>{1, 2}, 0, 0, scratch).top.empty());
+}
+
 }  // namespace
 }  // namespace penstock::engine

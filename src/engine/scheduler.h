@@ -106,6 +106,7 @@ class Scheduler {
   int running() const { return running_; }
   int cells_used() const;  // Positions filled by running jobs.
   int Position(int slot) const { return slots_[static_cast<std::size_t>(slot)].position; }
+  RequestId JobOf(int slot) const { return slots_[static_cast<std::size_t>(slot)].job.id; }
   int step_budget() const { return budget_; }  // Prompt tokens that the last step might have had.
   const StepPlan& step() const { return step_; }
   const StepTime& step_time() const { return step_time_; }

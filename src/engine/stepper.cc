@@ -1,6 +1,8 @@
 // One step of the engine.
 #include "engine/stepper.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
@@ -12,7 +14,25 @@ namespace {
 
 constexpr int kWarmUpTokensMax = 256;
 
+// Processor time of the calling thread.
+Duration ThreadTime() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 }  // namespace
+
+Stepper::Stepper(const Model& model, std::unique_ptr<Context> context, SchedulerLimits limits,
+                 std::size_t prefix_bytes_max, int threads)
+    : model_(model),
+      context_(std::move(context)),
+      prefixes_(*context_, limits.slots, prefix_bytes_max,
+                [this](RequestId id) -> std::span<const TokenId> {
+                  return sequences_.at(id)->admitted.request.prompt;
+                }),
+      scheduler_(limits, &prefixes_),
+      threads_(threads) {}
 
 Status Stepper::WarmUp() {
   const SchedulerLimits& limits = scheduler_.limits();
@@ -29,7 +49,10 @@ Status Stepper::WarmUp() {
 Status Stepper::WarmUpWith(int sequences, int tokens) {
   const std::vector<TokenId> prompt(static_cast<std::size_t>(tokens), 0);
   std::vector<SequencePart> parts;
-  for (int slot = 0; slot < sequences; ++slot) parts.push_back({slot, 0, prompt, true});
+  for (int slot = 0; slot < sequences; ++slot) {
+    parts.push_back({slot, 0, prompt, true});
+    context_->Expect(slot, tokens);
+  }
   const TimePoint begin = Clock::now();
   Status decoded = context_->Decode(parts);
   const Duration took = Clock::now() - begin;
@@ -71,8 +94,11 @@ void Stepper::Cancel(RequestId id) {
   if (sequences_.contains(id)) Remove(id);
 }
 
-void Stepper::Remove(RequestId id) {
-  if (const auto slot = scheduler_.Remove(id)) context_->Clear(*slot);
+void Stepper::Remove(RequestId id, bool undefined) {
+  if (const auto slot = scheduler_.Remove(id)) {
+    prefixes_.Ended(*slot);
+    if (undefined) prefixes_.Forget(*slot);
+  }
   sequences_.erase(id);
 }
 
@@ -85,7 +111,12 @@ void Stepper::Gather(TimePoint now) {
     const auto found = sequences_.find(work.id);
     CHECK(found != sequences_.end(), "whoever is scheduled is known");
     Sequence& sequence = *found->second;
-    if (work.position == 0) sequence.started = now;
+    if (sequence.started == TimePoint{}) {
+      sequence.started = now;
+      sequence.cached = work.position;
+      context_->Expect(work.slot,
+                       static_cast<int>(sequence.admitted.request.prompt.size()) - work.position);
+    }
     const std::span<const TokenId> tokens =
         work.decoding ? std::span<const TokenId>(&sequence.next, 1)
                       : std::span<const TokenId>(sequence.admitted.request.prompt)
@@ -100,15 +131,21 @@ bool Stepper::Step(TimePoint now, std::vector<Event>& events, StepCounts& counts
   Gather(now);
   if (parts_.empty()) return false;
   counts.plan = scheduler_.step();
+  context_->UseThreads(threads_.threads());
+  const Duration thread_begin = ThreadTime();
   const TimePoint begin = Clock::now();
   Status decoded = context_->Decode(parts_);
   const TimePoint computed = Clock::now();
   counts.computing = computed - begin;
+  threads_.Note(computed, counts.computing, ThreadTime() - thread_begin);
   if (!decoded) {
     FailRunning(decoded.error(), events, counts);
     return true;
   }
   scheduler_.Advance(computed - now);
+  for (std::size_t i = 0; i < work_.size(); ++i) {
+    prefixes_.Computed(work_[i].slot, parts_[i].tokens);
+  }
   for (std::size_t i = 0; i < work_.size(); ++i) {
     if (!work_[i].decoding) counts.prompt_tokens += static_cast<std::uint64_t>(work_[i].tokens);
     if (work_[i].wants_output) {
@@ -130,11 +167,17 @@ void Stepper::Draw(int part, Sequence& sequence, TimePoint now, std::vector<Even
     return Remove(id);
   }
   const Tokenizer& tokenizer = model_.tokenizer();
+  const std::optional<int>& top = sequence.admitted.request.top_likelihoods;
+  if (top) {
+    const std::span<const float> logits = context_->Logits(part);
+    scratch_.raw.assign(logits.begin(), logits.end());
+  }
   const bool must_continue = sequence.generation.MustContinue();
   const TokenId token = sequence.sampler.Sample(
       context_->Logits(part),
       must_continue ? tokenizer.end_of_generation_tokens() : std::span<const TokenId>(), scratch_);
   sequence.next = token;
+  if (top) event.likelihood = LikelihoodOf(scratch_.raw, token, *top, scratch_);
   if (sequence.generation.tokens() == 0) sequence.first_token = now;
   ++counts.completion_tokens;
   event.tokens = 1;
@@ -150,10 +193,31 @@ void Stepper::Finish(Sequence& sequence, FinishReason reason, TimePoint now, Eve
   event.end = Event::End::kFinished;
   event.finish_reason = reason;
   event.usage = {.prompt_tokens = static_cast<int>(sequence.admitted.request.prompt.size()),
+                 .cached_tokens = sequence.cached,
                  .completion_tokens = sequence.generation.tokens(),
                  .queue = sequence.started - sequence.admitted.submitted,
                  .prefill = sequence.first_token - sequence.started,
                  .decode = now - sequence.first_token};
+}
+
+void Stepper::DescribeSlots(TimePoint now, std::vector<SlotState>& slots) const {
+  slots.assign(static_cast<std::size_t>(scheduler_.limits().slots), {});
+  for (int i = 0; i < scheduler_.limits().slots; ++i) {
+    SlotState& slot = slots[static_cast<std::size_t>(i)];
+    slot.cells = prefixes_.Cells(i);
+    const auto found = sequences_.find(scheduler_.JobOf(i));
+    if (found == sequences_.end()) continue;
+    const Sequence& sequence = *found->second;
+    const GenerationRequest& request = sequence.admitted.request;
+    slot.id = found->first;
+    slot.prompt_tokens = static_cast<int>(request.prompt.size());
+    slot.cached_tokens = sequence.cached;
+    slot.output_tokens = sequence.generation.tokens();
+    slot.output_tokens_max = request.output_tokens_max;
+    slot.age = now - sequence.admitted.submitted;
+    slot.phase = scheduler_.Position(i) < slot.prompt_tokens ? SlotState::Phase::kPrefill
+                                                             : SlotState::Phase::kDecode;
+  }
 }
 
 // A step that failed leaves the cells of its sequences undefined: they end here, the others go on.
@@ -161,7 +225,7 @@ void Stepper::FailRunning(const Error& error, std::vector<Event>& events, StepCo
   for (const Work& work : work_) {
     events.push_back({.id = work.id, .end = Event::End::kFailed, .error = error});
     ++counts.failed;
-    Remove(work.id);
+    Remove(work.id, true);
   }
 }
 

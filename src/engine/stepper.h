@@ -10,9 +10,12 @@
 #include "base/clock.h"
 #include "engine/generation.h"
 #include "engine/llama/context.h"
+#include "engine/prefix_cache.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/slot_state.h"
+#include "engine/thread_governor.h"
 
 namespace penstock::engine {
 
@@ -37,8 +40,9 @@ struct StepCounts {
 
 class Stepper {
  public:
-  Stepper(const Model& model, std::unique_ptr<Context> context, SchedulerLimits limits)
-      : model_(model), context_(std::move(context)), scheduler_(limits) {}
+  // `prefix_bytes_max`: memory for prefixes that no slot has any more; 0: none is reused.
+  Stepper(const Model& model, std::unique_ptr<Context> context, SchedulerLimits limits,
+          std::size_t prefix_bytes_max, int threads);
 
   // A few batches, forgotten at once, so that the first request finds the weights in memory, the
   // compute buffers made, and a scheduler that knows how long steps take.
@@ -52,6 +56,9 @@ class Stepper {
   bool Step(TimePoint now, std::vector<Event>& events, StepCounts& counts);
 
   const Scheduler& scheduler() const { return scheduler_; }
+  void DescribeSlots(TimePoint now, std::vector<SlotState>& slots) const;
+  const ThreadGovernor& threads() const { return threads_; }
+  PrefixMetrics prefix_metrics() const { return prefixes_.Metrics(); }
 
  private:
   struct Sequence {
@@ -59,6 +66,7 @@ class Stepper {
     Sampler sampler;
     Generation generation;
     TokenId next = 0;  // The token drawn last, to be computed in the next step.
+    int cached = 0;    // Tokens of the prompt that were there.
     TimePoint started{};
     TimePoint first_token{};
   };
@@ -69,11 +77,13 @@ class Stepper {
             StepCounts& counts);
   void Finish(Sequence& sequence, FinishReason reason, TimePoint now, Event& event);
   void FailRunning(const Error& error, std::vector<Event>& events, StepCounts& counts);
-  void Remove(RequestId id);
+  void Remove(RequestId id, bool undefined = false);
 
   const Model& model_;
   std::unique_ptr<Context> context_;
+  PrefixCache prefixes_;
   Scheduler scheduler_;
+  ThreadGovernor threads_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Work> work_;           // This step's.
   std::vector<SequencePart> parts_;  // Likewise, for the context.

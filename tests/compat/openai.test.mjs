@@ -55,6 +55,52 @@ test('the same seed at temperature 0 gives the same text, streamed and whole', a
   assert.equal(finish, whole.choices[0].finish_reason);
 });
 
+test('log probabilities, whole and streamed', async () => {
+  const options = { model: 'toy', messages, max_tokens: 6, logprobs: true, top_logprobs: 3 };
+  const reply = await client.chat.completions.create(options);
+  const { content } = reply.choices[0].logprobs;
+  assert.equal(content.length, reply.usage.completion_tokens);
+  for (const token of content) {
+    assert.ok(token.logprob <= 0);
+    assert.equal(token.top_logprobs.length, 3);
+    const tops = token.top_logprobs.map(({ logprob }) => logprob);
+    assert.deepEqual(tops, tops.toSorted((a, b) => b - a));
+    assert.ok(tops.reduce((sum, logprob) => sum + Math.exp(logprob), 0) <= 1.001);
+  }
+  let streamed = 0;
+  for await (const chunk of await client.chat.completions.create({ ...options, stream: true })) {
+    streamed += chunk.choices[0]?.logprobs?.content.length ?? 0;
+  }
+  assert.ok(streamed >= 1 && streamed <= 6);
+  const text = await client.completions.create(
+    { model: 'toy', prompt: 'Hello', max_tokens: 4, logprobs: 2 });
+  const { tokens, token_logprobs, top_logprobs, text_offset } = text.choices[0].logprobs;
+  assert.equal(tokens.length, text.usage.completion_tokens);
+  for (const list of [token_logprobs, top_logprobs, text_offset]) {
+    assert.equal(list.length, tokens.length);
+  }
+});
+
+test('best_of gives the likeliest of those that were generated', async () => {
+  const options = { model: 'toy', prompt: 'Hello', max_tokens: 5, logprobs: 0, seed: 3 };
+  const mean = ({ logprobs: { token_logprobs: all } }) =>
+    all.reduce((sum, logprob) => sum + logprob, 0) / all.length;
+  const four = await client.completions.create({ ...options, n: 4 });
+  const best = await client.completions.create({ ...options, best_of: 4 });
+  assert.equal(best.choices.length, 1);
+  assert.ok(mean(best.choices[0]) >= Math.max(...four.choices.map(mean)) - 0.05);
+  assert.equal(best.usage.prompt_tokens, four.usage.prompt_tokens, 'the prompt counts once');
+});
+
+test('a prompt that was computed before is not computed again', async () => {
+  const long = [{ role: 'user', content: 'Tell me of gates and rivers. '.repeat(8) }];
+  const options = { model: 'toy', messages: long, max_tokens: 3 };
+  await client.chat.completions.create(options);
+  const again = await client.chat.completions.create(options);
+  assert.equal(again.usage.prompt_tokens_details.cached_tokens, again.usage.prompt_tokens - 1);
+  for (const part of ['queue_ms', 'prefill_ms', 'decode_ms']) assert.ok(again.penstock[part] >= 0);
+});
+
 test('streaming with usage: one last chunk with it and no choices', async () => {
   const chunks = [];
   for await (const chunk of await client.chat.completions.create({

@@ -1,4 +1,5 @@
-// kill -9: of an engine while it streams, of the server; what was acknowledged must come back.
+// kill -9: of an engine while it streams, of the server; what was acknowledged must come back. And an
+// engine that aborts, as llama.cpp does where one of its assertions fails.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -12,14 +13,19 @@ const kShort = { model: 'toy', prompt: 'Hello', max_tokens: 3 };
 
 const lives = (pid) => existsSync(`/proc/${pid}`);
 
-test('kill -9 of an engine: its streams end with an error, and it is replaced', async (t) => {
+for (const signal of ['SIGKILL', 'SIGABRT']) {
+  test(`${signal} of an engine: its streams end with an error, and it is replaced`, (t) =>
+    loseAnEngine(t, signal));
+}
+
+async function loseAnEngine(t, signal) {
   const server = await Server.start(t);
   await server.serveModel('toy', await synthesise('toy'));
   const streams = await Promise.all([1, 2, 3, 4].map(() => stream(server, 'toy', kLong)));
   for (const each of streams) assert.ok(await each.next());
   const [engine, ...others] = server.engines();
   assert.deepEqual(others, []);
-  process.kill(engine, 'SIGKILL');
+  process.kill(engine, signal);
 
   for (const each of streams) {
     const events = await each.rest();
@@ -32,7 +38,7 @@ test('kill -9 of an engine: its streams end with an error, and it is replaced', 
   assert.notEqual(server.engines()[0], engine);
   assert.equal(await server.metric('penstock_replica_restarts_total', { endpoint: 'toy' }), 1);
   assert.equal(await server.metric('penstock_requests_running', { endpoint: 'toy' }), 0);
-});
+}
 
 test('without its engine a request is 503 and told when to try again', async (t) => {
   const server = await Server.start(t);

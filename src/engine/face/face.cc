@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "api/error_body.h"
+#include "engine/face/slots_page.h"
 
 namespace penstock::engine {
 
@@ -68,6 +69,11 @@ io::Task<void> Face::Get(http::Exchange& exchange, std::string_view path) {
   } else if (path == "/metrics") {
     const std::string text = metrics_.Expose();
     (void)co_await exchange.Respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
+  } else if (path == "/slots" || path == "/") {
+    std::string text;
+    const auto append = path == "/" ? AppendSlotsPage : AppendSlots;
+    append(text, options_.model_name, engine_.Metrics(), engine_.Slots());
+    (void)co_await exchange.Respond(200, path == "/" ? "text/html; charset=utf-8" : kJson, text);
   } else if (path == "/v1/models") {
     co_await Models(exchange);
   } else {

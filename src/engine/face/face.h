@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "api/chunk_writer.h"
+#include "api/logprobs.h"
 #include "api/requests.h"
 #include "api/responses.h"
 #include "base/random.h"
@@ -53,6 +55,11 @@ class Face {
   Result<std::string> ApplyTemplate(const std::vector<penstock::ChatMessage>& messages) const;
   Status ReadReplicaHeaders(const http::Exchange& exchange, Work& work) const;
   Status SubmitAll(Work& work, RunningRequests& running) const;
+  static std::string LogprobsOf(ChunkFormat format, std::span<const TokenLogprob> tokens,
+                                std::size_t text_bytes);
+  static void KeepBest(const Work& work, const std::vector<std::vector<TokenLogprob>>& likelihoods,
+                       std::vector<Choice>& choices);
+  TokenLogprob ToApi(const Likelihood& likelihood) const;
   std::string NewId(std::string_view prefix);
   std::int64_t NowSeconds() const;
   void AddMetrics();

@@ -41,6 +41,23 @@ void Face::AddMetrics() {
   add("penstock_engine_step_prompt_tokens_max",
       "Prompt tokens that the last step with prompts might have had, to keep its time.",
       [](Now m) { return m.step_budget; });
+  add("penstock_engine_cached_tokens_total", "Prompt tokens that were not computed again.",
+      [](Now m) { return m.prefixes.cached_tokens; });
+  add("penstock_engine_prefix_copies_total", "Prefixes brought to another slot.",
+      [](Now m) { return m.prefixes.copies; });
+  add("penstock_engine_prefix_deferrals_total",
+      "Steps in which a prompt waited for another that begins alike.",
+      [](Now m) { return m.prefixes.deferrals; });
+  add("penstock_engine_prefix_blocks_dropped_total", "Blocks that the prefix store let go.",
+      [](Now m) { return m.prefixes.blocks_dropped; });
+  add("penstock_engine_prefix_store_bytes", "Bytes in the prefix store.",
+      [](Now m) { return m.prefixes.store_bytes; });
+  add("penstock_engine_prefix_store_bytes_max", "Bytes that the prefix store may take.",
+      [](Now m) { return m.prefixes.store_bytes_max; });
+  add("penstock_engine_threads", "Threads that compute; fewer where other work wants the cores.",
+      [](Now m) { return m.threads; });
+  add("penstock_engine_thread_reductions_total", "Times that a thread was taken away.",
+      [](Now m) { return m.thread_reductions; });
   add("penstock_engine_last_step_decodes", "Running streams in the last step.",
       [](Now m) { return m.last_step.decodes; });
   add("penstock_engine_last_step_prompt_tokens", "Prompt tokens in the last step.",

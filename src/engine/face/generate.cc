@@ -1,6 +1,9 @@
 // Chat and text completions: from the body to submitted generations, and their events to the
 // answer.
+#include <algorithm>
 #include <charconv>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,7 +16,7 @@ namespace penstock::engine {
 
 namespace {
 
-penstock::FinishReason ToApi(FinishReason reason) {
+penstock::FinishReason ReasonToApi(FinishReason reason) {
   return reason == FinishReason::kStop ? penstock::FinishReason::kStop
                                        : penstock::FinishReason::kLength;
 }
@@ -33,15 +36,46 @@ SamplingOptions ToEngine(const penstock::Sampling& sampling) {
   return options;
 }
 
+// A request's parts of time are those of its slowest choice.
+void AddTiming(Timing& total, const Usage& one) {
+  total.queue_ms = std::max(total.queue_ms, Milliseconds(one.queue));
+  total.prefill_ms = std::max(total.prefill_ms, Milliseconds(one.prefill));
+  total.decode_ms = std::max(total.decode_ms, Milliseconds(one.decode));
+}
+
 // Adds a finished choice's tokens. A prompt that several choices share counts once.
 void AddUsage(penstock::Usage& total, const Usage& one, std::size_t choice, std::int32_t n) {
   if (choice % static_cast<std::size_t>(n) == 0) {
     total.prompt_tokens += static_cast<std::uint64_t>(one.prompt_tokens);
+    total.cached_tokens += static_cast<std::uint64_t>(one.cached_tokens);
   }
   total.completion_tokens += static_cast<std::uint64_t>(one.completion_tokens);
 }
 
 }  // namespace
+
+// The likelihood as JSON in the format's form; `text_bytes`: of the choice's text before it.
+std::string Face::LogprobsOf(ChunkFormat format, std::span<const TokenLogprob> tokens,
+                             std::size_t text_bytes) {
+  std::string out;
+  if (format == ChunkFormat::kChat) {
+    AppendChatLogprobs(out, tokens);
+  } else {
+    AppendCompletionLogprobs(out, tokens, text_bytes);
+  }
+  return out;
+}
+
+TokenLogprob Face::ToApi(const Likelihood& likelihood) const {
+  const Tokenizer& tokenizer = engine_.model().tokenizer();
+  TokenLogprob token{.piece = std::string(tokenizer.Piece(likelihood.token)),
+                     .logprob = likelihood.logprob,
+                     .top = {}};
+  for (const auto& [id, logprob] : likelihood.top) {
+    token.top.emplace_back(tokenizer.Piece(id), logprob);
+  }
+  return token;
+}
 
 // What the gateway knows of the request (api/replica_headers.h).
 Status Face::ReadReplicaHeaders(const http::Exchange& exchange, Work& work) const {
@@ -117,16 +151,19 @@ io::Task<void> Face::Complete(http::Exchange& exchange, PaddedView body) {
 Status Face::SubmitAll(Work& work, RunningRequests& running) const {
   if (work.choices() > static_cast<std::size_t>(options_.choices_max)) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("prompts times `n` must be at most {}, not {} x {}",
-                            options_.choices_max, work.prompts.size(), work.options.n),
+                fmt::format("prompts times `n` (or `best_of`) must be at most {}, not {} x {}",
+                            options_.choices_max, work.prompts.size(), work.options.best_of),
                 "n");
   }
   for (const std::vector<TokenId>& prompt : work.prompts) {
-    for (std::int32_t choice = 0; choice < work.options.n; ++choice) {
+    for (std::int32_t choice = 0; choice < work.options.best_of; ++choice) {
       GenerationRequest request{.prompt = prompt,
                                 .output_tokens_max = work.options.tokens_max.value_or(0),
                                 .output_tokens_min = work.options.tokens_min,
                                 .ignore_end_of_generation = work.options.ignore_eos,
+                                .top_likelihoods = work.keeps_best()
+                                                       ? work.options.top_logprobs.value_or(0)
+                                                       : work.options.top_logprobs,
                                 .sampling = ToEngine(work.options.sampling),
                                 .stops = work.options.stop,
                                 .caller = work.caller,
@@ -159,11 +196,34 @@ io::Task<void> Face::Generate(http::Exchange& exchange, Work& work) {
   }
 }
 
+// Of each prompt's generations the `n` whose tokens are likeliest, on average.
+void Face::KeepBest(const Work& work, const std::vector<std::vector<TokenLogprob>>& likelihoods,
+                    std::vector<Choice>& choices) {
+  const auto mean = [&](std::size_t choice) {
+    double sum = 0;
+    for (const TokenLogprob& token : likelihoods[choice]) sum += token.logprob;
+    return sum / static_cast<double>(std::max<std::size_t>(likelihoods[choice].size(), 1));
+  };
+  std::vector<Choice> kept;
+  const auto drawn = static_cast<std::size_t>(work.options.best_of);
+  for (std::size_t prompt = 0; prompt < work.prompts.size(); ++prompt) {
+    std::vector<std::size_t> order(drawn);
+    std::iota(order.begin(), order.end(), prompt * drawn);
+    std::ranges::sort(order, std::greater<>(), mean);
+    for (std::int32_t i = 0; i < work.options.n; ++i) {
+      kept.push_back(choices[order[static_cast<std::size_t>(i)]]);
+    }
+  }
+  choices = std::move(kept);
+}
+
 io::Task<void> Face::AnswerWhole(http::Exchange& exchange, const Work& work, Mailbox& mailbox) {
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < work.choices(); ++i) texts.emplace_back(work.EchoOf(i));
   std::vector<Choice> choices(work.choices());
+  std::vector<std::vector<TokenLogprob>> likelihoods(work.choices());
   penstock::Usage usage;
+  Timing timing;
   for (std::size_t left = work.choices(); left > 0;) {
     if (!co_await mailbox.Wait()) co_return;
     for (auto& [choice, event] : mailbox.Take()) {
@@ -172,18 +232,27 @@ io::Task<void> Face::AnswerWhole(http::Exchange& exchange, const Work& work, Mai
         co_return;
       }
       texts[choice] += event.text;
+      if (event.likelihood) likelihoods[choice].push_back(ToApi(*event.likelihood));
       if (event.end != Event::End::kFinished) continue;
-      choices[choice].finish = ToApi(event.finish_reason);
-      AddUsage(usage, event.usage, choice, work.options.n);
+      choices[choice].finish = ReasonToApi(event.finish_reason);
+      AddUsage(usage, event.usage, choice, work.options.best_of);
+      AddTiming(timing, event.usage);
       --left;
     }
   }
-  for (std::size_t i = 0; i < choices.size(); ++i) choices[i].text = texts[i];
+  std::vector<std::string> logprobs(choices.size());
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    choices[i].text = texts[i];
+    if (!work.options.top_logprobs) continue;
+    logprobs[i] = LogprobsOf(work.format, likelihoods[i], work.EchoOf(i).size());
+    choices[i].logprobs = logprobs[i];
+  }
+  if (work.keeps_best()) KeepBest(work, likelihoods, choices);
   std::string out;
   if (work.format == ChunkFormat::kChat) {
-    AppendChatCompletion(out, work.head(), choices, usage);
+    AppendChatCompletion(out, work.head(), choices, usage, &timing);
   } else {
-    AppendCompletion(out, work.head(), choices, usage);
+    AppendCompletion(out, work.head(), choices, usage, &timing);
   }
   (void)co_await exchange.Respond(200, "application/json", out);
 }
@@ -194,7 +263,9 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
   const ChunkWriter writer(work.format, work.head(), work.options.include_usage);
   exchange.StartStream(200, "text/event-stream", {{"cache-control", "no-cache"}});
   std::vector<bool> begun(work.choices());
+  std::vector<std::size_t> text_bytes(work.choices());  // Of tokens that were sent.
   penstock::Usage usage;
+  Timing timing;
   std::string out;
   for (std::size_t left = work.choices(); left > 0;) {
     if (!co_await mailbox.Wait()) co_return;
@@ -211,16 +282,26 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
         if (work.format == ChunkFormat::kChat) writer.AppendRole(out, index);
         if (!work.EchoOf(choice).empty()) writer.AppendText(out, work.EchoOf(choice), index);
       }
-      if (!event.text.empty()) writer.AppendText(out, event.text, index);
+      if (event.likelihood) {
+        const TokenLogprob token = ToApi(*event.likelihood);
+        writer.AppendText(
+            out, event.text,
+            LogprobsOf(work.format, {&token, 1}, work.EchoOf(choice).size() + text_bytes[choice]),
+            index);
+        text_bytes[choice] += token.piece.size();
+      } else if (!event.text.empty()) {
+        writer.AppendText(out, event.text, index);
+      }
       if (event.end != Event::End::kFinished) continue;
-      writer.AppendFinish(out, ToApi(event.finish_reason), index);
-      AddUsage(usage, event.usage, choice, work.options.n);
+      writer.AppendFinish(out, ReasonToApi(event.finish_reason), index);
+      AddUsage(usage, event.usage, choice, work.options.best_of);
+      AddTiming(timing, event.usage);
       --left;
     }
     if (left == 0) break;
     if (!out.empty() && !co_await exchange.WriteChunk(out)) co_return;
   }
-  if (work.options.include_usage) writer.AppendUsage(out, usage);
+  if (work.options.include_usage) writer.AppendUsage(out, usage, &timing);
   ChunkWriter::AppendDone(out);
   (void)co_await exchange.Finish(out);
 }

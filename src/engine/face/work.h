@@ -21,11 +21,13 @@ struct Face::Work {
   std::string caller{};
   std::optional<TimePoint> deadline{};
 
-  std::size_t choices() const { return prompts.size() * static_cast<std::size_t>(options.n); }
+  // Generations: of each prompt `best_of`, which are numbered prompt by prompt.
+  std::size_t choices() const { return prompts.size() * static_cast<std::size_t>(options.best_of); }
+  bool keeps_best() const { return options.best_of > options.n; }
   penstock::ResponseHead head() const { return {.id = id, .model = model, .created_s = created_s}; }
   std::string_view EchoOf(std::size_t choice) const {
     return echoes.empty() ? std::string_view()
-                          : echoes[choice / static_cast<std::size_t>(options.n)];
+                          : echoes[choice / static_cast<std::size_t>(options.best_of)];
   }
 };
 

@@ -76,6 +76,19 @@ Status StartBackend() {
   return started;
 }
 
+std::vector<GpuDevice> GpuDevices() {
+  std::vector<GpuDevice> devices;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_GPU) continue;
+    std::size_t free = 0;
+    std::size_t total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    devices.push_back({ggml_backend_dev_description(device), free});
+  }
+  return devices;
+}
+
 std::string_view LlamaVersion() { return PENSTOCK_LLAMA_VERSION; }
 
 std::string VocabularyDirectory() {

@@ -1,237 +1,238 @@
-// One step of llama.cpp over many sequences.
+// Slots and lanes.
 #include "engine/llama/context.h"
 
 #include <fmt/core.h>
-#include <ggml-backend.h>
-#include <llama.h>
 
 #include <algorithm>
-#include <cmath>
-#include <exception>
-#include <numeric>
+#include <utility>
 
 #include "base/check.h"
-#include "engine/llama/thread_pool.h"
+#include "base/log.h"
 
 namespace penstock::engine {
 namespace {
 
-struct ContextDeleter {
-  void operator()(llama_context* context) const { llama_free(context); }
-};
+// How decoding is timed at the start, with flash attention and without.
+constexpr int kDecodesTimed = 5;
+constexpr int kCellsTimed = 1024;
+constexpr std::size_t kBytesTimed = std::size_t{128} << 20;
+constexpr double kFlashWorthShare = 0.98;
 
-llama_flash_attn_type FlashAttentionType(FlashAttention choice) {
-  switch (choice) {
-    case FlashAttention::kOn:
-      return LLAMA_FLASH_ATTN_TYPE_ENABLED;
-    case FlashAttention::kOff:
-      return LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    case FlashAttention::kAuto:
-      break;
-  }
-  return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr
-             ? LLAMA_FLASH_ATTN_TYPE_AUTO
-             : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+bool WantsLanes(const Model& model, const ContextOptions& options) {
+  const bool asked = options.flash_attention == FlashAttention::kPrompts ||
+                     (options.flash_attention == FlashAttention::kAuto && model.gpu_layers() == 0);
+  return asked && model.info().task == ModelTask::kGenerate && model.info().keeps_partial &&
+         options.tokens_per_sequence >= 2 * Context::kLaneTokensMin;
 }
 
-llama_context_params Parameters(const Model& model, const ContextOptions& options) {
-  const bool embeds = model.info().task == ModelTask::kEmbed;
-  llama_context_params parameters = llama_context_default_params();
-  const auto sequences = static_cast<std::uint32_t>(options.sequences);
-  // llama.cpp rounds each sequence's cells up to 256.
-  parameters.n_ctx =
-      sequences * ((static_cast<std::uint32_t>(options.tokens_per_sequence) + 255) / 256 * 256);
-  // Room for one idle token in each sequence beside the step's own: see Assemble().
-  parameters.n_batch = static_cast<std::uint32_t>(options.step_tokens_max) + sequences;
-  parameters.n_ubatch = static_cast<std::uint32_t>(options.micro_batch);
-  parameters.n_seq_max = sequences;
-  parameters.n_threads = options.threads;
-  parameters.n_threads_batch = options.threads;
-  parameters.flash_attn_type = FlashAttentionType(options.flash_attention);
-  parameters.embeddings = embeds;
-  parameters.kv_unified = false;
-  parameters.no_perf = true;
-  if (embeds) parameters.n_ubatch = parameters.n_batch;
-  return parameters;
+ComputeOptions OptionsFor(const ContextOptions& options, int sequences, bool flash_attention) {
+  return {.sequences = sequences,
+          .tokens_per_sequence = options.tokens_per_sequence,
+          .step_tokens_max = options.step_tokens_max,
+          .micro_batch = options.micro_batch,
+          .threads = options.threads,
+          .flash_attention = flash_attention};
 }
 
 }  // namespace
 
-struct Context::State {
-  const Model* model;  // Borrowed.
-  ContextOptions options;
-  ThreadPool threads;  // Outlives the context that computes on it.
-  std::unique_ptr<llama_context, ContextDeleter> context;
-  bool embeds = false;
-
-  // The batch, as llama.cpp wants it: parallel arrays.
-  std::vector<llama_token> tokens;
-  std::vector<llama_pos> positions;
-  std::vector<llama_seq_id> sequence_ids;  // [s] = s, for pointers into it.
-  std::vector<std::int32_t> sequence_counts;
-  std::vector<llama_seq_id*> sequence_pointers;
-  std::vector<std::int8_t> outputs;
-  int size = 0;
-
-  std::vector<int> lengths;       // Of each sequence.
-  std::vector<int> order;         // Parts by sequence.
-  std::vector<int> output_index;  // Of each part: its last token's place in the batch.
-  std::vector<int> part_sequence;
-  std::vector<int> idle;  // Sequences that got an idle token in this step.
-
-  State(const Model& of, const ContextOptions& chosen)
-      : model(&of), options(chosen), threads(chosen.threads) {}
-
-  void Reserve();
-  void Push(llama_token token, int position, int sequence, bool output);
-  void Assemble(std::span<const SequencePart> parts);
-  void FillGap(int after, int before);
-};
-
-void Context::State::Reserve() {
-  const auto room = static_cast<std::size_t>(options.step_tokens_max) +
-                    static_cast<std::size_t>(options.sequences);
-  tokens.resize(room);
-  positions.resize(room);
-  sequence_counts.assign(room, 1);
-  sequence_pointers.resize(room);
-  outputs.resize(room);
-  sequence_ids.resize(static_cast<std::size_t>(options.sequences));
-  std::iota(sequence_ids.begin(), sequence_ids.end(), 0);
-  lengths.assign(static_cast<std::size_t>(options.sequences), 0);
-}
-
-void Context::State::Push(llama_token token, int position, int sequence, bool output) {
-  tokens[size] = token;
-  positions[size] = position;
-  sequence_pointers[size] = &sequence_ids[sequence];
-  outputs[size] = output ? 1 : 0;
-  ++size;
-}
-
-// llama.cpp computes sequences together only while their ids follow each other without a gap; a gap
-// splits the step into two passes over the weights. One idle token in each sequence of the gap,
-// taken back after the step, costs a row of a matrix instead.
-void Context::State::FillGap(int after, int before) {
-  if (embeds || !model->info().keeps_partial) return;
-  for (int sequence = after + 1; sequence < before; ++sequence) {
-    if (lengths[sequence] >= options.tokens_per_sequence) return;
-    Push(0, lengths[sequence], sequence, false);
-    idle.push_back(sequence);
-  }
-}
-
-void Context::State::Assemble(std::span<const SequencePart> parts) {
-  size = 0;
-  idle.clear();
-  order.resize(parts.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::sort(order, {}, [&](int i) { return parts[i].sequence; });
-  output_index.resize(parts.size());
-  part_sequence.resize(parts.size());
-  int previous = -1;
-  for (const int i : order) {
-    const SequencePart& part = parts[i];
-    CHECK(part.sequence >= 0 && part.sequence < options.sequences && !part.tokens.empty(),
-          "a part names one of the context's sequences");
-    CHECK(size + part.tokens.size() <= tokens.size(), "a step is at most step_tokens_max");
-    if (previous >= 0 && size + (part.sequence - previous) < options.step_tokens_max) {
-      FillGap(previous, part.sequence);
-    }
-    for (std::size_t j = 0; j < part.tokens.size(); ++j) {
-      const bool last = j + 1 == part.tokens.size();
-      Push(part.tokens[j], part.position + static_cast<int>(j), part.sequence,
-           embeds || (last && part.wants_output));
-    }
-    output_index[i] = size - 1;
-    part_sequence[i] = part.sequence;
-    lengths[part.sequence] = part.position + static_cast<int>(part.tokens.size());
-    previous = part.sequence;
-  }
-}
-
-Context::Context(std::unique_ptr<State> state) : state_(std::move(state)) {}
-
-Context::~Context() {
-  if (state_->context) llama_detach_threadpool(state_->context.get());
-}
+Context::Context(const ContextOptions& options, int threads)
+    : options_(options),
+      threads_(threads),
+      lane_of_(static_cast<std::size_t>(options.sequences), -1) {}
 
 Result<std::unique_ptr<Context>> Context::Create(const Model& model,
-                                                 const ContextOptions& options) try {
-  if (const auto available = AvailableMemoryBytes()) {
-    Status fits = CheckMemory(model.summary(), static_cast<std::uint64_t>(options.sequences),
-                              static_cast<std::uint64_t>(options.tokens_per_sequence), *available);
-    if (!fits) return Fail(fits.error());
+                                                 const ContextOptions& options) {
+  const bool wants_lanes = WantsLanes(model, options);
+  std::unique_ptr<Context> context(new Context(options, options.threads));
+  const bool flash = options.flash_attention == FlashAttention::kOn ||
+                     (options.flash_attention == FlashAttention::kAuto && model.gpu_layers() > 0);
+  auto slots = ComputeContext::Create(model, OptionsFor(options, options.sequences, flash),
+                                      context->threads_);
+  if (!slots) return Fail(std::move(slots.error()));
+  context->slots_ = *std::move(slots);
+  if (model.info().task != ModelTask::kGenerate || !model.info().keeps_partial) return context;
+  if (const Status found = context->FindShape(); !found) {
+    Log().warn("engine: {}; prefixes are shared within a slot only", found.error().message);
+    return context;
   }
-  auto state = std::make_unique<State>(model, options);
-  state->embeds = model.info().task == ModelTask::kEmbed;
-  state->Reserve();
-  state->context.reset(llama_init_from_model(model.get(), Parameters(model, options)));
-  if (!state->context) {
-    return Fail(
-        Code::kExhausted,
-        fmt::format("llama.cpp cannot make a context of {} sequences of {} tokens; its reason "
-                    "stands in the log above",
-                    options.sequences, options.tokens_per_sequence),
-        "context");
+  if (!wants_lanes) return context;
+  if (const Status made = context->MakeLanes(model); !made) {
+    context->lanes_ = nullptr;
+    Log().warn("engine: {}; long prompts are computed without flash attention",
+               made.error().message);
+    return context;
   }
-  state->threads.AttachTo(state->context.get());
-  return std::unique_ptr<Context>(new Context(std::move(state)));
-} catch (const std::exception& error) {
-  return Fail(Code::kInternal, fmt::format("llama.cpp: {}", error.what()));
+  if (options.flash_attention == FlashAttention::kPrompts) return context;
+  if (Status chosen = context->UnifyIfFaster(model); !chosen) return Fail(chosen.error());
+  return context;
 }
 
-Status Context::Decode(std::span<const SequencePart> parts) try {
-  State& state = *state_;
-  state.Assemble(parts);
-  const llama_batch batch{.n_tokens = state.size,
-                          .token = state.tokens.data(),
-                          .embd = nullptr,
-                          .pos = state.positions.data(),
-                          .n_seq_id = state.sequence_counts.data(),
-                          .seq_id = state.sequence_pointers.data(),
-                          .logits = state.outputs.data()};
-  const int answer = llama_decode(state.context.get(), batch);
-  const llama_memory_t memory = llama_get_memory(state.context.get());
-  for (const int sequence : state.idle) {
-    llama_memory_seq_rm(memory, sequence, state.lengths[sequence], -1);
+// Computes a few cells, and looks how llama.cpp hands them out.
+Status Context::FindShape() {
+  const TokenId tokens[] = {0, 0, 0};
+  const SequencePart part{0, 0, tokens, true};
+  if (Status computed = slots_->Compute({&part, 1}); !computed) return computed;
+  auto state = slots_->Read(0);
+  slots_->Truncate(0, 0);
+  if (!state) return Fail(state.error());
+  shape_ = state->shape;
+  return {};
+}
+
+Status Context::MakeLanes(const Model& model) {
+  const int lanes = std::min(kLanesMax, options_.sequences);
+  auto made = ComputeContext::Create(model, OptionsFor(options_, lanes, true), threads_);
+  if (!made) return Fail(made.error());
+  lanes_ = *std::move(made);
+  const TokenId tokens[] = {0, 0, 0};
+  const SequencePart part{0, 0, tokens, true};
+  if (Status computed = lanes_->Compute({&part, 1}); !computed) return computed;
+  auto state = lanes_->Read(0);
+  lanes_->Truncate(0, 0);
+  if (!state) return Fail(state.error());
+  if (state->shape != *shape_) {
+    return Fail(Code::kUnsupported, "cells with flash attention are shaped otherwise");
   }
-  if (answer == 0) return {};
-  return Fail(Code::kInternal, fmt::format("llama_decode of {} tokens in {} sequences answered {}",
-                                           state.size, parts.size(), answer));
-} catch (const std::exception& error) {
-  return Fail(Code::kInternal, fmt::format("llama_decode: {}", error.what()));
+  return {};
+}
+
+// The least time of a few decodes behind these cells.
+Result<Duration> Context::TimeOfDecode(ComputeContext& context, std::span<const CellPiece> pieces) {
+  const int sequences = std::min(kLanesMax, options_.sequences);
+  const TokenId token = 0;
+  std::vector<SequencePart> parts;
+  for (int i = 0; i < sequences; ++i) {
+    if (Status written = context.Write(i, *shape_, pieces); !written) return Fail(written.error());
+    parts.push_back({i, pieces.front().used, std::span(&token, 1), true});
+  }
+  Duration least = Duration::max();
+  for (int i = 0; i < kDecodesTimed; ++i) {
+    const TimePoint begin = Clock::now();
+    if (Status computed = context.Compute(parts); !computed) return Fail(computed.error());
+    least = std::min(least, Clock::now() - begin);
+    for (SequencePart& part : parts) ++part.position;
+  }
+  for (int i = 0; i < sequences; ++i) context.Truncate(i, 0);
+  return least;
+}
+
+// Flash attention everywhere, and no lanes, where it does not slow decoding down.
+Status Context::UnifyIfFaster(const Model& model) {
+  const int cells = std::min({kCellsTimed, options_.tokens_per_sequence - kDecodesTimed,
+                              static_cast<int>(kBytesTimed / shape_->cell_bytes())});
+  if (cells < kLaneTokensMin) return {};
+  const std::vector<std::uint8_t> zeros(shape_->cell_bytes() * static_cast<std::size_t>(cells));
+  const CellPiece piece{zeros, cells, cells};
+  const auto plain = TimeOfDecode(*slots_, {&piece, 1});
+  if (!plain) return Fail(plain.error());
+  const auto flash = TimeOfDecode(*lanes_, {&piece, 1});
+  if (!flash) return Fail(flash.error());
+  Log().info("engine: decoding behind {} tokens takes {:.2f} ms, with flash attention {:.2f} ms",
+             cells, Milliseconds(*plain), Milliseconds(*flash));
+  if (Seconds(*flash) > kFlashWorthShare * Seconds(*plain)) return {};
+  slots_ = nullptr;  // Its memory first.
+  lanes_ = nullptr;
+  auto slots =
+      ComputeContext::Create(model, OptionsFor(options_, options_.sequences, true), threads_);
+  if (!slots) return Fail(slots.error());
+  slots_ = *std::move(slots);
+  return {};
+}
+
+Status Context::Decode(std::span<const SequencePart> parts) {
+  slot_parts_.clear();
+  lane_parts_.clear();
+  places_.clear();
+  for (const SequencePart& part : parts) {
+    const int lane = lane_of_[static_cast<std::size_t>(part.sequence)];
+    std::vector<SequencePart>& to = lane >= 0 ? lane_parts_ : slot_parts_;
+    places_.push_back({lane >= 0, static_cast<int>(to.size())});
+    to.push_back(part);
+    if (lane >= 0) to.back().sequence = lane;
+  }
+  if (!slot_parts_.empty()) {
+    if (Status computed = slots_->Compute(slot_parts_); !computed) return computed;
+  }
+  if (lane_parts_.empty()) return {};
+  if (Status computed = lanes_->Compute(lane_parts_); !computed) return computed;
+  for (const SequencePart& part : parts) {
+    if (!part.wants_output || lane_of_[static_cast<std::size_t>(part.sequence)] < 0) continue;
+    if (Status moved = MoveToSlot(part.sequence); !moved) return moved;
+  }
+  return {};
+}
+
+void Context::UseThreads(int threads) {
+  slots_->UseThreads(threads);
+  if (lanes_) lanes_->UseThreads(threads);
 }
 
 std::span<float> Context::Logits(int part) {
-  float* logits = llama_get_logits_ith(state_->context.get(), state_->output_index[part]);
-  CHECK(logits != nullptr, "the part wanted output");
-  return {logits, static_cast<std::size_t>(state_->model->tokenizer().size())};
+  const Place& place = places_[static_cast<std::size_t>(part)];
+  return (place.in_lane ? lanes_ : slots_)->Logits(place.part);
 }
 
 std::vector<float> Context::Embedding(int part) {
-  const float* values =
-      llama_get_embeddings_seq(state_->context.get(), state_->part_sequence[part]);
-  if (values == nullptr) {
-    values = llama_get_embeddings_ith(state_->context.get(), state_->output_index[part]);
-  }
-  CHECK(values != nullptr, "the part wanted output");
-  const bool score = !state_->model->info().normalises;
-  const auto size = static_cast<std::size_t>(score ? 1 : state_->model->info().embedding_size);
-  std::vector<float> result(values, values + size);
-  if (score) return result;
-  double squares = 0;
-  for (const float value : result) squares += static_cast<double>(value) * value;
-  const auto scale = static_cast<float>(squares > 0 ? 1 / std::sqrt(squares) : 0);
-  for (float& value : result) value *= scale;
-  return result;
+  return slots_->Embedding(places_[static_cast<std::size_t>(part)].part);
 }
 
-void Context::Clear(int sequence) {
-  state_->lengths[sequence] = 0;
-  if (const llama_memory_t memory = llama_get_memory(state_->context.get())) {
-    llama_memory_seq_rm(memory, sequence, -1, -1);
+Status Context::MoveToSlot(int sequence) {
+  const int lane = std::exchange(lane_of_[static_cast<std::size_t>(sequence)], -1);
+  auto state = lanes_->Read(lane);
+  if (!state) return Fail(state.error());
+  moved_.clear();
+  AppendCells(*state, 0, state->cells, moved_);
+  const CellPiece piece{moved_, state->cells, state->cells};
+  Status written = slots_->Write(sequence, *shape_, {&piece, 1});
+  lanes_->Truncate(lane, 0);
+  return written;
+}
+
+void Context::Truncate(int sequence, int length) {
+  int& lane = lane_of_[static_cast<std::size_t>(sequence)];
+  if (lane < 0) return slots_->Truncate(sequence, length);
+  lanes_->Truncate(lane, length);
+  slots_->Truncate(sequence, 0);
+  if (length == 0) lane = -1;
+}
+
+void Context::Expect(int sequence, int prompt_tokens) {
+  const bool has_cells = slots_->Length(sequence) > 0;
+  // Cells that are there would have to move, and move back.
+  if (lanes_ == nullptr || prompt_tokens < (has_cells ? 4 : 1) * kLaneTokensMin) return;
+  int free = 0;
+  while (free < kLanesMax && std::ranges::find(lane_of_, free) != lane_of_.end()) ++free;
+  if (free == std::min(kLanesMax, options_.sequences)) return;
+  if (has_cells) {
+    auto state = slots_->Read(sequence);
+    if (!state) return;
+    moved_.clear();
+    AppendCells(*state, 0, state->cells, moved_);
+    const CellPiece piece{moved_, state->cells, state->cells};
+    if (!lanes_->Write(free, *shape_, {&piece, 1})) return;
+    slots_->Truncate(sequence, 0);
   }
+  lane_of_[static_cast<std::size_t>(sequence)] = free;
+}
+
+Status Context::SaveBlocks(int sequence, int first, int blocks, int count,
+                           std::vector<std::uint8_t>& cells) {
+  CHECK(copies(), "the context can copy cells");
+  const int lane = lane_of_[static_cast<std::size_t>(sequence)];
+  auto state = lane >= 0 ? lanes_->Read(lane) : slots_->Read(sequence);
+  if (!state) return Fail(state.error());
+  if (first + blocks * count > state->cells) {
+    return Fail(Code::kInternal, "a sequence has fewer cells than it should");
+  }
+  for (int i = 0; i < blocks; ++i) AppendCells(*state, first + i * count, count, cells);
+  return {};
+}
+
+Status Context::Restore(int sequence, std::span<const CellPiece> pieces) {
+  CHECK(copies(), "the context can copy cells");
+  Clear(sequence);
+  return slots_->Write(sequence, *shape_, pieces);
 }
 
 }  // namespace penstock::engine

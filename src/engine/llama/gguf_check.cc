@@ -335,19 +335,33 @@ std::uint64_t CacheBytes(const GgufSummary& model, std::uint64_t sequences,
   return cell * sequences * tokens_per_sequence;
 }
 
-Status CheckMemory(const GgufSummary& model, std::uint64_t sequences,
-                   std::uint64_t tokens_per_sequence, std::uint64_t available_bytes) {
-  const std::uint64_t cache = CacheBytes(model, sequences, tokens_per_sequence);
-  const std::uint64_t needed = cache + model.tensor_bytes;
-  if (needed <= available_bytes) return {};
+MemoryEstimate EstimateMemory(const GgufSummary& model, const MemoryNeed& need) {
+  MemoryEstimate estimate{.weights = model.tensor_bytes, .prefixes = need.prefix_bytes};
+  estimate.cache = CacheBytes(model, need.sequences, need.tokens_per_sequence);
+  const std::uint64_t batch = std::min(need.micro_batch, need.tokens_per_sequence);
+  // Activations: some ten vectors of each token, the widest the feed-forward's, about four times as
+  // wide as the model.
+  estimate.computing = batch * model.embedding_length * 4 * 16;
+  if (!need.flash_attention) {
+    estimate.computing += batch * model.heads * need.tokens_per_sequence * sizeof(float);
+  }
+  estimate.computing += need.sequences * model.tokens * sizeof(float);
+  return estimate;
+}
+
+Status CheckMemory(const GgufSummary& model, const MemoryNeed& need,
+                   std::uint64_t available_bytes) {
+  const MemoryEstimate estimate = EstimateMemory(model, need);
+  if (estimate.total() <= available_bytes) return {};
   const auto mebibytes = [](std::uint64_t bytes) { return bytes >> 20; };
-  return Fail(
-      Code::kExhausted,
-      fmt::format("{} sequences of {} tokens need a cache of {} MiB, and the weights {} MiB; {} "
-                  "MiB are available: lower --parallel or --context",
-                  sequences, tokens_per_sequence, mebibytes(cache), mebibytes(model.tensor_bytes),
-                  mebibytes(available_bytes)),
-      "context");
+  return Fail(Code::kExhausted,
+              fmt::format("{} sequences of {} tokens need a cache of {} MiB, the weights {} MiB, "
+                          "computing {} MiB and kept prefixes {} MiB; {} MiB are available: lower "
+                          "--parallel, --context-tokens or --prefix-cache-mib",
+                          need.sequences, need.tokens_per_sequence, mebibytes(estimate.cache),
+                          mebibytes(estimate.weights), mebibytes(estimate.computing),
+                          mebibytes(estimate.prefixes), mebibytes(available_bytes)),
+              "context");
 }
 
 }  // namespace penstock::engine

@@ -42,9 +42,28 @@ Result<GgufSummary> CheckModelFile(const std::string& path);
 std::uint64_t CacheBytes(const GgufSummary& model, std::uint64_t sequences,
                          std::uint64_t tokens_per_sequence);
 
-// kExhausted, with the numbers, when cache and weights cannot fit into `available_bytes`.
-Status CheckMemory(const GgufSummary& model, std::uint64_t sequences,
-                   std::uint64_t tokens_per_sequence, std::uint64_t available_bytes);
+// What serving will keep in memory beside the weights.
+struct MemoryNeed {
+  std::uint64_t sequences = 1;
+  std::uint64_t tokens_per_sequence = 4096;
+  std::uint64_t micro_batch = 512;
+  bool flash_attention = false;    // Without it, each pass holds its whole attention matrix.
+  std::uint64_t prefix_bytes = 0;  // For prefixes that no slot has any more.
+};
+
+struct MemoryEstimate {
+  std::uint64_t weights = 0;
+  std::uint64_t cache = 0;
+  std::uint64_t computing = 0;  // Buffers of one pass, logits of one step.
+  std::uint64_t prefixes = 0;
+
+  std::uint64_t total() const { return weights + cache + computing + prefixes; }
+};
+
+MemoryEstimate EstimateMemory(const GgufSummary& model, const MemoryNeed& need);
+
+// kExhausted, with the numbers, when it cannot fit into `available_bytes`.
+Status CheckMemory(const GgufSummary& model, const MemoryNeed& need, std::uint64_t available_bytes);
 
 // What the kernel says that new work can use, this process's own control group respected; nullopt
 // where it does not say.

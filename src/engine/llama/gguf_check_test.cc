@@ -1,5 +1,6 @@
 #include "engine/llama/gguf_check.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -132,14 +133,17 @@ TEST_F(GgufCheck, AnswersWhateverBytesAreChanged) {
 TEST_F(GgufCheck, MemoryIsRefusedWithItsNumbers) {
   const auto summary = CheckModelFile(toy_);
   ASSERT_TRUE(summary.has_value());
-  EXPECT_TRUE(CheckMemory(*summary, 8, 8192, 1 << 30).has_value());
-  const Status little = CheckMemory(*summary, 256, 8192, 1 << 20);
+  const MemoryNeed need{.sequences = 256, .tokens_per_sequence = 8192, .prefix_bytes = 3 << 20};
+  const MemoryEstimate estimate = EstimateMemory(*summary, need);
+  EXPECT_TRUE(CheckMemory(*summary, need, estimate.total()).has_value());
+  const Status little = CheckMemory(*summary, need, estimate.total() - 1);
   ASSERT_FALSE(little.has_value());
   EXPECT_EQ(little.error().code, Code::kExhausted);
-  EXPECT_EQ(
-      little.error().message,
-      "256 sequences of 8192 tokens need a cache of 512 MiB, and the weights 0 MiB; 1 MiB are "
-      "available: lower --parallel or --context");
+  EXPECT_EQ(little.error().message,
+            fmt::format("256 sequences of 8192 tokens need a cache of 512 MiB, the weights 0 MiB, "
+                        "computing {} MiB and kept prefixes 3 MiB; {} MiB are available: lower "
+                        "--parallel, --context-tokens or --prefix-cache-mib",
+                        estimate.computing >> 20, (estimate.total() - 1) >> 20));
   EXPECT_GT(AvailableMemoryBytes().value_or(0), 1u << 20);
 }
 

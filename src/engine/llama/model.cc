@@ -47,17 +47,19 @@ ModelInfo Describe(const llama_model* model, const std::string& architecture) {
 
 void Model::Deleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Model::Model(Handle model, GgufSummary summary)
+Model::Model(Handle model, GgufSummary summary, int gpu_layers)
     : model_(std::move(model)),
       summary_(std::move(summary)),
+      gpu_layers_(gpu_layers),
       info_(Describe(model_.get(), summary_.architecture)),
       tokenizer_(llama_model_get_vocab(model_.get())) {}
 
-Result<std::unique_ptr<Model>> Model::Load(const std::string& path) try {
+Result<std::unique_ptr<Model>> Model::Load(const std::string& path, int gpu_layers) try {
   auto summary = CheckModelFile(path);
   if (!summary) return Fail(std::move(summary.error()));
   if (Status started = StartBackend(); !started) return Fail(started.error());
-  const llama_model_params parameters = llama_model_default_params();
+  llama_model_params parameters = llama_model_default_params();
+  parameters.n_gpu_layers = gpu_layers;
   Handle handle(llama_model_load_from_file(path.c_str(), parameters));
   if (!handle) {
     return Fail(
@@ -73,7 +75,7 @@ Result<std::unique_ptr<Model>> Model::Load(const std::string& path) try {
                             summary->architecture),
                 "model");
   }
-  return std::unique_ptr<Model>(new Model(std::move(handle), std::move(*summary)));
+  return std::unique_ptr<Model>(new Model(std::move(handle), std::move(*summary), gpu_layers));
 } catch (const std::exception& error) {
   return Fail(Code::kCorrupt, fmt::format("{}: {}", path, error.what()), "model");
 }

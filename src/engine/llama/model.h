@@ -35,11 +35,12 @@ struct ModelInfo {
 class Model {
  public:
   // Checks the file (see gguf_check.h for errors), then loads it. kUnsupported or kCorrupt when
-  // llama.cpp refuses it; its own words are in the log.
-  static Result<std::unique_ptr<Model>> Load(const std::string& path);
+  // llama.cpp refuses it; its own words are in the log. `gpu_layers` go to GPUs (placement.h).
+  static Result<std::unique_ptr<Model>> Load(const std::string& path, int gpu_layers = 0);
 
   const ModelInfo& info() const { return info_; }
   const GgufSummary& summary() const { return summary_; }
+  int gpu_layers() const { return gpu_layers_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   llama_model* get() const { return model_.get(); }
 
@@ -48,10 +49,11 @@ class Model {
     void operator()(llama_model* model) const;
   };
   using Handle = std::unique_ptr<llama_model, Deleter>;
-  Model(Handle model, GgufSummary summary);
+  Model(Handle model, GgufSummary summary, int gpu_layers);
 
   Handle model_;
   GgufSummary summary_;
+  int gpu_layers_;
   ModelInfo info_;
   Tokenizer tokenizer_;
 };
