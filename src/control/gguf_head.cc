@@ -4,66 +4,17 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstring>
+
+#include "control/gguf_cursor.h"
 
 namespace penstock::control {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "GGUF is read as it lies");
+using Step = GgufCursor::Step;
 
-// Value types by their number in the file.
-enum : std::uint32_t { kString = 8, kArray = 9, kUint32 = 4, kUint64 = 10 };
-// Bytes of a value of each type; 0 for those with a size of their own.
-constexpr std::array<std::size_t, 13> kTypeSizes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-
-// Takes values off the front; every read says whether the bytes were there.
-class Cursor {
- public:
-  explicit Cursor(std::string_view rest) : rest_(rest) {}
-
-  template <typename Number>
-  bool Read(Number& number) {
-    if (rest_.size() < sizeof number) return false;
-    std::memcpy(&number, rest_.data(), sizeof number);
-    rest_.remove_prefix(sizeof number);
-    return true;
-  }
-  bool Read(std::string_view& text) {
-    std::uint64_t size = 0;
-    if (!Read(size) || size > rest_.size()) return false;
-    text = rest_.substr(0, static_cast<std::size_t>(size));
-    rest_.remove_prefix(text.size());
-    return true;
-  }
-  bool Skip(std::uint64_t size) {
-    if (size > rest_.size()) return false;
-    rest_.remove_prefix(static_cast<std::size_t>(size));
-    return true;
-  }
-
- private:
-  std::string_view rest_;
-};
-
-enum class Step { kDone, kOutOfBytes, kWrong };
-
-Step SkipArray(Cursor& cursor) {
-  std::uint32_t type = 0;
-  std::uint64_t count = 0;
-  if (!cursor.Read(type) || !cursor.Read(count)) return Step::kOutOfBytes;
-  if (type >= kTypeSizes.size() || type == kArray) return Step::kWrong;
-  if (type == kString) {
-    std::string_view ignored;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      if (!cursor.Read(ignored)) return Step::kOutOfBytes;
-    }
-    return Step::kDone;
-  }
-  const std::size_t size = kTypeSizes[type];
-  if (count > SIZE_MAX / size) return Step::kOutOfBytes;
-  return cursor.Skip(count * size) ? Step::kDone : Step::kOutOfBytes;
-}
+constexpr auto kUint32 = static_cast<std::uint32_t>(GgufValue::kUint32);
+constexpr auto kUint64 = static_cast<std::uint32_t>(GgufValue::kUint64);
+constexpr auto kString = static_cast<std::uint32_t>(GgufValue::kString);
 
 // The text if it is short and printable ASCII, else nothing: it goes into JSON and messages.
 std::string_view Plain(std::string_view text) {
@@ -80,12 +31,10 @@ bool EndsWithContextLength(std::string_view key, std::string_view architecture) 
 }
 
 // One pair into `head`.
-Step ReadPair(Cursor& cursor, GgufHead& head) {
+Step ReadPair(GgufCursor& cursor, GgufHead& head) {
   std::string_view key;
   std::uint32_t type = 0;
   if (!cursor.Read(key) || !cursor.Read(type)) return Step::kOutOfBytes;
-  if (type >= kTypeSizes.size()) return Step::kWrong;
-  if (type == kArray) return SkipArray(cursor);
   if (type == kString) {
     std::string_view text;
     if (!cursor.Read(text)) return Step::kOutOfBytes;
@@ -100,13 +49,13 @@ Step ReadPair(Cursor& cursor, GgufHead& head) {
     head.context_length = type == kUint32 ? small : large;
     return Step::kDone;
   }
-  return cursor.Skip(kTypeSizes[type]) ? Step::kDone : Step::kOutOfBytes;
+  return cursor.SkipValue(type);
 }
 
 }  // namespace
 
 Result<GgufHead> ParseGgufHead(std::string_view bytes, bool whole) {
-  Cursor cursor(bytes);
+  GgufCursor cursor(bytes);
   std::array<char, 4> magic{};
   if (!cursor.Read(magic) || std::string_view(magic.data(), magic.size()) != "GGUF") {
     return Fail(Code::kCorrupt, "not a GGUF file: it does not start with \"GGUF\"");

@@ -1,4 +1,4 @@
-// GgufSample: a GGUF head made by hand, right or wrong. Tests only; no engine can load it.
+// GgufSample: a GGUF file made by hand, right or wrong. Tests only; no engine can load it.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,22 @@ struct GgufSample {
   std::string architecture = "llama";
   std::uint32_t value_type = 4;  // Of the context length; 4 is right.
 
+  // The file: its head, the list of its tensors of 64 floats each, and their data.
   std::string Bytes() const {
+    constexpr std::uint64_t kElements = 64;
+    std::string bytes = Head();
+    for (std::uint64_t i = 0; i < tensors; ++i) {
+      PutText(bytes, "tensor." + std::to_string(i));
+      Put(bytes, std::uint32_t{1});
+      Put(bytes, kElements);
+      Put(bytes, std::uint32_t{0});
+      Put(bytes, std::uint64_t{i * kElements * sizeof(float)});
+    }
+    bytes.resize((bytes.size() + 31) / 32 * 32 + tensors * kElements * sizeof(float), 'w');
+    return bytes;
+  }
+
+  std::string Head() const {
     std::string bytes = "GGUF";
     Put(bytes, version);
     Put(bytes, tensors);

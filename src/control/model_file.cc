@@ -5,13 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "base/file.h"
 #include "control/gguf_head.h"
+#include "control/gguf_tensors.h"
 #include "policy/key_table.h"
 
 namespace penstock::control {
@@ -20,6 +23,8 @@ namespace {
 constexpr std::int64_t kEndSize = 1024 * 1024;
 constexpr std::int64_t kSampleSize = 64 * 1024;
 constexpr int kSamples = 64;
+// The vocabulary stands in front of the list of tensors: at most so much is read to find its end.
+constexpr std::int64_t kListEndMax = 256 * kEndSize;
 
 // Appends the `wanted` bytes at `offset` to `to`.
 Status ReadAt(const Descriptor& file, std::int64_t offset, std::int64_t wanted, std::string& to) {
@@ -60,6 +65,30 @@ Result<std::string> ReadSamples(const Descriptor& file, std::int64_t size) {
   return samples;
 }
 
+// Whether all tensors that the file lists lie within it. `first`: its first bytes.
+Status CheckTensors(const Descriptor& file, std::int64_t size, std::string first) {
+  for (;;) {
+    const auto end = FindGgufTensorsEnd(first);
+    if (!end) return Fail(end.error());
+    if (*end && (*end)->at > static_cast<std::uint64_t>(size)) {
+      return Fail(
+          Code::kCorrupt,
+          fmt::format("the GGUF file is truncated within its tensors: '{}' ends at byte {}, "
+                      "the file at {}",
+                      (*end)->tensor, (*end)->at, size));
+    }
+    if (*end) return {};
+    const std::int64_t read = std::ssize(first);
+    if (read >= size) {
+      return Fail(Code::kCorrupt, "the GGUF file is truncated within its list of tensors");
+    }
+    if (read >= kListEndMax) return {};  // Nobody's vocabulary is so long: let the engine judge.
+    const std::int64_t more = std::min({3 * read, size - read, kListEndMax - read});
+    if (auto got = ReadAt(file, read, more, first); !got) return got;
+    if (std::ssize(first) == read) return {};  // Became shorter meanwhile.
+  }
+}
+
 boost::json::object FormatJson(const GgufHead& head) {
   boost::json::object json{
       {"format", "gguf"}, {"version", head.version}, {"tensors", head.tensors}};
@@ -87,11 +116,13 @@ Result<ModelFile> InspectModelFile(const std::string& path) {
   const auto samples = ReadSamples(file, found.st_size);
   if (!samples) return Fail(samples.error());
   const std::string_view first = std::string_view(*samples).substr(0, kEndSize);
+  const auto refuse = [&path](const Error& error) {
+    return Fail(error.code, fmt::format("model file {}: {}", path, error.message), path);
+  };
   const auto head = ParseGgufHead(first, std::cmp_equal(first.size(), found.st_size));
-  if (!head) {
-    return Fail(head.error().code, fmt::format("model file {}: {}", path, head.error().message),
-                path);
-  }
+  if (!head) return refuse(head.error());
+  const auto whole = CheckTensors(file, found.st_size, std::string(first));
+  if (!whole) return refuse(whole.error());
   return ModelFile{
       .path = real.string(),
       .size_bytes = found.st_size,

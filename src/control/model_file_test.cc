@@ -8,12 +8,13 @@
 #include "base/test_folder.h"
 #include "control/gguf_head.h"
 #include "control/gguf_sample.h"
+#include "control/gguf_tensors.h"
 
 namespace penstock::control {
 namespace {
 
 TEST(GgufHead, TellsWhatTheFileSays) {
-  const std::string bytes = GgufSample{}.Bytes();
+  const std::string bytes = GgufSample{}.Head();
   const auto head = ParseGgufHead(bytes, true);
   ASSERT_TRUE(head) << head.error().message;
   EXPECT_EQ(head->version, 3u);
@@ -24,7 +25,7 @@ TEST(GgufHead, TellsWhatTheFileSays) {
 
 // Cut anywhere: refused when that is all there is; otherwise what was there is still told.
 TEST(GgufHead, SurvivesEveryCut) {
-  const std::string bytes = GgufSample{}.Bytes();
+  const std::string bytes = GgufSample{}.Head();
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const auto cut = ParseGgufHead(std::string_view(bytes).substr(0, size), true);
     ASSERT_FALSE(cut) << size;
@@ -36,15 +37,53 @@ TEST(GgufHead, SurvivesEveryCut) {
 
 TEST(GgufHead, RefusesWhatItIsNot) {
   EXPECT_EQ(ParseGgufHead("PK\x03\x04 a zip file, and longer", true).error().code, Code::kCorrupt);
-  EXPECT_EQ(ParseGgufHead(GgufSample{.version = 1}.Bytes(), true).error().code, Code::kUnsupported);
-  EXPECT_EQ(ParseGgufHead(GgufSample{.tensors = 0}.Bytes(), true).error().code, Code::kCorrupt);
-  EXPECT_EQ(ParseGgufHead(GgufSample{.value_type = 77}.Bytes(), true).error().code, Code::kCorrupt);
+  EXPECT_EQ(ParseGgufHead(GgufSample{.version = 1}.Head(), true).error().code, Code::kUnsupported);
+  EXPECT_EQ(ParseGgufHead(GgufSample{.tensors = 0}.Head(), true).error().code, Code::kCorrupt);
+  EXPECT_EQ(ParseGgufHead(GgufSample{.value_type = 77}.Head(), true).error().code, Code::kCorrupt);
 }
 
 // Text that would break JSON or a terminal is left out.
 TEST(GgufHead, LeavesOutStrangeText) {
-  EXPECT_EQ(ParseGgufHead(GgufSample{.architecture = "\xff\x1b[2J"}.Bytes(), true)->architecture,
+  EXPECT_EQ(ParseGgufHead(GgufSample{.architecture = "\xff\x1b[2J"}.Head(), true)->architecture,
             "");
+}
+
+// Found at the same place with any tail, or not at all where the list is cut.
+TEST(GgufTensors, AreMeasuredFromTheirList) {
+  const std::string bytes = GgufSample{.tensors = 3}.Bytes();
+  const auto end = FindGgufTensorsEnd(bytes);
+  ASSERT_TRUE(end && *end);
+  EXPECT_EQ((*end)->at, bytes.size());
+  EXPECT_EQ((*end)->tensor, "tensor.2");
+  EXPECT_EQ((*end)->unknown, 0u);
+  const std::size_t listed = bytes.size() - 3 * 64 * sizeof(float);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const auto cut = FindGgufTensorsEnd(std::string_view(bytes).substr(0, size));
+    ASSERT_TRUE(cut) << size;
+    if (size + 32 <= listed) EXPECT_FALSE(*cut) << size;
+    if (size >= listed) EXPECT_EQ((*cut)->at, bytes.size()) << size;
+  }
+}
+
+TEST(GgufTensors, RefusesSizesThatCannotBe) {
+  std::string bytes = GgufSample{}.Bytes();
+  const std::size_t size_at = bytes.find("tensor.0") + 8 + 4;
+  bytes.replace(size_at, 8, std::string(8, '\x7f'));
+  EXPECT_EQ(FindGgufTensorsEnd(bytes).error().code, Code::kCorrupt);
+}
+
+// Cut by a byte, or by all of its tensors: refused, with the numbers.
+TEST(InspectModelFile, RefusesAFileCutWithinItsTensors) {
+  const TestFolder folder;
+  const std::string bytes = GgufSample{.tensors = 2}.Bytes();
+  for (const std::size_t missing : {1, 300, 512}) {
+    const auto cut =
+        InspectModelFile(folder.Write("cut.gguf", bytes.substr(0, bytes.size() - missing)));
+    ASSERT_FALSE(cut) << missing;
+    EXPECT_EQ(cut.error().code, Code::kCorrupt);
+    EXPECT_NE(cut.error().message.find(std::to_string(bytes.size())), std::string::npos)
+        << cut.error().message;
+  }
 }
 
 TEST(InspectModelFile, TellsFilesApart) {

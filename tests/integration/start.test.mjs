@@ -109,7 +109,6 @@ async function badModels(folder) {
 test('a file that is no whole model is refused at registration', async (t) => {
   const server = await Server.start(t);
   for (const [name, path] of Object.entries(await badModels(temporaryFolder(t)))) {
-    if (name === 'tensors-cut') continue;  // Its head is whole; the next test is about it.
     const refused = await run(['model', 'register', 'main.test.bad', '--file', path,
       '--data-dir', server.dataDirectory]);
     assert.equal(refused.code, 2, `${name}: ${refused.stderr}`);
@@ -119,10 +118,17 @@ test('a file that is no whole model is refused at registration', async (t) => {
   assert.equal(JSON.stringify(json).includes('main.test.bad'), false, 'nothing was registered');
 });
 
-test('an endpoint whose model is cut within its tensors says why it does not start', async (t) => {
+test('an endpoint whose model is cut after registration says why it does not start', async (t) => {
   const server = await Server.start(t);
-  const { 'tensors-cut': path } = await badModels(temporaryFolder(t));
-  await assert.rejects(server.serveModel('cut', path, { seconds: 3 }));
+  const path = join(temporaryFolder(t), 'cut.gguf');
+  copyFileSync(await synthesise('toy'), path);
+  const made = await run(['model', 'register', 'main.test.cut', '--file', path,
+    '--data-dir', server.dataDirectory]);
+  assert.equal(made.code, 0, made.stderr);
+  truncateSync(path, statSync(path).size - 4096);
+  const created = await server.createEndpoint('cut');
+  assert.equal(created.status, 200, created.text);
+  await assert.rejects(server.endpointReady('cut', { seconds: 3 }));
   const shown = await run(['endpoint', 'get', 'cut', '--data-dir', server.dataDirectory]);
   assert.match(shown.stdout, /"ready": "NOT_READY"/);
   assert.match(shown.stdout, /"deployment_state_message": ".*(exit|ended|code 2)/);

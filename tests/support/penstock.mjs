@@ -148,7 +148,14 @@ export class Server {
     const flags = ['--data-dir', this.dataDirectory];
     const made = await run(['model', 'register', `main.test.${name}`, '--file', file, ...flags]);
     if (made.code !== 0) throw new Error(`model register failed:\n${made.stderr}`);
-    const created = await this.call('POST', '/api/2.0/serving-endpoints', {
+    const created = await this.createEndpoint(name, { minimum, maximum });
+    if (created.status !== 200) throw new Error(`endpoint: ${created.status} ${created.text}`);
+    await this.endpointReady(name, { seconds });
+  }
+
+  // Asks for endpoint `name` on the first version of main.test.NAME.
+  createEndpoint(name, { minimum = 100, maximum = 1000 } = {}) {
+    return this.call('POST', '/api/2.0/serving-endpoints', {
       name,
       config: {
         served_entities: [{
@@ -159,8 +166,6 @@ export class Server {
         }],
       },
     });
-    if (created.status !== 200) throw new Error(`endpoint: ${created.status} ${created.text}`);
-    await this.endpointReady(name, { seconds });
   }
 
   async endpointReady(name, { seconds } = {}) {
