@@ -139,6 +139,14 @@ Result<FitReport> Load::FitPrompts() {
                   now);
   });
   if (!kept) return Fail(kept.error());
+  if (!report && report.error().code == Code::kCancelled) {
+    return Fail(
+        Code::kCancelled,
+        fmt::format("interrupted while fitting prompts: {} of {} fit, and no load was sent, so "
+                    "there is nothing to report{}",
+                    settled.load(), first.pool().bodies(),
+                    writer_ == nullptr ? "" : " (the records hold the requests made)"));
+  }
   for (const auto& worker : workers_) {
     worker->driver->pool() = first.pool();
     worker->driver->settings().enforcement = first.settings().enforcement;

@@ -142,6 +142,8 @@ TEST(Run, StoppingIsNoErrorAndShowsWhatWasDone) {
     EXPECT_EQ((*outcome)->stop_reason, StopReason::kNotStopped);
   } else {
     EXPECT_EQ(outcome->error().code, Code::kCancelled);
+    EXPECT_NE(outcome->error().message.find("no load was sent"), std::string::npos)
+        << outcome->error().message;
   }
 }
 
