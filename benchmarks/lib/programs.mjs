@@ -118,6 +118,13 @@ export async function startNginx(upstream, core) {
   return {name: 'nginx', port, key: '', processes: workers, stop: () => nginx.stop('SIGQUIT')};
 }
 
+// The least that a relay can do, as one: it moves bytes and knows nothing of them.
+export async function startFloor(upstream, core) {
+  const relay = start(tool('tcp_relay'), [`upstream=${upstream}`], {core});
+  const {port} = JSON.parse((await relay.lines.next()).value);
+  return {name: 'floor', port, key: '', processes: [relay.pid], stop: () => relay.stop()};
+}
+
 // `penstock serve` with one I/O thread, as a relay to `upstream`: what startNginx returns, and its
 // start-up time.
 export function startPenstock(upstream, core, more = []) {

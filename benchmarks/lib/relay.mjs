@@ -5,7 +5,7 @@ import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 
 import {limitTime, start, temporaryFolder} from './children.mjs';
-import {startNginx, startPair, startPenstock} from './programs.mjs';
+import {startFloor, startNginx, startPair, startPenstock} from './programs.mjs';
 import {conclude, environment, figure, median, printEnvironment, printTable, readFlags, spread} from './report.mjs';
 
 // Cores: a relay's, and that of source and client. On one core all share its caches; on two, what
@@ -15,11 +15,17 @@ const kPlacements = {
   together: {relay: 0, load: 0},
 };
 
-// The least by which nginx's processor time per event must exceed ours. Where a client asks for usage,
-// its stream is relayed verbatim, as nginx does; where it does not, Penstock asks in its place, leaves
-// the usage event out of the stream, and frames the events anew: the last case, with a goal of its own.
+// The least by which nginx's processor time per event must exceed ours. Where a client asks for
+// usage, its stream is relayed verbatim, as nginx does; where it does not, Penstock asks in its
+// place, leaves the usage event out of the stream, and frames the events anew: the last case, with
+// a goal of its own.
 const kCases = [
-  {name: 'SSE, 1,000 streams', least: 1.4, load: {kind: 'stream', connections: 1000, usage: 1}},
+  {
+    name: 'SSE, 1,000 streams',
+    least: 1.4,
+    load: {kind: 'stream', connections: 1000, usage: 1},
+    with_floor: true
+  },
   {name: 'SSE, 4,000 streams', least: 1.25, load: {kind: 'stream', connections: 4000, usage: 1}},
   {
     name: 'SSE, 1,000 streams, 16 events a write',
@@ -69,10 +75,12 @@ function cost(result, load) {
 }
 
 // Pairs of runs of one case, the order swapped from pair to pair.
-async function comparePaired(pair, relays, {name, load}, {pairs, warmup_ms, window_ms}) {
+async function comparePaired(
+    pair, relays, floor, {name, load, with_floor}, {pairs, warmup_ms, window_ms}) {
   const runs = [];
   for (let i = 0; i < pairs; ++i) {
-    const order = i % 2 === 0 ? relays : [...relays].reverse();
+    const order = i % 2 === 0 ? [...relays] : [...relays].reverse();
+    if (with_floor) order.push(floor);
     const costs = {};
     const results = {};
     for (const relay of order) {
@@ -123,14 +131,17 @@ async function residentPerStream(pair, startRelay, core) {
 }
 
 function printResults(cases, traced, resident) {
-  const rows =
-      [['CPU per event, ns (medians)', 'nginx', 'penstock', 'nginx ÷ penstock', 'spread', 'goal']];
+  const rows = [[
+    'CPU per event, ns (medians)', 'nginx', 'penstock', 'floor', 'nginx ÷ penstock', 'spread',
+    'goal'
+  ]];
   for (const {name, runs, least} of cases) {
     const ratios = runs.map(({ratio}) => ratio);
     rows.push([
       name,
       figure(median(runs.map(({costs}) => costs.nginx)), 0),
       figure(median(runs.map(({costs}) => costs.penstock)), 0),
+      runs[0].costs.floor ? figure(median(runs.map(({costs}) => costs.floor)), 0) : '',
       figure(median(ratios)),
       spread(ratios, 2),
       `≥ ${least}`,
@@ -139,9 +150,9 @@ function printResults(cases, traced, resident) {
   printTable(rows);
   console.log('');
   const row = (name, values, goal, digits = 2) =>
-      [name, figure(values.nginx, digits), figure(values.penstock, digits), '', '', goal];
+      [name, figure(values.nginx, digits), figure(values.penstock, digits), '', '', '', goal];
   printTable([
-    ['', 'nginx', 'penstock', '', '', 'goal'],
+    ['', 'nginx', 'penstock', '', '', '', 'goal'],
     row('receive calls per event', {nginx: traced.nginx.receive, penstock: traced.penstock.receive},
         '1'),
     row('send calls per event', {nginx: traced.nginx.send, penstock: traced.penstock.send}, '1'),
@@ -167,9 +178,11 @@ async function main() {
   };
   const relays =
       [await startNginx(pair.port, cores.relay), await startPenstock(pair.port, cores.relay)];
+  const floor = await startFloor(pair.port, cores.relay);
   const cases = [];
   for (const each of kCases)
-    cases.push({...each, ...(await comparePaired(pair, relays, each, timing))});
+    cases.push({...each, ...(await comparePaired(pair, relays, floor, each, timing))});
+  await floor.stop();
   const traced = {};
   for (const relay of relays) traced[relay.name] = await traceCalls(pair, relay);
   for (const relay of relays) await relay.stop();

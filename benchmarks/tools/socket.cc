@@ -52,13 +52,15 @@ void Socket::Close() {
   if (number_ >= 0) ::close(std::exchange(number_, -1));
 }
 
-Socket ListenOnLoopback(std::uint16_t port) {
+Socket ListenOnLoopback(std::uint16_t port, bool stamped) {
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) Die("socket");
   Set(socket, SOL_SOCKET, SO_REUSEADDR, 1);
   Set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-  Set(socket, SOL_SOCKET, SO_TIMESTAMPING,
-      SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+  if (stamped) {
+    Set(socket, SOL_SOCKET, SO_TIMESTAMPING,
+        SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+  }
   const sockaddr_in address = Loopback(port);
   if (::bind(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     Die("bind");

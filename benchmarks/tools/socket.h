@@ -27,9 +27,9 @@ class Socket {
   int number_ = -1;
 };
 
-// `port` 0 lets the kernel choose. Accepted sockets inherit receive timestamps, taken by the
-// kernel.
-Socket ListenOnLoopback(std::uint16_t port);
+// `port` 0 lets the kernel choose. With `stamped`, accepted sockets inherit receive timestamps,
+// taken by the kernel.
+Socket ListenOnLoopback(std::uint16_t port, bool stamped);
 std::uint16_t PortOf(const Socket& socket);
 
 // An invalid socket: nobody is waiting.

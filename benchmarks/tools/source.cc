@@ -29,7 +29,7 @@ Source::Source(Poller& poller, SourceOptions options)
     : poller_(poller),
       options_(options),
       write_(TokenEvents(options.events_per_write)),
-      listener_(ListenOnLoopback(options.port)),
+      listener_(ListenOnLoopback(options.port, options.truth != nullptr)),
       port_(PortOf(listener_)) {
   poller_.Watch(listener_, EPOLLIN, this);
 }
@@ -100,17 +100,30 @@ Nanoseconds Source::FirstTokenDelay() {
   return options_.first_token_min + Nanoseconds(static_cast<long>(fraction * range));
 }
 
+// A write to each stream that can take one. Returns whether there was any.
+bool Source::SendToAll() {
+  bool sent = false;
+  for (const auto& connection : connections_) {
+    if (!connection->stream.running || connection->blocked()) continue;
+    sent = true;
+    connection->SendTokens(write_, options_.events_per_write);
+    tokens_sent_ += options_.events_per_write;
+  }
+  return sent;
+}
+
+Nanoseconds Source::SendRound() {
+  const Nanoseconds now = Now();
+  if (now < next_round_) return next_round_ - now;
+  next_round_ = std::max(next_round_ + options_.gap, now);
+  return SendToAll() ? Nanoseconds(0) : kIdle;
+}
+
 Nanoseconds Source::SendDue() {
   if (options_.pace == SourceOptions::Pace::kFlatOut) {
-    bool sent = false;
-    for (const auto& connection : connections_) {
-      if (!connection->stream.running || connection->blocked()) continue;
-      sent = true;
-      connection->SendTokens(write_, options_.events_per_write);
-      tokens_sent_ += options_.events_per_write;
-    }
-    return sent ? Nanoseconds(0) : kIdle;
+    return SendToAll() ? Nanoseconds(0) : kIdle;
   }
+  if (options_.pace == SourceOptions::Pace::kRounds) return SendRound();
   // Not all at once: a source that has fallen behind must still read and tell.
   const Nanoseconds now = Now();
   for (int sends = 0; sends < kSendsPerTurn && !due_.empty() && due_.top().at <= now; ++sends) {

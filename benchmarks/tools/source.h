@@ -21,6 +21,7 @@ namespace measure {
 struct SourceOptions {
   enum class Pace {
     kGap,      // Each stream sends a write every `gap`, from its first token on.
+    kRounds,   // All streams send a write every `gap`, one after the other, as engines step.
     kFlatOut,  // Round after round over all streams, as fast as they drain.
     kGrant,    // A stream sends one write for each Grant().
   };
@@ -68,6 +69,8 @@ class Source final : public Readiness {
   };
 
   Nanoseconds FirstTokenDelay();
+  Nanoseconds SendRound();
+  bool SendToAll();
   void Answer(Connection& connection, const struct Request& request);
   void StartStream(Connection& connection, const struct Request& request);
   void WriteTruth(const Connection& connection);
@@ -84,6 +87,7 @@ class Source final : public Readiness {
   std::vector<Connection*> idle_slots_;
   std::unordered_map<int, Connection*> by_number_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+  Nanoseconds next_round_{};  // kRounds.
   std::uint64_t streams_started_ = 0;
   long tokens_sent_ = 0;
 };

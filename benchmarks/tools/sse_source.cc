@@ -1,8 +1,8 @@
 // sse_source: a fake model server with a known pace that logs what it truly sent when.
 //
 //   sse_source port=0 gap_us=50000 first_token_ms=200 first_token_max_ms=700 tokens=100 truth=FILE
-// gap_us=0 sends flat out. Prints {"port":N} when it listens; SIGTERM ends it and completes the
-// log.
+// gap_us=0 sends flat out; rounds=1 lets all streams send together every gap, as an engine steps.
+// Prints {"port":N} when it listens; SIGTERM ends it and completes the log.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,6 +30,9 @@ int main(int count, char** arguments) {
   options.gap = std::chrono::microseconds(words.TakeNumber("gap_us", 50'000));
   options.pace =
       options.gap.count() > 0 ? SourceOptions::Pace::kGap : SourceOptions::Pace::kFlatOut;
+  if (words.TakeNumber("rounds", 0) != 0 && options.gap.count() > 0) {
+    options.pace = SourceOptions::Pace::kRounds;
+  }
   options.first_token_min = std::chrono::milliseconds(words.TakeNumber("first_token_ms", 0));
   options.first_token_max = std::chrono::milliseconds(words.TakeNumber("first_token_max_ms", 0));
   options.first_token_max = std::max(options.first_token_max, options.first_token_min);
