@@ -1,7 +1,7 @@
 // Heads of requests and responses: views into the bytes they were parsed from, and the parsers.
 //
-// Boost.Beast's parser reads the grammar; on top of it stands our own strictness: whatever two
-// parsers could read in two ways (the root of request smuggling) is refused, not repaired.
+// Strict: whatever two parsers could read in two ways (the root of request smuggling) is refused,
+// not repaired.
 #pragma once
 
 #include <cstddef>

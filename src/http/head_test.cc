@@ -93,7 +93,7 @@ const Refused kRefused[] = {
     {kPost + "content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", "transfer-encoding"},
     {kPost + "transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n", "content-length"},
     {kPost + "content-length: 3\r\ncontent-length: 3\r\n\r\n", "content-length"},
-    {kPost + "content-length: 3\r\nContent-Length: 4\r\n\r\n", "Content-Length"},
+    {kPost + "content-length: 3\r\nContent-Length: 4\r\n\r\n", "content-length"},
     {kPost + "content-length: 3, 3\r\n\r\n", "3, 3"},
     {kPost + "content-length: +3\r\n\r\n", "+3"},
     {kPost + "content-length: -3\r\n\r\n", "-3"},
