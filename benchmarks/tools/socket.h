@@ -29,7 +29,7 @@ class Socket {
 
 // `port` 0 lets the kernel choose. With `stamped`, accepted sockets inherit receive timestamps,
 // taken by the kernel.
-Socket ListenOnLoopback(std::uint16_t port, bool stamped);
+Socket ListenOnLoopback(std::uint16_t port, bool stamped = false);
 std::uint16_t PortOf(const Socket& socket);
 
 // An invalid socket: nobody is waiting.

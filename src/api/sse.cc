@@ -30,10 +30,10 @@ void SseParser::Feed(std::string_view bytes) {
 
 Result<std::optional<SseEvent>> SseParser::Next() {
   if (failed_) return FailTooLong();
-  if (event_taken_) {
-    data_.clear();
-    type_.clear();
-    has_data_ = event_taken_ = false;
+  if (carried_ && carried_->event_taken) {
+    carried_->data.clear();
+    carried_->type.clear();
+    carried_->has_data = carried_->event_taken = false;
   }
   if (skip_line_feed_ && position_ < input_.size()) {
     skip_line_feed_ = false;
@@ -41,19 +41,20 @@ Result<std::optional<SseEvent>> SseParser::Next() {
   }
   while (position_ < input_.size()) {
     if (auto event = TakeWholeEvent()) return event;
+    std::string& line = carried().line;
     const std::size_t end = FindLineEnd();
     const std::string_view piece = input_.substr(position_, end - position_);
-    if (piece.size() > event_bytes_max_ - line_.size()) return FailTooLong();
+    if (piece.size() > event_bytes_max_ - line.size()) return FailTooLong();
     position_ = end;
     if (end == input_.size()) {  // The line goes on in the next input.
-      line_.append(piece);
+      line.append(piece);
       return std::nullopt;
     }
     PassLineEnd();
-    if (!line_.empty()) line_.append(piece);
-    const Status taken = TakeField(line_.empty() ? piece : line_);
-    const bool blank = line_.empty() && piece.empty();
-    line_.clear();
+    if (!line.empty()) line.append(piece);
+    const Status taken = TakeField(line.empty() ? piece : line);
+    const bool blank = line.empty() && piece.empty();
+    line.clear();
     if (!taken) return std::unexpected(taken.error());
     if (!blank) continue;
     if (auto event = EndEvent()) return event;
@@ -61,9 +62,14 @@ Result<std::optional<SseEvent>> SseParser::Next() {
   return std::nullopt;
 }
 
+SseParser::Carried& SseParser::carried() {
+  if (!carried_) carried_ = std::make_unique<Carried>();
+  return *carried_;
+}
+
 // The common event: one data line and a blank line, both in the input, nothing pending.
 std::optional<SseEvent> SseParser::TakeWholeEvent() {
-  if (!line_.empty() || has_data_ || !type_.empty()) return std::nullopt;
+  if (InsideEvent()) return std::nullopt;
   const std::string_view rest = input_.substr(position_);
   if (!rest.starts_with(kDataField)) return std::nullopt;
   const std::size_t line_feed = FindLineFeed() - position_;
@@ -82,10 +88,11 @@ std::optional<SseEvent> SseParser::TakeWholeEvent() {
 
 // A blank line came. Nothing is given out where no data line was.
 std::optional<SseEvent> SseParser::EndEvent() {
-  event_taken_ = true;
-  if (has_data_) return MakeEvent(data_);
-  type_.clear();
-  event_taken_ = false;
+  Carried& carried = *carried_;
+  carried.event_taken = true;
+  if (carried.has_data) return MakeEvent(carried.data);
+  carried.type.clear();
+  carried.event_taken = false;
   event_begin_ = bytes_before_ + position_;
   return std::nullopt;
 }
@@ -93,7 +100,12 @@ std::optional<SseEvent> SseParser::EndEvent() {
 SseEvent SseParser::MakeEvent(std::string_view data) {
   const std::uint64_t begin = event_begin_;
   event_begin_ = bytes_before_ + position_;
-  return {.data = data, .type = type_, .id = id_, .begin = begin, .end = event_begin_};
+  SseEvent event{.data = data, .type = {}, .id = {}, .begin = begin, .end = event_begin_};
+  if (carried_) {
+    event.type = carried_->type;
+    event.id = carried_->id;
+  }
+  return event;
 }
 
 Status SseParser::TakeField(std::string_view line) {
@@ -104,15 +116,17 @@ Status SseParser::TakeField(std::string_view line) {
   const std::string_view value = colon == std::string_view::npos
                                      ? std::string_view{}
                                      : WithoutLeadingSpace(line.substr(colon + 1));
+  Carried& carried = *carried_;
   if (name == "data") {
-    if (value.size() + (has_data_ ? 1 : 0) > event_bytes_max_ - data_.size()) return FailTooLong();
-    if (has_data_) data_.push_back('\n');
-    data_.append(value);
-    has_data_ = true;
+    const std::size_t room = event_bytes_max_ - carried.data.size();
+    if (value.size() + (carried.has_data ? 1 : 0) > room) return FailTooLong();
+    if (carried.has_data) carried.data.push_back('\n');
+    carried.data.append(value);
+    carried.has_data = true;
   } else if (name == "event") {
-    type_ = value;
+    carried.type = value;
   } else if (name == "id" && value.find('\0') == std::string_view::npos) {
-    id_ = value;
+    carried.id = value;
   }
   return {};
 }

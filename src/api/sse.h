@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,11 +44,26 @@ class SseParser {
   Result<std::optional<SseEvent>> Next();
 
   // True after part of an event: a stream that ends here was cut.
-  bool InsideEvent() const { return !line_.empty() || has_data_ || !type_.empty(); }
+  bool InsideEvent() const {
+    return carried_ != nullptr &&
+           (!carried_->line.empty() || carried_->has_data || !carried_->type.empty());
+  }
 
  private:
   static constexpr std::size_t kNotLookedFor = ~std::size_t{0};
 
+  // What is carried from line to line: most streams consist of events that lie whole in the input,
+  // and need none of it.
+  struct Carried {
+    std::string line;  // The beginning of a line whose end has not come yet.
+    std::string data;
+    std::string type;
+    std::string id;
+    bool has_data = false;
+    bool event_taken = false;  // data and type belong to an event already given out.
+  };
+
+  Carried& carried();
   std::optional<SseEvent> TakeWholeEvent();
   std::optional<SseEvent> EndEvent();
   Status TakeField(std::string_view line);
@@ -63,14 +79,9 @@ class SseParser {
   std::size_t next_line_feed_ = 0;  // At or behind position_ once looked for; size if none.
   std::uint64_t bytes_before_ = 0;  // Of the stream, before input_.
   std::uint64_t event_begin_ = 0;
-  std::string line_;  // The beginning of a line whose end has not come yet.
-  std::string data_;
-  std::string type_;
-  std::string id_;
-  bool has_data_ = false;
-  bool event_taken_ = false;     // data_ and type_ belong to an event already given out.
-  bool first_line_ = true;       // A byte order mark may come.
-  bool skip_line_feed_ = false;  // The input ended behind a CR, which may be half of a CRLF.
+  std::unique_ptr<Carried> carried_;  // Null until something had to be carried.
+  bool first_line_ = true;            // A byte order mark may come.
+  bool skip_line_feed_ = false;       // The input ended behind a CR, which may be half of a CRLF.
   bool failed_ = false;
 };
 

@@ -157,9 +157,14 @@ io::Task<void> Driver::ReadReply(http::ClientResponse& response, RequestRecord& 
   reader.Head(response.status(), response.head().fields.Get("content-type"),
               Since(response.received_at()));
   response.ReleaseHead();
+  io::Companions companions;
+  companions.Add(&reader, sizeof reader);
+  companions.Add(&record, sizeof record);
+  response.SetCompanions(&companions);
   while (!response.ended()) {
     const auto piece = co_await response.Next(deadline);
     if (!piece) {
+      response.SetCompanions(nullptr);
       reader.End(Since(loop_.Now()), KindOf(piece.error()), piece.error().message);
       co_return;
     }

@@ -125,6 +125,8 @@ struct Gateway::Call {
   bool stream = false;       // As asked for.
   bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
   std::unique_ptr<http::ClientResponse> response;
+  std::unique_ptr<Error> broken;  // Why there is no answer, or how its stream broke.
+  io::Companions companions;      // Of the upstream's stream, while events are relayed.
   bool disconnected = false;
   bool upstream_failed = false;  // After the answer began.
 };

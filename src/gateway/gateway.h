@@ -22,6 +22,7 @@
 #include "gateway/live_table.h"
 #include "gateway/queue_pacer.h"
 #include "gateway/routes.h"
+#include "gateway/stream_filter.h"
 #include "http/client.h"
 #include "http/exchange.h"
 #include "meter/metrics.h"
@@ -105,9 +106,10 @@ class Gateway {
   [[gnu::noinline]] io::Task<void> RelayStream(Call& call);
   // Prepares the answer's head and frees what a stream needs no more. True: relay verbatim.
   bool StartStream(Call& call);
-  http::SendOp Forward(Call& call, const http::BodyPiece& piece, std::string_view kept,
-                       bool verbatim);
-  [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, Error error, bool framed_here);
+  // Counts a piece; false where the stream broke: call.broken says how.
+  bool Count(Call& call, StreamFilter& filter, const http::BodyPiece& piece);
+  http::SendOp Forward(Call& call, const http::BodyPiece& piece, bool verbatim);
+  [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, bool framed_here);
   io::Task<void> RespondAzureNotFound(http::Exchange& exchange);
   [[gnu::noinline]] io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect,
                                                 Error error);

@@ -52,22 +52,27 @@ Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& rou
   return endpoint;
 }
 
+// In blocks: what does not outlive them is no part of the frame, which lives as long as a stream.
 io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, std::string requester,
                                  std::vector<std::string> groups) {
-  auto call = Prepare(exchange, route, co_await exchange.ReadBody());
-  if (!call) {
-    SettleRefused(exchange, route, requester, call.error());
-    co_await RespondError(exchange, route.dialect, std::move(call).error());
+  std::unique_ptr<Call> call;
+  {
+    auto prepared = Prepare(exchange, route, co_await exchange.ReadBody());
+    if (!prepared) {
+      SettleRefused(exchange, route, requester, prepared.error());
+      co_await RespondError(exchange, route.dialect, std::move(prepared).error());
+      co_return;
+    }
+    call = *std::move(prepared);
+  }
+  call->requester = std::move(requester);
+  call->groups = std::move(groups);
+  exchange.CancelWhenPeerGone();
+  if (auto refused = CheckLimits(*call)) {
+    co_await RespondFailure(*call, *std::move(refused));
     co_return;
   }
-  (*call)->requester = std::move(requester);
-  (*call)->groups = std::move(groups);
-  exchange.CancelWhenPeerGone();
-  if (auto refused = CheckLimits(**call)) {
-    co_await RespondFailure(**call, *std::move(refused));
-  } else if (co_await Obtain(**call)) {
-    co_await Relay(**call);
-  }
+  if (co_await Obtain(*call)) co_await Relay(*call);
 }
 
 Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange,

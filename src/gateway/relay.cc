@@ -7,7 +7,6 @@
 #include "api/answers.h"
 #include "gateway/call.h"
 #include "gateway/gateway.h"
-#include "gateway/stream_filter.h"
 
 namespace penstock::gateway {
 
@@ -104,53 +103,75 @@ bool Gateway::StartStream(Call& call) {
   return verbatim;
 }
 
-http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, std::string_view kept,
-                              bool verbatim) {
+http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, bool verbatim) {
   http::Exchange& exchange = call.exchange;
   if (verbatim) {
     return piece.ended ? exchange.FinishRaw(piece.raw) : exchange.WriteRaw(piece.raw);
   }
-  return piece.ended ? exchange.Finish(kept) : exchange.WriteChunk(kept);
+  return piece.ended ? exchange.Finish(assembled_) : exchange.WriteChunk(assembled_);
 }
 
-// Verbatim where it can be: framing and all, in one write per read. Where an event must be left
-// out, or the client does not know the chunked coding, the events are framed anew.
+bool Gateway::Count(Call& call, StreamFilter& filter, const http::BodyPiece& piece) {
+  assembled_.clear();
+  auto passed = filter.Pass(piece.payload, call.response->received_at(), assembled_);
+  if (!passed) call.broken = std::make_unique<Error>(std::move(passed).error());
+  if (piece.ended) assembled_ += filter.held();
+  call.admission.Produced(filter.count().text_events, call.response->received_at());
+  return passed.has_value();
+}
+
+// Verbatim where it can be: framing and all, in one write per read, and sent before it is counted.
+// Where an event must be left out, or the client does not know the chunked coding, the events are
+// framed anew. (The blocks keep what does not outlive a suspension out of the frame, which lives as
+// long as the stream.)
 io::Task<void> Gateway::RelayStream(Call& call) {
   http::ClientResponse& response = *call.response;
   const bool verbatim = StartStream(call);
   StreamFilter filter(!verbatim);
   Call::StreamNote note(call, filter);
-  for (;;) {
-    const auto piece =
-        co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
-    assembled_.clear();
-    const Status passed = piece ? filter.Pass(piece->payload, response.received_at(), assembled_)
-                                : Fail(piece.error());
-    if (!passed) {
-      note.Note();
-      co_await EndBrokenStream(call, passed.error(), !verbatim);
-      co_return;
+  call.companions.Add(&filter, sizeof filter);
+  call.exchange.AddCompanions(call.companions);
+  response.SetCompanions(&call.companions);
+  http::BodyPiece piece;
+  while (!call.broken) {
+    {
+      // Counted from the last arrival: a clock that is read for each event costs as much as
+      // metering.
+      auto next =
+          co_await response.Next(Deadline::After(response.received_at(), limits_.answer_stall_max));
+      if (!next) {
+        call.broken = std::make_unique<Error>(std::move(next).error());
+        break;
+      }
+      piece = *next;
     }
-    if (piece->ended) assembled_ += filter.held();
-    call.admission.Produced(filter.count().text_events, response.received_at());
-    // Nothing to send is no reason to send a held-back head early.
-    if (!verbatim && !piece->ended && assembled_.empty()) continue;
-    const bool ended = piece->ended;
-    // The end that clients look for may pass before the stream's own.
-    if (ended || filter.count().done) {
-      note.Note();
-      Settle(call, response.status());
+    const bool count_first = !verbatim || piece.ended || filter.MayEnd(piece.payload);
+    if (count_first) {
+      if (!Count(call, filter, piece)) break;
+      // Nothing to send is no reason to send a held-back head early.
+      if (!verbatim && !piece.ended && assembled_.empty()) continue;
+      // The end that clients look for may pass before the stream's own.
+      if (piece.ended || filter.count().done) {
+        note.Note();
+        Settle(call, response.status());
+      }
     }
-    const Status sent = co_await Forward(call, *piece, assembled_, verbatim);
-    if (!sent || ended) {
-      call.disconnected = !sent;
-      co_return;
+    auto sending = Forward(call, piece, verbatim);
+    if (!count_first) {
+      sending.Start();
+      Count(call, filter, piece);
     }
+    const bool sent = (co_await sending).has_value();
+    if (!sent) call.disconnected = true;
+    if (!sent || piece.ended) co_return;
   }
+  note.Note();
+  co_await EndBrokenStream(call, !verbatim);
 }
 
 // The client learns that its stream broke: by an error event where we frame it, else by the cut.
-io::Task<void> Gateway::EndBrokenStream(Call& call, Error error, bool framed_here) {
+io::Task<void> Gateway::EndBrokenStream(Call& call, bool framed_here) {
+  Error& error = *call.broken;
   if (error.code == Code::kCancelled) {
     call.disconnected = true;
     co_return;

@@ -20,6 +20,14 @@ bool StreamFilter::Count(std::string_view data, TimePoint now) {
   return chunk.kind != ChunkKind::kUsage;
 }
 
+bool StreamFilter::MayEnd(std::span<const std::string_view> pieces) const {
+  if (parser_.InsideEvent()) return true;
+  for (const std::string_view piece : pieces) {
+    if (!piece.ends_with("\n\n") || piece.find("[DONE]") != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 Status StreamFilter::PassPiece(std::string_view piece, TimePoint now, std::string& assembled) {
   parser_.Feed(piece);
   std::uint64_t passed = position_;

@@ -82,5 +82,18 @@ TEST(StreamFilter, NotesAnErrorWithinTheStream) {
   EXPECT_TRUE(filter.count().failed);
 }
 
+// Whole events that are not the last may pass uncounted; whatever could be the end may not.
+TEST(StreamFilter, KnowsWhatCouldBeTheEnd) {
+  using Pieces = std::vector<std::string_view>;
+  StreamFilter filter(false);
+  EXPECT_FALSE(filter.MayEnd(Pieces{}));
+  EXPECT_FALSE(filter.MayEnd(Pieces{"data: {}\n\n", "data: {}\n\n"}));
+  EXPECT_TRUE(filter.MayEnd(Pieces{"data: {}\n\n", "data: [DONE]\n\n"}));
+  EXPECT_TRUE(filter.MayEnd(Pieces{"data: [DO", "NE]\n\n"}));
+  std::string assembled;
+  ASSERT_TRUE(filter.Pass(Pieces{"data: [DO"}, TimePoint(), assembled));
+  EXPECT_TRUE(filter.MayEnd(Pieces{"NE]\n\n"}));
+}
+
 }  // namespace
 }  // namespace penstock::gateway

@@ -96,6 +96,10 @@ class ClientResponse {
   // The rest of the decoded body. Errors: as Next, and kTooLarge beyond `bytes_max`.
   io::Task<Result<std::string>> ReadAll(std::size_t bytes_max, Deadline deadline);
 
+  // Tells the loop what the reader of this response touches with each piece, besides the response
+  // itself, which is added. Borrowed until the response has ended, or until nullptr is set.
+  void SetCompanions(io::Companions* companions);
+
   bool ended() const { return ended_; }
   // When the last piece arrived: the kernel's stamp with ClientOptions::receive_timestamps.
   TimePoint received_at() const { return received_at_; }

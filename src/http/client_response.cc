@@ -33,8 +33,14 @@ void ClientResponse::ReleaseHead() {
   head_ = ResponseHead();
 }
 
+void ClientResponse::SetCompanions(io::Companions* companions) {
+  if (companions != nullptr) companions->Add(this, sizeof *this);
+  if (stream_) stream_->SetCompanions(companions);
+}
+
 void ClientResponse::End(bool surplus) {
   ended_ = true;
+  stream_->SetCompanions(nullptr);
   // Bytes behind the end are an answer to nothing: such a connection is not trusted again.
   if (keep_alive_ && !surplus) {
     client_.pool_.Keep(place_, std::move(stream_));

@@ -60,24 +60,29 @@ void Connection::SetIdle(bool idle) {
   }
 }
 
+// In blocks: what does not outlive them is no part of the frame, which lives as long as a stream.
 io::Task<void> Connection::Serve() {
   for (;;) {
-    auto ready = TryHead();
-    while (ready && !*ready) {
-      if (idle_ && server_.draining_) co_return;
-      ready = TakeHeadBytes(co_await stream_->Read(server_.loop_.scratch(), HeadDeadline()));
+    {
+      auto ready = TryHead();
+      while (ready && !*ready) {
+        if (idle_ && server_.draining_) co_return;
+        ready = TakeHeadBytes(co_await stream_->Read(server_.loop_.scratch(), HeadDeadline()));
+      }
+      if (!ready) {
+        co_await Refuse(std::move(ready).error());
+        co_return;
+      }
     }
-    if (!ready) {
-      co_await Refuse(ready.error());
-      co_return;
+    {
+      std::exception_ptr failure;
+      try {
+        co_await server_.handler_(exchange_);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      if (failure || Unanswered()) co_await AnswerFailure(std::move(failure));
     }
-    std::exception_ptr failure;
-    try {
-      co_await server_.handler_(exchange_);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (failure || Unanswered()) co_await AnswerFailure(std::move(failure));
     Next next = Settle();
     if (next == Next::kDrainBody) next = co_await DrainBody() ? Settle() : Next::kLinger;
     if (next == Next::kLinger) co_await Linger();
@@ -130,7 +135,8 @@ Result<bool> Connection::TryHead() {
 
 Status Connection::BeginRequest(std::size_t head_bytes) {
   exchange_.Reset(head_started_);
-  RequestHead& head = exchange_.head_;
+  if (!exchange_.head_) exchange_.head_ = std::make_unique<RequestHead>();
+  RequestHead& head = *exchange_.head_;
   auto parsed = ParseRequestHead(in_.view().substr(0, head_bytes), server_.limits_.head, head);
   if (!parsed) return parsed;
   ++requests_;

@@ -193,7 +193,7 @@ void Connection::ReleaseRequest() {
   taken_ = 0;
   body_.Release();
   body_view_ = {};
-  exchange_.head_ = RequestHead();
+  exchange_.head_.reset();
 }
 
 }  // namespace penstock::http

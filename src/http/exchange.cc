@@ -42,8 +42,8 @@ SendOp::SendOp(Exchange& exchange, std::string_view head, std::string_view body)
     : exchange_(exchange),
       bytes_(head.size() + body.size()),
       skipped_(false),
-      write_(
-          exchange.connection_.stream_->Write(head, body, exchange.connection_.WriteDeadline())) {}
+      write_(exchange.connection_.stream_->WriteWithin(
+          head, body, exchange.connection_.server_.limits_.write_stall_max)) {}
 
 SendOp::SendOp(Exchange& exchange, Skip)
     : exchange_(exchange),
@@ -71,6 +71,8 @@ Status SendOp::await_resume() {
 
 // ---- The request.
 
+const RequestHead Exchange::kNoHead;
+
 const io::Address& Exchange::peer() const { return connection_.stream_->peer(); }
 
 io::Task<Result<std::string_view>> Exchange::ReadBody(std::size_t bytes_max) {
@@ -80,6 +82,13 @@ io::Task<Result<std::string_view>> Exchange::ReadBody(std::size_t bytes_max) {
 void Exchange::ReleaseRequest() { connection_.ReleaseRequest(); }
 
 void Exchange::CancelWhenPeerGone() { connection_.stream_->CancelOnHangup(&connection_.task_); }
+
+void Exchange::AddCompanions(io::Companions& companions) const {
+  constexpr std::size_t kStreamBytes = 192;  // Of its implementation, about.
+  companions.Add(this, sizeof *this);
+  companions.Add(&connection_.stream_, sizeof connection_.stream_);
+  companions.Add(connection_.stream_.get(), kStreamBytes);
+}
 
 void Exchange::Reset(TimePoint arrived_at) {
   held_.clear();

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,10 @@ class Exchange;
 // kClosed, kDeadline (limits.write_stall_max), kCancelled; after one the connection is cut.
 class [[nodiscard]] SendOp {
  public:
+  // Gives the kernel what it takes, before the await: for a caller with something to do in between.
+  void Start() {
+    if (!skipped_) write_.Start();
+  }
   bool await_ready() { return skipped_ || write_.await_ready(); }
   template <typename Promise>
   auto await_suspend(std::coroutine_handle<Promise> handle) {
@@ -58,7 +63,7 @@ class Exchange {
   // ---- The request.
 
   // Valid until ReleaseRequest().
-  const RequestHead& head() const { return head_; }
+  const RequestHead& head() const { return head_ ? *head_ : kNoHead; }
   const io::Address& peer() const;
   // When the request's first bytes arrived (for a pipelined one: when its turn came).
   TimePoint arrived_at() const { return arrived_at_; }
@@ -77,6 +82,9 @@ class Exchange {
   // await of the handler answers kCancelled. For handlers whose work has no worth without a client.
   // Ends with the exchange.
   void CancelWhenPeerGone();
+
+  // Adds what sending a piece of the answer touches.
+  void AddCompanions(io::Companions& companions) const;
 
   // ---- An answer at once: head and body in one write.
 
@@ -140,9 +148,11 @@ class Exchange {
   SendOp SendRaw(std::string_view piece, bool last);
   void Reset(TimePoint arrived_at);
 
+  static const RequestHead kNoHead;
+
   Connection& connection_;
-  RequestHead head_;
-  std::string held_;  // An answer's head that waits for the first piece.
+  std::unique_ptr<RequestHead> head_;  // Kept from request to request; null once it was released.
+  std::string held_;                   // An answer's head that waits for the first piece.
   TimePoint arrived_at_{};
   int status_ = 0;
   int minor_version_ = 1;

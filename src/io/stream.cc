@@ -72,6 +72,7 @@ bool Stream::StartWrite(WriteOp& op) {
   op.rest_.reserve(op.pieces_[0].size() + op.pieces_[1].size());
   op.rest_.append(op.pieces_[0]).append(op.pieces_[1]);
   op.pieces_ = {op.rest_, {}};
+  if (op.within_ != Duration::zero()) op.deadline_ = Deadline::After(loop_.Now(), op.within_);
   return false;
 }
 

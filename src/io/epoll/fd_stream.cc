@@ -1,6 +1,5 @@
 #include "io/epoll/fd_stream.h"
 
-#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <optional>
 
 #include "io/loop.h"
 
@@ -34,26 +34,16 @@ Code CodeOf(int error) {
   }
 }
 
-Duration ReadClock(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
-// The kernel stamps in real time: carried over to the monotonic clock by reading both clocks now.
-TimePoint KernelStamp(msghdr& message) {
-  const Duration monotonic = ReadClock(CLOCK_MONOTONIC);
+// The kernel's stamp, in real time; nullopt where it left none.
+std::optional<Duration> KernelStamp(msghdr& message) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPING) continue;
-    std::array<timespec, 3> stamps{};
-    std::memcpy(stamps.data(), CMSG_DATA(header), sizeof stamps);
-    if (stamps[0].tv_sec == 0) break;
-    const Duration stamp =
-        std::chrono::seconds(stamps[0].tv_sec) + std::chrono::nanoseconds(stamps[0].tv_nsec);
-    return TimePoint(monotonic - (ReadClock(CLOCK_REALTIME) - stamp));
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec stamp{};
+    std::memcpy(&stamp, CMSG_DATA(header), sizeof stamp);
+    return std::chrono::seconds(stamp.tv_sec) + std::chrono::nanoseconds(stamp.tv_nsec);
   }
-  return TimePoint(monotonic);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -79,20 +69,22 @@ Status FdStream::Register() {
 }
 
 void FdStream::EnableReceiveTimestamps() {
-  const int flags = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
-  stamped_ = setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
+  const int on = 1;
+  stamped_ = setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0;
 }
 
 ssize_t FdStream::ReceiveStamped(std::span<char> into) {
   iovec piece{into.data(), into.size()};
-  alignas(cmsghdr) std::array<char, 256> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(timespec))> control;
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   const ssize_t count = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
-  if (count > 0) received_at_ = KernelStamp(message);
+  if (count <= 0) return count;
+  const auto stamp = KernelStamp(message);
+  received_at_ = stamp ? poller_.stamp_clock().ToMonotonic(*stamp) : loop_.Now();
   return count;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "io/epoll/stamp_clock.h"
 
 namespace penstock::io {
 
@@ -18,6 +19,9 @@ class EventHandler {
   virtual ~EventHandler() = default;
   // `events`: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR. May destroy the handler.
   virtual void OnEvents(std::uint32_t events) = 0;
+  // OnEvents() comes after a few other events: fetch into the caches what it will touch. Called
+  // twice, first with `nearer` false.
+  virtual void Prefetch(bool nearer) const { static_cast<void>(nearer); }
 };
 
 class Poller {
@@ -35,9 +39,17 @@ class Poller {
   // Waits for events and calls their handlers. `timeout_ns` < 0: no limit.
   void Poll(std::int64_t timeout_ns);
 
+  // For the time stamps of all sockets in the set.
+  StampClock& stamp_clock() { return stamp_clock_; }
+
  private:
   static constexpr std::size_t kBatchMax = 512;
+  int Wait(std::int64_t timeout_ns);
+  void PrefetchAhead() const;
+
   int descriptor_;
+  bool fine_ = true;  // Time-outs in nanoseconds; else in milliseconds, never early.
+  StampClock stamp_clock_;
   std::array<epoll_event, kBatchMax> batch_{};
   std::size_t batch_size_ = 0;
   std::size_t batch_next_ = 0;  // First event of the batch whose handler was not called yet.
