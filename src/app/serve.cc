@@ -1,5 +1,7 @@
 #include "app/serve.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -35,6 +37,15 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
                      .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser}};
 }
 
+// A stream takes two descriptors, so the shell's usual 1,024 would hold five hundred: takes what
+// the system allows. More clients than that wait in the backlog.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 Serve::Serve(ServeOptions options) : options_(std::move(options)), metrics_(kVersion) {}
@@ -45,6 +56,7 @@ Serve::~Serve() {
 
 Status Serve::Run() {
   BlockSignals();
+  RaiseDescriptorLimit();
   if (Status opened = Open(); !opened) return opened;
   io::RunBlocking(loop_, Main(*this));
   return ended_;

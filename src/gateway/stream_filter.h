@@ -39,8 +39,8 @@ class StreamFilter {
   // in their place to `assembled`. Errors: kUpstream (an event over the limit).
   Status Pass(std::span<const std::string_view> pieces, TimePoint now, std::string& assembled);
 
-  // False where each piece holds whole events, none of them the last: such pieces may be sent before
-  // they are counted.
+  // False where each piece holds whole events, none of them the last: such pieces may be sent
+  // before they are counted.
   bool MayEnd(std::span<const std::string_view> pieces) const;
 
   // What was held back at the stream's end: the beginning of an event that never ended.
