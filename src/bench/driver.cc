@@ -74,6 +74,10 @@ io::Task<void> Driver::RunStoppable(io::Task<void> task) {
   running_ = nullptr;
 }
 
+void Driver::Cut() {
+  if (running_ != nullptr) running_->Stop();
+}
+
 void Driver::Stop() {
   stopped_ = true;
   if (running_ != nullptr) running_->Stop();
@@ -156,6 +160,10 @@ io::Task<void> Driver::ReadReply(http::ClientResponse& response, RequestRecord& 
   ReplyReader reader(record);
   reader.Head(response.status(), response.head().fields.Get("content-type"),
               Since(response.received_at()));
+  const auto& fields = response.head().fields;
+  reader.Head({.retry_after_ms = fields.Get("retry-after-ms"),
+               .retry_after = fields.Get("retry-after"),
+               .queue_time = fields.Get("x-queue-time")});
   response.ReleaseHead();
   io::Companions companions;
   companions.Add(&reader, sizeof reader);

@@ -37,8 +37,10 @@ class Tickets {
   Tickets(std::uint64_t first_id, int warmup, int measured)
       : first_id_(first_id), warmup_(warmup), total_(warmup + measured) {}
 
-  // Any thread. None once all are taken.
+  // Any thread. None once all are taken, or after Close().
   std::optional<Ticket> Take();
+  // Any thread: hands out no more.
+  void Close() { taken_.store(total_, std::memory_order_relaxed); }
 
  private:
   const std::uint64_t first_id_;
@@ -87,6 +89,9 @@ class Driver {
   // Ends what runs, and whatever would run later: requests under way become records with
   // ErrorKind::kCancelled.
   void Stop();
+
+  // Ends the requests under way likewise, once the level's tickets are closed; the driver goes on.
+  void Cut();
 
   PromptPool& pool() { return pool_; }
   DriverSettings& settings() { return settings_; }

@@ -112,6 +112,12 @@ void Load::RunStage(int count, const std::function<io::Task<void>(Worker&, int)>
   }
 }
 
+void Load::CutAll() {
+  for (const auto& worker : workers_) {
+    worker->loop.Post([driver = worker->driver.get()] { driver->Cut(); });
+  }
+}
+
 Status Load::Keep(const Inbox::Batch& batch) {
   if (writer_ == nullptr) return {};
   for (const RequestRecord& record : batch.records) {
@@ -170,10 +176,17 @@ Result<RunRecords> Load::RunLevel(const LevelPlan& plan) {
     const int share = plan.concurrency / threads + (index < plan.concurrency % threads ? 1 : 0);
     return worker.driver->RunLevel(tickets, plan.concurrency, share);
   };
+  Enough enough = Enough::kGoOn;
   RunStage(threads, work, [&](Inbox::Batch& batch) {
     if (written) written = Keep(batch);
     for (RequestRecord& record : batch.records) {
       progress.Add(record);
+      if (plan.judge && enough == Enough::kGoOn) {
+        enough = plan.judge(record);
+        if (enough != Enough::kGoOn) tickets.Close();
+        if (enough == Enough::kCut) CutAll();
+        level.cut = enough == Enough::kCut;
+      }
       run.requests.push_back(std::move(record));
     }
     const TimePoint now = Clock::now();

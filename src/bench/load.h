@@ -19,6 +19,13 @@
 
 namespace penstock::bench {
 
+// What a level's judge says after each request.
+enum class Enough {
+  kGoOn,
+  kDrain,  // Send no more; let what is under way end.
+  kCut,    // Send no more, and cancel what is under way.
+};
+
 // One level to run.
 struct LevelPlan {
   int concurrency = 1;
@@ -26,6 +33,8 @@ struct LevelPlan {
   int measured = 10;
   int number = 1;  // Of the sweep, for the display.
   int levels = 0;  // Of how many; 0: not known.
+  // Asked on the calling thread after each request, if set, until it says other than kGoOn.
+  std::function<Enough(const RequestRecord&)> judge{};
 };
 
 class Load {
@@ -55,6 +64,8 @@ class Load {
   // on this thread for what came in, until all are done.
   void RunStage(int count, const std::function<io::Task<void>(Worker&, int)>& task,
                 const std::function<void(Inbox::Batch&)>& on_batch);
+  // Cancels what every driver has under way.
+  void CutAll();
   // Writes a batch's records, if there is a writer.
   Status Keep(const Inbox::Batch& batch);
   std::int64_t TokenChunks() const;

@@ -63,6 +63,9 @@ struct RequestRecord {
   int shared_reads = 0;        // Those of them that held more than one token chunk.
 
   int http_status = 0;  // 0: none arrived.
+  // What a refusal said about coming back: retry-after-ms, else retry-after in seconds.
+  std::int64_t retry_after_ms = kNever;
+  std::int64_t server_queue_ns = kNever;  // Waiting time as the server's headers told it.
   ErrorKind error = ErrorKind::kNone;
   std::string error_message{};  // For people; bounded by the driver; never holds a key.
   std::string finish_reason{};
@@ -98,7 +101,8 @@ struct LevelRecord {
   std::int64_t started_ns = 0;
   std::int64_t ended_ns = 0;
   std::int64_t client_cpu_ns = 0;  // Processor time of all driver threads within the level.
-  int threads = 1;  // Driver threads; client_cpu_ns / (threads × time) is their load.
+  int threads = 1;   // Driver threads; client_cpu_ns / (threads × time) is their load.
+  bool cut = false;  // Its judge had seen enough: what was under way then was cancelled.
   bool operator==(const LevelRecord&) const = default;
 };
 
@@ -118,7 +122,10 @@ struct RunSettings {
   std::uint64_t seed = 0;
   std::uint64_t salt = 0;  // Makes this run's prompts differ from every other run's.
   std::string corpus{};    // "shipped", or the file's name.
-  std::string command{};   // The command line, its keys replaced.
+  std::string budget{};    // As Budget::Parse() takes it; "" for none.
+  // Unit of sale of the endpoint, in tokens/s of input and output; 0: not known.
+  int throughput_chunk_size = 0;
+  std::string command{};  // The command line, its keys replaced.
   bool operator==(const RunSettings&) const = default;
 };
 

@@ -35,6 +35,8 @@ void VisitRequest(Visitor& visit, Record& record) {
   visit("reads", record.reads);
   visit("shared_reads", record.shared_reads);
   visit("http_status", record.http_status);
+  visit("retry_after_ms", record.retry_after_ms);
+  visit("server_queue_ns", record.server_queue_ns);
   visit("error", record.error);
   visit("error_message", record.error_message);
   visit("finish_reason", record.finish_reason);
@@ -54,6 +56,7 @@ void VisitLevel(Visitor& visit, Record& record) {
   visit("ended_ns", record.ended_ns);
   visit("client_cpu_ns", record.client_cpu_ns);
   visit("threads", record.threads);
+  visit("cut", record.cut);
 }
 
 template <typename Visitor, typename Settings>
@@ -72,6 +75,8 @@ void VisitSettings(Visitor& visit, Settings& settings) {
   visit("seed", settings.seed);
   visit("salt", settings.salt);
   visit("corpus", settings.corpus);
+  visit("budget", settings.budget);
+  visit("throughput_chunk_size", settings.throughput_chunk_size);
   visit("command", settings.command);
 }
 

@@ -4,6 +4,8 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 namespace penstock::bench {
@@ -66,6 +68,23 @@ void ReplyReader::Head(int status, std::string_view content_type, std::int64_t a
                      content_type.empty() ? "no content-type" : content_type));
   } else {
     record_.gaps_ns.reserve(static_cast<std::size_t>(std::max(record_.output_tokens_wanted, 1)));
+  }
+}
+
+void ReplyReader::Head(const Hints& hints) {
+  const auto number = [](std::string_view text) -> double {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    return whole && value >= 0 && value < 1e9 ? value : -1;
+  };
+  if (const double wait = number(hints.retry_after_ms); wait >= 0) {
+    record_.retry_after_ms = std::llround(wait);
+  } else if (const double seconds = number(hints.retry_after); seconds >= 0) {
+    record_.retry_after_ms = std::llround(seconds * 1000);
+  }
+  if (const double queue = number(hints.queue_time); queue >= 0) {
+    record_.server_queue_ns = std::llround(queue * 1e6);
   }
 }
 

@@ -32,6 +32,14 @@ class ReplyReader {
   // The response's head arrived. Before any Read().
   void Head(int status, std::string_view content_type, std::int64_t at_ns);
 
+  // What other fields of the head said; "" where there was none.
+  struct Hints {
+    std::string_view retry_after_ms{};
+    std::string_view retry_after{};  // Seconds; a date is passed over.
+    std::string_view queue_time{};   // Milliseconds, as TGI's x-queue-time.
+  };
+  void Head(const Hints& hints);
+
   // One socket read brought `pieces` of the decoded body (it may be none). Times never go back.
   void Read(std::span<const std::string_view> pieces, std::int64_t at_ns);
 

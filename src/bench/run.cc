@@ -206,7 +206,7 @@ Result<BenchOutcome> RunBench(const BenchOptions& options, const std::atomic<boo
   RunRecords run{.header = prepared->header, .requests = {}, .levels = {}};
   BenchOutcome outcome;
   {
-    ProgressDisplay display(STDERR_FILENO, options.progress);
+    ProgressDisplay display(STDERR_FILENO, options.progress, options.on_progress);
     const PromptPool pool(prepared->corpus, {.input_tokens = options.input_tokens,
                                              .seed = options.seed,
                                              .salt = prepared->header.settings.salt});

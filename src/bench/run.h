@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "bench/plan.h"
+#include "bench/progress.h"
 #include "bench/summary.h"
 #include "bench/workload.h"
 
@@ -40,7 +42,9 @@ struct BenchOptions {
   std::string records_path;  // --records FILE.jsonl: "" keeps no records.
   std::string report_path;   // --report FILE.html: "" writes no report.
   bool progress = true;      // --no-progress: nothing on stderr.
-  std::string command;       // The command line for the report; WithoutKeys() it first.
+  // Told how far the run is, a few times a second, on the thread that called RunBench().
+  std::function<void(const ProgressState&)> on_progress;
+  std::string command;  // The command line for the report; WithoutKeys() it first.
 };
 
 struct BenchOutcome {

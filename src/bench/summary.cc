@@ -22,10 +22,6 @@ double Overlap(std::int64_t from, std::int64_t to, const Window& window) {
   return static_cast<double>(std::max<std::int64_t>(common, 0)) / static_cast<double>(to - from);
 }
 
-std::int64_t LatencyEnd(const RequestRecord& record) {
-  return record.last_token_ns != kNever ? record.last_token_ns : record.end_ns;
-}
-
 // Output tokens that fell into the window. Of a stream, chunk by chunk, those after the first with
 // an even share each; of a reply in one piece, evenly over its whole time.
 double OutputWithin(const RequestRecord& record, const Window& window) {
@@ -80,33 +76,37 @@ Window WholeWindow(const Requests& requests) {
 
 // The samples behind a level's distributions.
 struct Samples {
-  std::vector<double> ttft, ttft_service, tpot, icl, latency, end, lag;
+  std::vector<double> ttft, ttft_service, ttfo, tpot, icl, latency, normalised, end, request, lag;
+  std::vector<double> queue, retry_after;
   std::vector<double> output_tokens, input_tokens, common_residual;
   double residual_max = 0;
+  double chunk_tokens = 0;  // Tokens that came in token chunks, and how many of those there were.
+  double chunks = 0;
 };
 
-void AddTimes(const RequestRecord& record, Samples& samples) {
-  const double latency = ToMilliseconds(LatencyEnd(record) - record.scheduled_ns);
-  samples.latency.push_back(latency);
-  samples.end.push_back(ToMilliseconds(record.end_ns - record.scheduled_ns));
-  samples.output_tokens.push_back(record.OutputTokens());
-  if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
-  if (record.first_token_ns == kNever) return;
+void Append(const std::optional<double>& value, std::vector<double>& samples) {
+  if (value) samples.push_back(*value);
+}
 
-  const double ttft = ToMilliseconds(record.first_token_ns - record.scheduled_ns);
-  samples.ttft.push_back(ttft);
-  samples.ttft_service.push_back(ToMilliseconds(record.first_token_ns - record.sent_ns));
-  const int later_tokens = record.OutputTokens() - record.first_chunk_tokens;
-  double tpot = 0;
-  if (later_tokens > 0 && record.chunks > 1) {
-    tpot = ToMilliseconds(record.last_token_ns - record.first_token_ns) / later_tokens;
-    samples.tpot.push_back(tpot);
-  }
+void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Samples& samples) {
+  Append(metrics.ttft_ms, samples.ttft);
+  Append(metrics.ttft_service_ms, samples.ttft_service);
+  Append(metrics.ttfo_ms, samples.ttfo);
+  Append(metrics.tpot_ms, samples.tpot);
+  Append(metrics.latency_ms, samples.latency);
+  Append(metrics.normalised_latency_ms, samples.normalised);
+  Append(metrics.end_ms, samples.end);
+  Append(metrics.request_ms, samples.request);
+  Append(metrics.common_identity_residual, samples.common_residual);
+  samples.residual_max =
+      std::max(samples.residual_max, std::abs(metrics.identity_residual.value_or(0)));
+  samples.output_tokens.push_back(metrics.output_tokens);
+  if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
   for (const std::int64_t gap : record.gaps_ns) samples.icl.push_back(ToMilliseconds(gap));
-  if (latency <= 0) return;
-  const double ours = latency - (ttft + tpot * std::max(later_tokens, 0));
-  samples.residual_max = std::max(samples.residual_max, std::abs(ours) / latency);
-  samples.common_residual.push_back((latency - (ttft + tpot * record.OutputTokens())) / latency);
+  if (record.chunks > 0) {
+    samples.chunk_tokens += metrics.output_tokens;
+    samples.chunks += record.chunks;
+  }
 }
 
 void CountTokens(const RequestRecord& record, TokenFacts& facts) {
@@ -138,6 +138,12 @@ void Fill(Samples samples, LevelSummary& level) {
   level.identity_residual_max = samples.residual_max;
   level.ttft_ms = Describe(std::move(samples.ttft));
   level.ttft_service_ms = Describe(std::move(samples.ttft_service));
+  level.ttfo_ms = Describe(std::move(samples.ttfo));
+  level.normalised_latency_ms = Describe(std::move(samples.normalised));
+  level.request_ms = Describe(std::move(samples.request));
+  level.server_queue_ms = Describe(std::move(samples.queue));
+  level.retry_after_ms = Describe(std::move(samples.retry_after));
+  level.tokens_per_chunk = samples.chunks > 0 ? samples.chunk_tokens / samples.chunks : 0;
   level.tpot_ms = Describe(std::move(samples.tpot));
   level.icl_ms = Describe(std::move(samples.icl));
   level.latency_ms = Describe(std::move(samples.latency));
@@ -145,7 +151,20 @@ void Fill(Samples samples, LevelSummary& level) {
   level.send_lag_ms = Describe(std::move(samples.lag));
 }
 
-LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
+// Requests that met every bound, of all attempts: a failure, and a refusal, met none.
+void AddGoodput(const Requests& requests, const Budget& budget, LevelSummary& level) {
+  std::int64_t attempts = 0;
+  std::int64_t good = 0;
+  for (const RequestRecord* record : requests) {
+    if (record->phase != Phase::kMeasured || record->error == ErrorKind::kCancelled) continue;
+    ++attempts;
+    if (Holds(budget, *record)) ++good;
+  }
+  level.goodput_share =
+      attempts > 0 ? static_cast<double>(good) / static_cast<double>(attempts) : 0;
+}
+
+LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Budget& budget) {
   LevelSummary level{.concurrency = concurrency};
   Samples samples;
   std::int64_t reads = 0;
@@ -156,6 +175,9 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
     reads += std::min(record->reads, record->chunks);
     shared += record->shared_reads;
     if (record->failed()) failed_tokens += record->OutputTokens();
+    if (record->retry_after_ms != kNever) {
+      samples.retry_after.push_back(static_cast<double>(record->retry_after_ms));
+    }
     if (record->phase == Phase::kWarmup) {
       ++level.warmup;
       continue;
@@ -166,12 +188,16 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
     }
     if (record->failed()) continue;
     ++level.succeeded;
-    AddTimes(*record, samples);
+    AddTimes(*record, MetricsOf(*record), samples);
+    if (record->server_queue_ns != kNever) {
+      samples.queue.push_back(ToMilliseconds(record->server_queue_ns));
+    }
     CountTokens(*record, level.tokens);
   }
   Fill(std::move(samples), level);
   level.shared_read_share =
       reads > 0 ? static_cast<double>(shared) / static_cast<double>(reads) : 0;
+  if (!budget.empty()) AddGoodput(requests, budget, level);
   level.steady = SteadyWindow(requests, concurrency);
   level.in_steady = RatesWithin(requests, level.steady);
   level.whole = RatesWithin(requests, WholeWindow(requests));
@@ -275,8 +301,10 @@ RunSummary Summarise(const RunRecords& run) {
     if (record.phase != Phase::kFit) by_level[record.concurrency].push_back(&record);
   }
   RunSummary summary{.header = run.header};
+  // A budget that does not parse is one that a later version wrote: the figures stand without it.
+  if (auto budget = Budget::Parse(run.header.settings.budget)) summary.budget = std::move(*budget);
   for (const auto& [concurrency, requests] : by_level) {
-    summary.levels.push_back(SummariseLevel(concurrency, requests));
+    summary.levels.push_back(SummariseLevel(concurrency, requests, summary.budget));
   }
   AddClientLoad(run.levels, summary.levels);
   summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });

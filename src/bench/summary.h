@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/budget.h"
+#include "bench/metrics.h"
 #include "bench/record.h"
 #include "bench/statistics.h"
 
@@ -63,13 +65,18 @@ struct LevelSummary {
   std::array<std::int64_t, kErrorKinds> errors{};  // Of both phases, by ErrorKind.
 
   // Milliseconds, over the measured requests that succeeded.
-  Distribution ttft_ms{};          // From scheduled.
-  Distribution ttft_service_ms{};  // From sent.
-  Distribution tpot_ms{};          // Of replies longer than their first chunk.
-  Distribution icl_ms{};           // Each gap between chunks.
-  Distribution latency_ms{};       // From scheduled to the last token's chunk.
-  Distribution end_ms{};           // From scheduled to the response's end.
-  Distribution send_lag_ms{};      // Scheduled to sent, of all measured requests.
+  Distribution ttft_ms{};                // From scheduled.
+  Distribution ttft_service_ms{};        // From sent.
+  Distribution ttfo_ms{};                // From scheduled to the first text that is not reasoning.
+  Distribution tpot_ms{};                // Of replies longer than their first chunk.
+  Distribution icl_ms{};                 // Each gap between chunks.
+  Distribution latency_ms{};             // From scheduled to the last token's chunk.
+  Distribution normalised_latency_ms{};  // Latency ÷ output tokens.
+  Distribution end_ms{};                 // From scheduled to the response's end.
+  Distribution request_ms{};             // Sent to end, of replies in one piece.
+  Distribution server_queue_ms{};        // As the server's headers told it.
+  Distribution retry_after_ms{};         // Of refusals that named one, of both phases.
+  Distribution send_lag_ms{};            // Scheduled to sent, of all measured requests.
 
   Window steady{};
   Rates in_steady{};                      // Zero where there was no steady window.
@@ -83,6 +90,11 @@ struct LevelSummary {
   double identity_residual_max = 0;
   // Mean of (latency − (TTFT + TPOT·N)) ÷ latency: what the common form of the identity gets wrong.
   double common_identity_residual_mean = 0;
+  // Output tokens per chunk with text. Only where it is 1 are gaps between chunks inter-token
+  // times.
+  double tokens_per_chunk = 0;
+  // Measured requests that met every bound of the run's budget ÷ all attempts. 0 without a budget.
+  double goodput_share = 0;
   double shared_read_share = 0;  // Reads that held several token chunks ÷ reads with any.
   double client_load = 0;        // Client processor time ÷ (threads × time); 0 where unknown.
   TokenFacts tokens{};
@@ -98,6 +110,7 @@ struct LevelSummary {
 
 struct RunSummary {
   RunHeader header{};
+  Budget budget{};                     // The header's; empty where it has none.
   std::vector<LevelSummary> levels{};  // By rising concurrency.
   std::vector<Warning> warnings{};     // Of the run as a whole; each level has its own, too.
   bool valid = true;                   // No warning of severity kInvalid anywhere.
