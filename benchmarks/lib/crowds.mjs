@@ -1,5 +1,5 @@
-// benchmarks/fidelity: a load generator's stamps against the truth, and its processor time per
-// event.
+// benchmarks/crowds: a load generator's stamps against the truth where many streams run at once, and
+// how many several processes hold.
 
 import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
 import {join} from 'node:path';
@@ -207,8 +207,12 @@ async function measureHeld({tokens}) {
     const agents = childrenOf(bench.pid);
     const streams = agents.reduce((sum, pid) => sum + socketsOf(pid), 0);
     if (streams > held) {
-      held = streams;
-      bytes = residentBytes(agents);
+      try {
+        bytes = residentBytes(agents);
+        held = streams;
+      } catch {
+        // One of them has ended meanwhile.
+      }
     }
     await pause(200);
   }

@@ -60,6 +60,9 @@ Result<Curve> MeasureCurve(const CurveTarget& target, const CurveWorkload& workl
   if (!outcome) return Fail(outcome.error());
   Curve curve = CurveOf(outcome->summary);
   curve.interrupted = stop.load(std::memory_order_relaxed);
+  if (curve.interrupted && curve.points.empty()) {
+    return Fail(Code::kCancelled, "stopped before the first level");
+  }
   return curve;
 }
 

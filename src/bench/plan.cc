@@ -18,6 +18,8 @@ std::string_view Describe(StopReason reason) {
       return "too many requests failed";
     case StopReason::kConcurrencyMax:
       return "the concurrency limit was reached";
+    case StopReason::kTokensMax:
+      return "the run had spent its tokens";
   }
   return "";
 }

@@ -31,6 +31,7 @@ enum class StopReason {
   kLatency,         // Over latency_max_ms.
   kErrors,          // Over error_share_max.
   kConcurrencyMax,  // The limit was reached.
+  kTokensMax,       // The run may spend no more tokens.
 };
 std::string_view Describe(StopReason reason);  // A clause for people: "throughput no longer grew".
 

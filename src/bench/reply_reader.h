@@ -25,7 +25,10 @@ inline constexpr std::size_t kWholeBodyBytesMax = std::size_t{16}
 class ReplyReader {
  public:
   // Writes into `record`, which must outlive the reader; `record.streamed` says what was asked for.
-  explicit ReplyReader(RequestRecord& record) : record_(record) {}
+  // Appends the answer's text (reasoning left out) to `text`, where there is one, at the price of a
+  // full parse of each event.
+  explicit ReplyReader(RequestRecord& record, std::string* text = nullptr)
+      : record_(record), text_(text) {}
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
 
@@ -57,11 +60,13 @@ class ReplyReader {
   void TakeWhole();
   void TakeRefusal();
   void EndStream();
+  void JudgeUsage();
   void Fail(ErrorKind kind, std::string_view message);
 
   enum class Mode { kStream, kWhole, kRefusal };
 
   RequestRecord& record_;
+  std::string* text_;  // Borrowed; may be null.
   Mode mode_ = Mode::kStream;
   SseParser parser_;
   StreamMeter meter_;

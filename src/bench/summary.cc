@@ -178,7 +178,7 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Bud
     if (record->retry_after_ms != kNever) {
       samples.retry_after.push_back(static_cast<double>(record->retry_after_ms));
     }
-    if (record->phase == Phase::kWarmup) {
+    if (record->phase != Phase::kMeasured) {
       ++level.warmup;
       continue;
     }
@@ -209,10 +209,14 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Bud
 
 void AddClientLoad(const std::vector<LevelRecord>& records, std::vector<LevelSummary>& levels) {
   for (const LevelRecord& record : records) {
-    const auto found = std::ranges::find(levels, record.concurrency, &LevelSummary::concurrency);
+    const auto found = std::ranges::find_if(levels, [&record](const LevelSummary& level) {
+      return level.concurrency == record.concurrency &&
+             (record.concurrency > 0 || level.number == record.number);
+    });
     const double available =
         static_cast<double>(record.ended_ns - record.started_ns) * std::max(record.threads, 1);
     if (found == levels.end() || available <= 0) continue;
+    found->rate_per_s = record.rate_per_s;
     found->client_load = static_cast<double>(record.client_cpu_ns) / available;
   }
 }
@@ -243,6 +247,18 @@ std::optional<std::size_t> Highest(const std::vector<LevelSummary>& levels) {
   return most;
 }
 
+// An open loop has no number of workers to be busy: its measured part, from the first arrival to
+// the last.
+Window MeasuredWindow(const Requests& requests) {
+  Window window{.from_ns = INT64_MAX, .to_ns = INT64_MIN};
+  for (const RequestRecord* record : requests) {
+    if (record->phase != Phase::kMeasured) continue;
+    window.from_ns = std::min(window.from_ns, record->scheduled_ns);
+    window.to_ns = std::max(window.to_ns, record->scheduled_ns);
+  }
+  return window.to_ns > window.from_ns ? window : Window{};
+}
+
 }  // namespace
 
 std::string_view Name(Severity severity) {
@@ -271,6 +287,7 @@ double LevelSummary::error_share() const {
 }
 
 Window SteadyWindow(const Requests& requests, int concurrency) {
+  if (concurrency == 0) return MeasuredWindow(requests);
   // An end sorts before a send of the same moment: the worker that ended one sends the next.
   std::vector<std::pair<std::int64_t, int>> changes;
   std::int64_t first_measured = INT64_MAX;
@@ -296,15 +313,19 @@ Window SteadyWindow(const Requests& requests, int concurrency) {
 }
 
 RunSummary Summarise(const RunRecords& run) {
-  std::map<int, Requests> by_level;
+  // A closed loop's level is its concurrency; those of an open loop are told apart by number.
+  std::map<std::pair<int, int>, Requests> by_level;
   for (const RequestRecord& record : run.requests) {
-    if (record.phase != Phase::kFit) by_level[record.concurrency].push_back(&record);
+    if (record.phase == Phase::kFit) continue;
+    const int number = record.concurrency > 0 ? 0 : record.level;
+    by_level[{record.concurrency, number}].push_back(&record);
   }
   RunSummary summary{.header = run.header};
   // A budget that does not parse is one that a later version wrote: the figures stand without it.
   if (auto budget = Budget::Parse(run.header.settings.budget)) summary.budget = std::move(*budget);
-  for (const auto& [concurrency, requests] : by_level) {
-    summary.levels.push_back(SummariseLevel(concurrency, requests, summary.budget));
+  for (const auto& [level, requests] : by_level) {
+    summary.levels.push_back(SummariseLevel(level.first, requests, summary.budget));
+    summary.levels.back().number = level.second;
   }
   AddClientLoad(run.levels, summary.levels);
   summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });

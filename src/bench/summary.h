@@ -58,7 +58,9 @@ struct TokenFacts {
 };
 
 struct LevelSummary {
-  int concurrency = 0;
+  int concurrency = 0;         // 0 in an open loop.
+  int number = 0;              // Of an open loop's level, from 1; 0 in a closed loop.
+  double rate_per_s = 0;       // Of an open loop: requests that were due, a second.
   std::int64_t measured = 0;   // Requests of the measured phase.
   std::int64_t succeeded = 0;  // Those of them that did not fail.
   std::int64_t warmup = 0;

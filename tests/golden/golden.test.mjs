@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
-const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
+const kCommands = ['', 'serve', 'engine', 'bench', 'bench agent', 'model', 'model synth', 'model register', 'model list',
   'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'size', 'version'];
 
 for (const command of kCommands) {
