@@ -6,17 +6,13 @@
 
 import {createWriteStream} from 'node:fs';
 import {createRequire} from 'node:module';
-import {join} from 'node:path';
 
 const words = Object.fromEntries(process.argv.slice(2).map((word) => word.split('=')));
 const number = (name) => Number(words[name]);
 
 // The client that tests/compat has installed.
-const require =
-    createRequire(join(import.meta.dirname, '../../tests/compat/package.json'));
+const require = createRequire(new URL('../../tests/compat/package.json', import.meta.url));
 const {OpenAI} = require('openai');
-const {Agent, setGlobalDispatcher} = globalThis;
-if (Agent && setGlobalDispatcher) setGlobalDispatcher(new Agent({connections: number('streams')}));
 
 const client = new OpenAI({
   baseURL: `http://127.0.0.1:${number('port')}/v1`,

@@ -58,6 +58,7 @@ void AddBenchAgentCommand(Program& program, CLI::App& bench) {
         return ran ? kExitGood : Report(ran.error());
       },
       &bench);
+  command->footer("");  // Not the examples of `bench`.
   AddFlag(*command, "--listen", options->listen, "HOST:PORT; other than loopback only with a key");
   AddFlag(*command, "--agent-key", options->key,
           "What a coordinator must show; better as PENSTOCK_AGENT_KEY");

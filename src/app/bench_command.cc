@@ -28,11 +28,12 @@ namespace {
 
 constexpr const char* kExamples =
     "Examples:\n"
-    "  penstock bench URL --model m                         what does it give, and how fast?\n"
-    "  penstock bench URL --model m --rate 5                five users a second, whatever happens\n"
-    "  penstock bench URL --model m --workload chat=3,rag=1 --concurrency 16 --duration-s 300\n"
-    "  penstock bench URL --model m --trace day.csv --records day.jsonl --report day.html\n"
-    "  penstock bench --self-test                           what can this machine measure?\n"
+    "    penstock bench URL --model m                         what does it give, and how fast?\n"
+    "    penstock bench URL --model m --rate 5                five users a second, whatever "
+    "happens\n"
+    "    penstock bench URL --model m --workload chat=3,rag=1 --concurrency 16 --duration-s 300\n"
+    "    penstock bench URL --model m --trace day.csv --records day.jsonl --report day.html\n"
+    "    penstock bench --self-test                           what can this machine measure?\n"
     "The words and figures stand in docs/benchmarking.md.";
 
 struct BenchCommandOptions {

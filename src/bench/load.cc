@@ -1,5 +1,6 @@
 #include "bench/load.h"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
@@ -132,7 +133,7 @@ Result<FitReport> Load::FitPrompts() {
         Code::kCancelled,
         fmt::format("interrupted while fitting prompts: {} of {} fit, and no load was sent, so "
                     "there is nothing to report{}",
-                    settled.load(), first.pool().bodies(),
+                    settled.load(), first.composer().pool().bodies(),
                     writer_ == nullptr ? "" : " (the records hold the requests made)"));
   }
   for (const auto& worker : workers_) {

@@ -42,7 +42,7 @@ SelfTest CompareWithTruth(const std::vector<RequestRecord>& records, TimePoint s
   std::int64_t events = 0;
   std::int64_t reads = 0;
   for (const RequestRecord& record : records) {
-    if (record.phase == Phase::kFit || record.failed() || record.chunks == 0) continue;
+    if (record.phase != Phase::kMeasured || record.failed() || record.chunks == 0) continue;
     const auto found = truth.find(salt_of(record.id));
     if (found == truth.end() || std::ssize(found->second.written) != record.chunks) continue;
     const NullTruth& true_times = found->second;
@@ -88,8 +88,10 @@ Result<SelfTest> RunSelfTest(const SelfTestOptions& asked, const std::atomic<boo
   Load load({.threads = asked.threads}, settings, composer, nullptr, display, stop);
   if (const auto fitted = load.FitPrompts(); !fitted) return Fail(fitted.error());
   server.TakeTruth();
-  const auto run =
-      load.RunLevel({.concurrency = asked.streams, .warmup = 0, .measured = asked.streams});
+  // The first round starts all streams at once, and waits for the server to take them: that is not
+  // what is measured. The second one starts as they end, spread evenly.
+  const auto run = load.RunLevel(
+      {.concurrency = asked.streams, .warmup = asked.streams, .measured = asked.streams});
   if (!run) return Fail(run.error());
   if (stop.load(std::memory_order_relaxed)) return Fail(Code::kCancelled, "stopped");
   SelfTest test = CompareWithTruth(run->requests, settings.start, server.TakeTruth(),

@@ -16,7 +16,7 @@ namespace penstock::bench {
 
 struct SelfTestOptions {
   int streams = 500;
-  int tokens = 60;  // Of each stream: three seconds at twenty a second.
+  int tokens = 40;  // Of each stream, twice: two seconds each at twenty a second.
   int threads = 1;  // Driver threads.
 };
 
