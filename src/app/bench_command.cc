@@ -1,7 +1,6 @@
 // penstock bench: load-tests any LLM endpoint and says what it gives.
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -12,15 +11,13 @@
 
 #include "app/bench_agent_command.h"
 #include "app/bench_flags.h"
+#include "app/bench_outputs.h"
+#include "app/bench_stop.h"
 #include "app/command.h"
 #include "app/flags.h"
-#include "app/json_print.h"
 #include "app/local_agents.h"
-#include "app/signals.h"
 #include "bench/run.h"
 #include "bench/self_test.h"
-#include "bench/summary_json.h"
-#include "bench/table.h"
 
 namespace penstock::app {
 
@@ -39,45 +36,13 @@ constexpr const char* kExamples =
 struct BenchCommandOptions {
   bench::BenchOptions bench;
   BenchFlags flags;
-  std::string render;
+  BenchOutputs outputs;
   int processes = 0;
   bool self_test = false;
-  bool json = false;
 };
 
-std::atomic<bool> stop_requested = false;
-
-// The first signal ends the run and reports what was done; the second ends the process.
-void StopOnSignal() {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    std::signal(signal, [](int) {
-      if (stop_requested.exchange(true)) std::_Exit(kExitForced);
-    });
-  }
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
-int Show(const bench::RunSummary& summary, bool json) {
-  if (json) {
-    PrintJson(bench::RenderJson(summary));
-  } else {
-    fmt::print("{}", bench::RenderTable(summary));
-  }
-  return kExitGood;
-}
-
-int Render(const BenchCommandOptions& options) {
-  const auto summary = bench::LoadSummary(options.render);
-  if (!summary) return Report(summary.error());
-  if (!options.bench.report_path.empty()) {
-    const Status written = bench::WriteReport(options.bench.report_path, *summary);
-    if (!written) return Report(written.error());
-  }
-  return Show(*summary, options.json);
-}
-
 // Says what this machine can measure, and keeps it for the report.
-Status SelfTest(BenchCommandOptions& options) {
+Status SelfTest(BenchCommandOptions& options, const std::atomic<bool>& stop_requested) {
   bench::SelfTestOptions test{.threads = options.bench.threads};
   if (!options.bench.concurrency.empty()) {
     test.streams = *std::ranges::max_element(options.bench.concurrency);
@@ -90,16 +55,19 @@ Status SelfTest(BenchCommandOptions& options) {
 }
 
 int Run(BenchCommandOptions& options) {
-  if (!options.render.empty()) return Render(options);
   if (options.bench.url.empty() && !options.self_test) {
-    return Report({Code::kInvalidArgument, "URL: missing; or give --render FILE.jsonl", "URL"});
+    return Report({Code::kInvalidArgument,
+                   "URL: missing; kept records are shown by penstock bench report FILE.jsonl",
+                   "URL"});
   }
   if (const Status good = ApplyFlags(options.flags, options.bench); !good) {
     return Report(good.error());
   }
-  StopOnSignal();
+  options.bench.report_path = options.outputs.report;
+  const std::atomic<bool>& stop_requested = StopOnSignal();
   if (options.self_test) {
-    if (const Status tested = SelfTest(options); !tested) return Report(tested.error());
+    if (const Status tested = SelfTest(options, stop_requested); !tested)
+      return Report(tested.error());
     if (options.bench.url.empty()) return kExitGood;
   }
   std::optional<LocalAgents> agents;
@@ -112,11 +80,23 @@ int Run(BenchCommandOptions& options) {
   }
   const auto outcome = bench::RunBench(options.bench, stop_requested);
   if (!outcome) return Report(outcome.error());
-  const int code = Show(outcome->summary, options.json);
-  if (!options.bench.report_path.empty()) {
-    fmt::print(stderr, "report: {}\n", options.bench.report_path);
-  }
+  const int code = ShowOutputs(outcome->summary, options.outputs);
   return stop_requested ? kExitMissedGoal : code;
+}
+
+void AddSearchFlags(CLI::App& command, bench::BenchOptions& bench) {
+  const auto search = [](CLI::Option* option) { option->group("Budget and search"); };
+  search(
+      AddFlag(command, "--budget", bench.budget,
+              "Find the most load within it, as ttft_p95<2s,tpot_p95<100ms,errors<1%; where levels "
+              "are given: judge those"));
+  search(AddFlag(command, "--search", bench.search, "What it raises: concurrency, or rate")
+             ->check(CLI::IsMember({"concurrency", "rate"})));
+  search(AddFlag(command, "--rate-max", bench.rate_max, "Where a search over rates ends"));
+  search(AddFlag(command, "--optimization-info", bench.optimization_info,
+                 "MODEL/VERSION: ask the server for its chunk, to say what to provision"));
+  search(
+      AddFlag(command, "--chunk", bench.chunk, "Or the chunk itself, in tokens/s; 0: not known"));
 }
 
 }  // namespace
@@ -136,6 +116,7 @@ void AddBenchCommand(Program& program) {
   AddTargetFlags(*command, bench, options->flags);
   AddShapeFlags(*command, bench, options->flags);
   AddContentFlags(*command, bench, options->flags);
+  AddSearchFlags(*command, bench);
   AddFlag(*command, "--threads", bench.threads, "Threads that drive the load");
   AddSwitch(*command, "--self-test", options->self_test,
             "First measure what this machine can measure, for the report; alone without a URL");
@@ -152,10 +133,11 @@ void AddBenchCommand(Program& program) {
   AddFlag(*command, "--source-addresses", options->flags.source_addresses,
           "Connect from so many loopback addresses, where ports run out");
   AddFlag(*command, "--records", bench.records_path, "Keep a record per request: FILE.jsonl");
-  AddFlag(*command, "--report", bench.report_path, "Write a report: FILE.html");
-  AddFlag(*command, "--render", options->render, "Show kept records again instead of a new run");
+  AddOutputFlags(*command, options->outputs);
   AddSwitch(*command, "--progress", bench.progress, "Live progress on stderr (default)");
-  AddSwitch(*command, "--json", options->json, "The summary as one JSON document on stdout");
+  AddBenchReportCommand(program, command);
+  AddBenchCompareCommand(program, command);
+  AddBenchProveCommand(program, command);
 }
 
 }  // namespace penstock::app

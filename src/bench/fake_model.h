@@ -60,6 +60,8 @@ struct FakeModel {
   io::Loop& loop;
   Duration ttft = std::chrono::milliseconds(100);
   Duration gap = std::chrono::milliseconds(10);
+  // More requests at once than so many make every gap longer in proportion. 0: none do.
+  int knee = 0;
   int template_tokens = 17;      // What the chat template adds to a prompt.
   Fault fault = Fault::kNone;    // Of every request with more than one output token.
   bool knows_ignore_eos = true;  // Else a request with it is refused.
@@ -209,7 +211,13 @@ struct FakeModel {
     const std::string role = Event(R"({"role":"assistant","content":""})", "null");
     if (!co_await exchange.WriteChunk(role)) co_return;
     for (int token = 0; token < asked.output_tokens; ++token) {
-      if (!co_await model.loop.SleepUntil(start + model.ttft + token * model.gap)) co_return;
+      if (model.knee > 0 && token > 0) {
+        const double crowd = std::max(1.0, static_cast<double>(model.in_flight) / model.knee);
+        const auto gap = std::chrono::duration_cast<Duration>(model.gap * crowd);
+        if (!co_await model.loop.Sleep(gap)) co_return;
+      } else if (!co_await model.loop.SleepUntil(start + model.ttft + token * model.gap)) {
+        co_return;
+      }
       if (token == asked.output_tokens / 2) {
         if (fault == Fault::kStall)
           static_cast<void>(co_await model.loop.Sleep(std::chrono::hours(1)));

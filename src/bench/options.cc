@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "bench/budget.h"
+#include "bench/optimization_info.h"
+
 namespace penstock::bench {
 namespace {
 
@@ -61,6 +64,7 @@ Status CheckOptions(const BenchOptions& options) {
       {"drain-s", SecondsOf(options.shape.drain), 0, 86'400},
       {"stall-timeout-s", SecondsOf(options.target.stall_timeout), 0, 86'400},
       {"in-flight-max", options.target.in_flight_max, 0, kConcurrencyLimit},
+      {"chunk", options.chunk, 0, 1'000'000'000},
       {"tokens-max", options.target.tokens_max, 0, 1'000'000'000'000'000},
   };
   for (const IntegerRule& rule : rules) {
@@ -76,6 +80,24 @@ Status CheckOptions(const BenchOptions& options) {
         Code::kInvalidArgument,
         fmt::format("concurrency has {}, each must be from 1 to {}", level, kConcurrencyLimit),
         "concurrency");
+  }
+  if (!options.budget.empty()) {
+    if (auto budget = Budget::Parse(options.budget); !budget) return Fail(budget.error());
+  }
+  if (options.search != "concurrency" && options.search != "rate") {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("search is {}, it must be concurrency or rate", options.search),
+                "search");
+  }
+  if (!(options.rate_max > 0 && options.rate_max <= 1e6)) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("rate-max is {}, it must be above 0 and at most 1000000", options.rate_max),
+        "rate-max");
+  }
+  if (!options.optimization_info.empty()) {
+    const auto target = OptimizationInfoTarget(options.optimization_info);
+    if (!target) return Fail(target.error());
   }
   const auto unprintable = [](char c) { return c < 0x21 || c > 0x7E; };
   if (std::ranges::any_of(options.api_key, unprintable)) {

@@ -79,8 +79,14 @@ struct BenchOptions {
   int warmup = -1;  // --warmup: requests per level before those; -1: as many as concurrency.
   int input_tokens = kReferenceInputTokens;    // --input-tokens: kInputTokensMin to kTokensLimit.
   int output_tokens = kReferenceOutputTokens;  // --output-tokens: 1 to kTokensLimit.
-  std::string corpus_path;    // --corpus FILE: UTF-8 text to cut prompts from; "": the shipped one.
-  std::uint64_t seed = 1;     // --seed: chooses texts and their order.
+  std::string corpus_path;  // --corpus FILE: UTF-8 text to cut prompts from; "": the shipped one.
+  std::uint64_t seed = 1;   // --seed: chooses texts and their order.
+  std::string budget{};  // --budget: as Budget::Parse() takes it. Without levels, a rate or a trace
+                         // the run searches for the most load that holds it.
+  std::string search = "concurrency";  // --search: concurrency, rate.
+  double rate_max = 10'000;            // --rate-max: requests/s where a search over rates ends.
+  int chunk = 0;  // --chunk: unit of sale of the endpoint in tokens/s; 0: ask, or not known.
+  std::string optimization_info{};  // --optimization-info MODEL/VERSION: asks for the chunk.
   double latency_max_ms = 0;  // --latency-max-ms: doubling ends once p90 exceeds it; 0: no limit.
   bool streamed = true;       // --stream, --no-stream.
   Duration timeout = std::chrono::minutes(10);  // --timeout-s: of one request, connecting included.

@@ -10,37 +10,16 @@
 #include <memory>
 #include <string_view>
 
+#include "bench/budget.h"
 #include "bench/environment.h"
-#include "http/url.h"
-#include "io/tls.h"
+#include "bench/optimization_info.h"
+#include "bench/resolve.h"
 
 namespace penstock::bench {
 namespace {
 
 std::int64_t MillisecondsOf(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
-// Where to connect: name resolution blocks, so that it comes before the loops.
-Result<http::Origin> ResolveOrigin(const Endpoint& endpoint, bool insecure) {
-  auto url = http::Url::Parse(endpoint.origin);
-  if (!url) return Fail(url.error());
-  http::Url numeric = *url;
-  if (url->scheme != http::Url::Scheme::kUnix) {
-    const auto address = io::ResolveBlocking(url->host, url->port);
-    if (!address) return Fail(Code::kUnavailable, address.error().message, "url");
-    numeric.host = address->host;
-  }
-  auto origin = http::Origin::From(numeric);
-  if (!origin) return Fail(origin.error());
-  origin->host = url->HostField();
-  if (url->scheme == http::Url::Scheme::kHttps) {
-    auto tls = io::TlsContext::ForClient({.ca_file = "", .insecure = insecure});
-    if (!tls) return Fail(tls.error());
-    origin->connect.tls = std::move(*tls);
-    origin->connect.tls_server_name = url->host;
-  }
-  return origin;
 }
 
 // "NAME: VALUE".
@@ -98,6 +77,8 @@ RunHeader MakeHeader(const BenchOptions& options, const Prepared& prepared) {
   settings.salt = static_cast<std::uint64_t>(now.count());
   settings.corpus = prepared.corpus.name();
   settings.command = options.command;
+  if (auto budget = Budget::Parse(options.budget)) settings.budget = budget->Text();
+  settings.throughput_chunk_size = prepared.chunk;
   settings.duration_ms = MillisecondsOf(options.shape.duration);
   settings.warmup_ms = MillisecondsOf(options.shape.warmup.value_or(Duration{}));
   settings.cooldown_ms = MillisecondsOf(options.shape.cooldown);
@@ -110,6 +91,7 @@ RunHeader MakeHeader(const BenchOptions& options, const Prepared& prepared) {
   settings.in_flight_max = options.target.in_flight_max;
   settings.tokens_max = options.target.tokens_max;
   settings.agents = static_cast<int>(options.agents.size());
+  if (SearchesRates(options)) settings.mode = options.shape.arrivals;
   if (prepared.open) {
     settings.mode = prepared.open->mode;
     settings.rates_per_s = prepared.open->rates;
@@ -136,6 +118,14 @@ Result<int> InFlightMax(const BenchOptions& options, bool open) {
 }
 
 }  // namespace
+
+bool Searches(const BenchOptions& options) {
+  return !options.budget.empty() && options.concurrency.empty() && !options.shape.open();
+}
+
+bool SearchesRates(const BenchOptions& options) {
+  return Searches(options) && options.search == "rate";
+}
 
 int ConcurrencyMax(const BenchOptions& options) {
   return options.concurrency.empty() ? options.concurrency_max
@@ -214,7 +204,7 @@ Result<Prepared> Prepare(const BenchOptions& options) {
     if (!shape) return Fail(shape.error());
     open = std::move(*shape);
   }
-  const auto in_flight_max = InFlightMax(options, open.has_value());
+  const auto in_flight_max = InFlightMax(options, open.has_value() || SearchesRates(options));
   if (!in_flight_max) return Fail(in_flight_max.error());
   std::vector<std::pair<std::string, std::string>> headers;
   for (const std::string& text : target.headers) {
@@ -236,7 +226,14 @@ Result<Prepared> Prepare(const BenchOptions& options) {
                     .open = std::move(open),
                     .headers = std::move(headers),
                     .start = Clock::now(),
+                    .chunk = options.chunk,
                     .in_flight_max = *in_flight_max};
+  if (options.chunk == 0 && !options.optimization_info.empty()) {
+    const auto info = FetchOptimizationInfo(prepared.origin, options.api_key,
+                                            options.optimization_info, options.timeout);
+    if (!info) return Fail(info.error());
+    prepared.chunk = info->throughput_chunk_size;
+  }
   prepared.header = MakeHeader(options, prepared);
   return prepared;
 }
@@ -252,8 +249,9 @@ DriverSettings SettingsFor(const BenchOptions& options, const Prepared& prepared
   settings.streamed = prepared.header.settings.streamed;
   settings.timeout = options.timeout;
   settings.stall_timeout = options.target.stall_timeout;
-  settings.workers_max = prepared.open ? 1 : ConcurrencyMax(options);
-  if (prepared.open && prepared.in_flight_max > 0) {
+  const bool open = prepared.open || SearchesRates(options);
+  settings.workers_max = open ? 1 : ConcurrencyMax(options);
+  if (open && prepared.in_flight_max > 0) {
     settings.in_flight_max = std::max(prepared.in_flight_max / options.threads, 1);
   }
   settings.keep_text = static_cast<bool>(options.count_tokens);

@@ -28,6 +28,7 @@ struct Prepared {
   std::optional<OpenShape> open;  // None: a closed loop.
   std::vector<std::pair<std::string, std::string>> headers;
   TimePoint start{};      // What times in records count from.
+  int chunk = 0;          // Unit of sale of the endpoint, in tokens/s; 0: not known.
   int in_flight_max = 0;  // What descriptors and the user allow, over all threads.
 };
 
@@ -40,6 +41,10 @@ Result<Mix> MixOf(const BenchOptions& options);
 
 DriverSettings SettingsFor(const BenchOptions& options, const Prepared& prepared);
 ComposerSettings ComposerFor(const BenchOptions& options, const Prepared& prepared);
+
+// Whether the run searches for the most load within its budget, and over which load.
+bool Searches(const BenchOptions& options);
+bool SearchesRates(const BenchOptions& options);
 
 // Most requests at once in a closed loop.
 int ConcurrencyMax(const BenchOptions& options);

@@ -16,6 +16,7 @@
 #include "bench/progress_display.h"
 #include "bench/records_file.h"
 #include "bench/report.h"
+#include "bench/search_levels.h"
 
 namespace penstock::bench {
 namespace {
@@ -98,8 +99,8 @@ Result<StopReason> Measure(const BenchOptions& options, const Prepared& prepared
   ProgressDisplay display(STDERR_FILENO, options.progress, options.on_progress);
   const DriverSettings settings = SettingsFor(options, prepared);
   const Composer composer(prepared.corpus, ComposerFor(options, prepared));
-  const int threads =
-      prepared.open ? options.threads : std::min(options.threads, ConcurrencyMax(options));
+  const bool open = prepared.open || SearchesRates(options);
+  const int threads = open ? options.threads : std::min(options.threads, ConcurrencyMax(options));
   std::unique_ptr<LevelRunner> runner;
   if (options.agents.empty()) {
     runner = std::make_unique<Load>(LoadSettings{.threads = threads,
@@ -117,8 +118,9 @@ Result<StopReason> Measure(const BenchOptions& options, const Prepared& prepared
     if (stopped) return StopReason::kNotStopped;
     return Fail(fitted.error());
   }
-  const auto reason = prepared.open
-                          ? RunOpen(options, *prepared.open, *runner, *settings.spending, stop, run)
+  const auto reason =
+      prepared.open       ? RunOpen(options, *prepared.open, *runner, *settings.spending, stop, run)
+      : Searches(options) ? SearchLevels(options, CommonPlan(options), *runner, stop, run)
                           : Sweep(options, *runner, *settings.spending, stop, run);
   if (reason && writer != nullptr) {
     if (auto flushed = writer->Flush(); !flushed) return Fail(flushed.error());

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
+#include "bench/significance.h"
 #include "bench/validity.h"
 
 namespace penstock::bench {
@@ -38,26 +40,6 @@ double OutputWithin(const RequestRecord& record, const Window& window) {
     inside += each * Overlap(at, at, window);
   }
   return inside;
-}
-
-Rates RatesWithin(const Requests& requests, const Window& window) {
-  Rates rates{.seconds = window.seconds()};
-  if (rates.seconds <= 0) return {};
-  double output = 0;
-  double input = 0;
-  double finished = 0;
-  for (const RequestRecord* record : requests) {
-    if (record->failed() || record->sent_ns == kNever) continue;
-    const std::int64_t prefilled =
-        record->first_token_ns != kNever ? record->first_token_ns : record->end_ns;
-    output += OutputWithin(*record, window);
-    input += std::max(record->input_tokens, 0) * Overlap(record->sent_ns, prefilled, window);
-    finished += Overlap(record->sent_ns, record->end_ns, window);
-  }
-  rates.output_tokens_per_s = output / rates.seconds;
-  rates.total_tokens_per_s = (output + input) / rates.seconds;
-  rates.requests_per_s = finished / rates.seconds;
-  return rates;
 }
 
 // From the first send to the last end. One nanosecond earlier, so that a moment at its very start
@@ -117,6 +99,7 @@ void CountTokens(const RequestRecord& record, TokenFacts& facts) {
   }
   if (record.output_tokens_wanted > 0 && record.OutputTokens() != record.output_tokens_wanted) {
     ++facts.output_off;
+    if (record.output_tokens > record.output_tokens_wanted) ++facts.beyond_wanted;
   }
   if (record.input_tokens != kUnknown) {
     facts.input_tokens += record.input_tokens;
@@ -131,7 +114,18 @@ double MeanOf(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+std::vector<double> CurveOf(std::vector<double> samples) {
+  std::vector<double> curve;
+  std::ranges::sort(samples);
+  for (int percent = 1; percent < 100 && !samples.empty(); ++percent) {
+    curve.push_back(Quantile(samples, percent / 100.0));
+  }
+  return curve;
+}
+
 void Fill(Samples samples, LevelSummary& level) {
+  level.ttft_curve_ms = CurveOf(samples.ttft);
+  level.tpot_curve_ms = CurveOf(samples.tpot);
   level.output_tokens_mean = MeanOf(samples.output_tokens);
   level.input_tokens_mean = MeanOf(samples.input_tokens);
   level.common_identity_residual_mean = MeanOf(samples.common_residual);
@@ -164,8 +158,30 @@ void AddGoodput(const Requests& requests, const Budget& budget, LevelSummary& le
       attempts > 0 ? static_cast<double>(good) / static_cast<double>(attempts) : 0;
 }
 
-LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Budget& budget) {
+Drift DriftOf(const Requests& requests) {
+  constexpr std::size_t kThirdMin = 8;
+  Requests measured;
+  for (const RequestRecord* record : requests) {
+    if (record->phase == Phase::kMeasured && !record->failed()) measured.push_back(record);
+  }
+  const std::size_t third = measured.size() / 3;
+  if (third < kThirdMin) return {};
+  std::ranges::sort(measured, {}, [](const RequestRecord* record) { return record->scheduled_ns; });
+  std::vector<double> early;
+  std::vector<double> late;
+  for (std::size_t i = 0; i < third; ++i) {
+    early.push_back(*MetricsOf(*measured[i]).latency_ms);
+    late.push_back(*MetricsOf(*measured[measured.size() - 1 - i]).latency_ms);
+  }
+  const double before = Describe(early).p50;
+  if (before <= 0) return {};
+  return {.ratio = Describe(late).p50 / before, .significant = MannWhitneyP(early, late) < 0.01};
+}
+
+LevelSummary SummariseLevel(int concurrency, const Requests& requests, const RunSummary& run) {
   LevelSummary level{.concurrency = concurrency};
+  const Budget& budget = run.budget;
+  level.verdict = JudgeBudget(budget, requests, ProbeSamplesMax(run.header.settings, budget));
   Samples samples;
   std::int64_t reads = 0;
   std::int64_t shared = 0;
@@ -197,6 +213,7 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Bud
   Fill(std::move(samples), level);
   level.shared_read_share =
       reads > 0 ? static_cast<double>(shared) / static_cast<double>(reads) : 0;
+  level.drift = DriftOf(requests);
   if (!budget.empty()) AddGoodput(requests, budget, level);
   level.steady = SteadyWindow(requests, concurrency);
   level.in_steady = RatesWithin(requests, level.steady);
@@ -215,6 +232,12 @@ void AddClientLoad(const std::vector<LevelRecord>& records, std::vector<LevelSum
     });
     const double available =
         static_cast<double>(record.ended_ns - record.started_ns) * std::max(record.threads, 1);
+    if (found != levels.end()) {
+      found->cut = record.cut;
+      found->scheduled = record.scheduled;
+      found->unsent = record.unsent;
+      found->loop_lag_p99_ms = ToMilliseconds(record.loop_lag_p99_ns);
+    }
     if (found == levels.end() || available <= 0) continue;
     found->rate_per_s = record.rate_per_s;
     found->client_load = static_cast<double>(record.client_cpu_ns) / available;
@@ -259,6 +282,22 @@ Window MeasuredWindow(const Requests& requests) {
   return window.to_ns > window.from_ns ? window : Window{};
 }
 
+// The level with the most throughput below the least load that broke the budget: one that held it
+// above a broken one held it by chance.
+std::optional<std::size_t> BestWithinBudget(const RunSummary& summary) {
+  std::optional<std::size_t> best;
+  const auto rate = [&summary](std::size_t level) {
+    return summary.levels[level].best_rates().output_tokens_per_s;
+  };
+  for (std::size_t i = 0; i < summary.levels.size(); ++i) {
+    const LevelSummary& level = summary.levels[i];
+    if (level.verdict.judged == 0) continue;
+    if (!level.verdict.passes) break;
+    if (level.succeeded > 0 && (!best || rate(i) > rate(*best))) best = i;
+  }
+  return best;
+}
+
 }  // namespace
 
 std::string_view Name(Severity severity) {
@@ -284,6 +323,31 @@ std::int64_t LevelSummary::cancelled() const {
 double LevelSummary::error_share() const {
   const std::int64_t all = failures() + errors[0];
   return all > 0 ? static_cast<double>(failures()) / static_cast<double>(all) : 0;
+}
+
+bool BelongsTo(const RequestRecord& record, const LevelSummary& level) {
+  return record.concurrency == level.concurrency &&
+         (record.concurrency > 0 || record.level == level.number);
+}
+
+Rates RatesWithin(const Requests& requests, const Window& window) {
+  Rates rates{.seconds = window.seconds()};
+  if (rates.seconds <= 0) return {};
+  double output = 0;
+  double input = 0;
+  double finished = 0;
+  for (const RequestRecord* record : requests) {
+    if (record->failed() || record->sent_ns == kNever) continue;
+    const std::int64_t prefilled =
+        record->first_token_ns != kNever ? record->first_token_ns : record->end_ns;
+    output += OutputWithin(*record, window);
+    input += std::max(record->input_tokens, 0) * Overlap(record->sent_ns, prefilled, window);
+    finished += Overlap(record->sent_ns, record->end_ns, window);
+  }
+  rates.output_tokens_per_s = output / rates.seconds;
+  rates.total_tokens_per_s = (output + input) / rates.seconds;
+  rates.requests_per_s = finished / rates.seconds;
+  return rates;
 }
 
 Window SteadyWindow(const Requests& requests, int concurrency) {
@@ -324,15 +388,21 @@ RunSummary Summarise(const RunRecords& run) {
   // A budget that does not parse is one that a later version wrote: the figures stand without it.
   if (auto budget = Budget::Parse(run.header.settings.budget)) summary.budget = std::move(*budget);
   for (const auto& [level, requests] : by_level) {
-    summary.levels.push_back(SummariseLevel(level.first, requests, summary.budget));
+    summary.levels.push_back(SummariseLevel(level.first, requests, summary));
     summary.levels.back().number = level.second;
   }
   AddClientLoad(run.levels, summary.levels);
+  // A search tries its rates in another order.
+  std::ranges::sort(summary.levels, {}, [](const LevelSummary& level) {
+    return std::tuple(level.concurrency, level.rate_per_s, level.number);
+  });
   summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });
   summary.highest = Highest(summary.levels);
   summary.balanced = Best(summary.levels, [](const auto& l) {
     return l.best_rates().output_tokens_per_s / std::max(l.latency_ms.p50, 1e-6);
   });
+  summary.within_budget = BestWithinBudget(summary);
+  summary.timeline = TimelineOf(run);
   Judge(run, summary);
   return summary;
 }

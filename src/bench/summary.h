@@ -18,6 +18,8 @@
 #include "bench/metrics.h"
 #include "bench/record.h"
 #include "bench/statistics.h"
+#include "bench/timeline.h"
+#include "bench/verdict.h"
 
 namespace penstock::bench {
 
@@ -51,16 +53,25 @@ struct TokenFacts {
   std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
   std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
   std::int64_t output_off = 0;     // Output count other than what was wanted.
+  std::int64_t beyond_wanted = 0;  // Output count above what the request allowed.
   std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.
   std::int64_t cached_tokens = 0;  // Input tokens that a prefix cache served.
   std::int64_t input_tokens = 0;   // All input tokens that the server counted.
   bool operator==(const TokenFacts&) const = default;
 };
 
+// Whether a level changed while it ran: the last third of its measured requests against the first.
+struct Drift {
+  double ratio = 1;          // Of median latencies; 1 where there are too few.
+  bool significant = false;  // Not by chance, at p < 0.01.
+};
+
 struct LevelSummary {
   int concurrency = 0;         // 0 in an open loop.
   int number = 0;              // Of an open loop's level, from 1; 0 in a closed loop.
   double rate_per_s = 0;       // Of an open loop: requests that were due, a second.
+  bool cut = false;            // Ended early, by its judge: see LevelRecord.
+  BudgetVerdict verdict{};     // Against the run's budget.
   std::int64_t measured = 0;   // Requests of the measured phase.
   std::int64_t succeeded = 0;  // Those of them that did not fail.
   std::int64_t warmup = 0;
@@ -98,8 +109,15 @@ struct LevelSummary {
   // Measured requests that met every bound of the run's budget ÷ all attempts. 0 without a budget.
   double goodput_share = 0;
   double shared_read_share = 0;  // Reads that held several token chunks ÷ reads with any.
+  std::int64_t scheduled = 0;    // Of an open loop: requests that its schedule held.
+  std::int64_t unsent = 0;       // Those that were never sent.
+  double loop_lag_p99_ms = 0;    // How late the client's loops were for their timers; 0: not known.
   double client_load = 0;        // Client processor time ÷ (threads × time); 0 where unknown.
+  // Values at 1 %, 2 % … 99 %, for pictures; empty where there are no samples.
+  std::vector<double> ttft_curve_ms{};
+  std::vector<double> tpot_curve_ms{};
   TokenFacts tokens{};
+  Drift drift{};
 
   std::vector<Warning> warnings{};
 
@@ -122,9 +140,19 @@ struct RunSummary {
   // Most output throughput. Levels within 2 % of it are equal to it, and the least concurrency
   // wins.
   std::optional<std::size_t> highest{};
+  // Most output throughput of the levels that held the budget; none without a budget.
+  std::optional<std::size_t> within_budget{};
+  std::vector<TimelineSlice> timeline{};
 };
 
 RunSummary Summarise(const RunRecords& run);
+
+// Whether a request ran in a level.
+bool BelongsTo(const RequestRecord& record, const LevelSummary& level);
+
+// Tokens and requests that fell into a window, per second: of a stream chunk by chunk, of a prompt
+// evenly over the time to its first token. Failures count for nothing.
+Rates RatesWithin(const std::vector<const RequestRecord*>& requests, const Window& window);
 
 // Part of Summarise, apart for its tests: the span from the first to the last moment at which
 // `concurrency` requests were under way, but not before the first measured one was sent.
