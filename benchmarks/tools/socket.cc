@@ -56,6 +56,8 @@ Socket ListenOnLoopback(std::uint16_t port, bool stamped) {
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) Die("socket");
   Set(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+  // A port that was named may be shared by several processes, for more streams than one may hold.
+  if (port != 0) Set(socket, SOL_SOCKET, SO_REUSEPORT, 1);
   Set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   if (stamped) {
     Set(socket, SOL_SOCKET, SO_TIMESTAMPING,

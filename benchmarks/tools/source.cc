@@ -83,7 +83,11 @@ void Source::StartStream(Connection& connection, const Request& request) {
           limit.value_or(JsonNumber(request.body, "max_tokens").value_or(options_.tokens)),
       .request_id = std::string(HeaderValue(request.head, "x-request-id")),
       .arrived_at = connection.arrived_at(),
+      .keep_times = options_.keep_times,
   };
+  if (stream.keep_times) {
+    stream.written_at.reserve(static_cast<std::size_t>(std::max(stream.tokens_left, 0L)));
+  }
   if (stream.number >= 0) by_number_[stream.number] = &connection;
   connection.Send(StreamHead());
   if (options_.pace == SourceOptions::Pace::kGap) {
@@ -159,10 +163,18 @@ void Source::WriteTruth(const Connection& connection) {
   const Stream& stream = connection.stream;
   std::fprintf(options_.truth,
                "{\"request_id\":\"%s\",\"serial\":%lu,\"prompt_tokens\":%ld,\"output_tokens\":%ld,"
-               "\"arrived_ns\":%ld,\"first_token_ns\":%ld,\"last_token_ns\":%ld,\"finished\":%s}\n",
+               "\"arrived_ns\":%ld,\"first_token_ns\":%ld,\"last_token_ns\":%ld,\"finished\":%s",
                stream.request_id.c_str(), stream.serial, stream.prompt_tokens, stream.tokens_sent,
                stream.arrived_at.count(), stream.first_token_at.count(),
                stream.last_token_at.count(), stream.tokens_left <= 0 ? "true" : "false");
+  if (stream.keep_times) {
+    std::fputs(",\"written_ns\":[", options_.truth);
+    for (std::size_t i = 0; i < stream.written_at.size(); ++i) {
+      std::fprintf(options_.truth, "%s%ld", i > 0 ? "," : "", stream.written_at[i].count());
+    }
+    std::fputs("]", options_.truth);
+  }
+  std::fputs("}\n", options_.truth);
 }
 
 }  // namespace measure

@@ -34,6 +34,7 @@ struct SourceOptions {
   Nanoseconds first_token_max{};
   long tokens = 256;  // Where a request does not limit its tokens itself.
   int events_per_write = 1;
+  bool keep_times = false;     // Log when each write left, too.
   std::FILE* truth = nullptr;  // Borrowed. Gets one JSON line for each stream that ended.
 };
 

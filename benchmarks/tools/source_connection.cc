@@ -102,6 +102,7 @@ void Source::Connection::Flush() {
 
 bool Source::Connection::SendTokens(std::string_view bytes, int events) {
   stream.last_token_at = Now();
+  if (stream.keep_times) stream.written_at.push_back(stream.last_token_at);
   if (stream.tokens_sent == 0) stream.first_token_at = stream.last_token_at;
   stream.tokens_sent += events;
   stream.tokens_left -= events;

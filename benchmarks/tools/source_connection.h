@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http_message.h"
 #include "poller.h"
@@ -25,6 +26,8 @@ struct Stream {
   Nanoseconds arrived_at{};      // The kernel received the end of the request.
   Nanoseconds first_token_at{};  // Just before the write that holds it.
   Nanoseconds last_token_at{};
+  bool keep_times = false;
+  std::vector<Nanoseconds> written_at = {};  // Just before each write, where kept.
 };
 
 class Source::Connection final : public Readiness {

@@ -3,6 +3,7 @@
 //   sse_source port=0 gap_us=50000 first_token_ms=200 first_token_max_ms=700 tokens=100 truth=FILE
 // gap_us=0 sends flat out; rounds=1 lets all streams send together every gap, as an engine steps.
 // Prints {"port":N} when it listens; SIGTERM ends it and completes the log.
+// keep_times=1 logs when each write left, too. Several sources may share a port that is named.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,6 +39,7 @@ int main(int count, char** arguments) {
   options.first_token_max = std::max(options.first_token_max, options.first_token_min);
   options.tokens = words.TakeNumber("tokens", options.tokens);
   options.events_per_write = static_cast<int>(words.TakeNumber("events_per_write", 1));
+  options.keep_times = words.TakeNumber("keep_times", 0) != 0;
   const std::string truth = words.TakeText("truth", "");
   words.CheckAllTaken();
 

@@ -10,7 +10,10 @@ namespace penstock::app {
 CLI::App* Program::Add(const std::string& name, const std::string& help, std::function<int()> run,
                        CLI::App* parent) {
   CLI::App* command = (parent == nullptr ? &app_ : parent)->add_subcommand(name, help);
-  command->final_callback([this, run = std::move(run)] { run_ = run; });
+  command->final_callback([this, command, run = std::move(run)] {
+    // Called after its subcommand's: that one is what was meant.
+    if (command->get_subcommands().empty()) run_ = run;
+  });
   return command;
 }
 

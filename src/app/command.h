@@ -51,6 +51,10 @@ int Report(const Error& error);
 void AddServeCommand(Program& program);
 void AddEngineCommand(Program& program);
 void AddBenchCommand(Program& program);
+// Below `bench`.
+void AddBenchReportCommand(Program& program, CLI::App* bench);
+void AddBenchCompareCommand(Program& program, CLI::App* bench);
+void AddBenchProveCommand(Program& program, CLI::App* bench);
 void AddModelCommand(Program& program);
 void AddEndpointCommand(Program& program);
 void AddApplyCommand(Program& program);

@@ -1,69 +1,75 @@
 #include "bench/driver.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <memory>
 #include <utility>
-
-#include "bench/reply_reader.h"
 
 namespace penstock::bench {
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;  // Of Post().
+constexpr Duration kLagPeriod = std::chrono::milliseconds(10);
+// A pacer that is behind must let the loop read now and then.
+constexpr int kStartsInARowMax = 32;
+constexpr Duration kPacerPause = std::chrono::microseconds(1);
+// Later turns of an open loop's conversation have ids above those of all schedules.
+constexpr int kTurnShift = 44;
 
 http::ClientOptions ClientOptionsFor(const DriverSettings& settings) {
   http::ClientOptions options;
   // Every worker's connection may be idle at the same moment, between two levels.
-  options.limits.idle_per_origin_max = static_cast<std::size_t>(std::max(settings.workers_max, 1));
+  options.limits.idle_per_origin_max =
+      static_cast<std::size_t>(std::max({settings.workers_max, settings.in_flight_max, 1}));
   options.user_agent = "penstock-bench";
   options.receive_timestamps = true;
   return options;
 }
 
-// How a request failed that got no answer's head.
-ErrorKind KindOf(const Error& error, const http::SendReport& report) {
-  if (error.code == Code::kCancelled) return ErrorKind::kCancelled;
-  if (error.code == Code::kDeadline) return ErrorKind::kTimeout;
-  if (!report.sent) return ErrorKind::kConnect;
-  return report.answered ? ErrorKind::kMalformed : ErrorKind::kTruncated;
-}
-
-// How reading a body failed.
-ErrorKind KindOf(const Error& error) {
-  if (error.code == Code::kCancelled) return ErrorKind::kCancelled;
-  if (error.code == Code::kDeadline) return ErrorKind::kTimeout;
-  return ErrorKind::kTruncated;
-}
-
 }  // namespace
 
-std::optional<Tickets::Ticket> Tickets::Take() {
-  const int number = taken_.fetch_add(1, std::memory_order_relaxed);
-  if (number >= total_) return std::nullopt;
-  return Ticket{.id = first_id_ + static_cast<std::uint64_t>(number),
-                .phase = number < warmup_ ? Phase::kWarmup : Phase::kMeasured};
-}
-
-Driver::Driver(io::Loop& loop, DriverSettings settings, PromptPool pool, OnRecord on_record)
+Driver::Driver(io::Loop& loop, DriverSettings settings, Composer composer, OnRecord on_record)
     : loop_(loop),
       settings_(std::move(settings)),
-      pool_(std::move(pool)),
+      composer_(std::move(composer)),
       on_record_(std::move(on_record)),
-      authorization_("Bearer " + settings_.api_key),
+      authorization_(settings_.key_field == KeyField::kBearer ? "Bearer " + settings_.api_key
+                                                              : settings_.api_key),
       client_(loop, ClientOptionsFor(settings_)) {
-  if (!settings_.api_key.empty()) fields_.push_back({"authorization", authorization_});
+  const bool bearer = settings_.key_field == KeyField::kBearer;
+  if (!settings_.api_key.empty()) {
+    fields_.push_back({bearer ? "authorization" : "api-key", authorization_});
+  }
+  for (const auto& [name, value] : settings_.headers) fields_.push_back({name, value});
 }
 
-io::Task<void> Driver::RunLevel(Tickets& tickets, int concurrency, int workers) {
+io::Task<void> Driver::RunLevel(Tickets& tickets, LevelMark mark, int workers) {
   io::TaskScope scope(loop_);
+  io::TaskScope watch(loop_);
   running_ = &scope;
+  lag_ = {};
+  unsent_ = 0;
+  watch.Spawn("bench lag", WatchLag(*this));
   for (int worker = 0; worker < workers && !stopped_; ++worker) {
-    scope.Spawn("bench worker", Work(*this, tickets, concurrency));
+    scope.Spawn("bench worker", Work(*this, tickets, mark));
   }
   co_await scope.Join();
   running_ = nullptr;
+  watch.Stop();
+  co_await watch.Join();
+}
+
+io::Task<void> Driver::RunOpenLevel(OpenLevel level, LevelMark mark) {
+  io::TaskScope scope(loop_);
+  io::TaskScope watch(loop_);
+  running_ = &scope;
+  lag_ = {};
+  unsent_ = 0;
+  watch.Spawn("bench lag", WatchLag(*this));
+  if (!stopped_) scope.Spawn("bench pacer", Pace(*this, scope, level, mark));
+  co_await scope.Join();
+  running_ = nullptr;
+  unsent_ += std::ssize(waiting_);
+  waiting_.clear();
+  watch.Stop();
+  co_await watch.Join();
 }
 
 io::Task<void> Driver::RunStoppable(io::Task<void> task) {
@@ -74,43 +80,171 @@ io::Task<void> Driver::RunStoppable(io::Task<void> task) {
   running_ = nullptr;
 }
 
-void Driver::Stop() {
-  stopped_ = true;
+void Driver::Cut() {
   if (running_ != nullptr) running_->Stop();
 }
 
-io::Task<void> Driver::Work(Driver& driver, Tickets& tickets, int concurrency) {
-  while (!driver.stopped_) {
-    const auto ticket = tickets.Take();
-    if (!ticket) break;
-    RequestRecord record;
-    record.id = ticket->id;
-    record.concurrency = concurrency;
-    record.phase = ticket->phase;
-    // A closed loop's request is due when its worker comes free: now.
-    record.scheduled_ns = driver.Since(driver.loop_.Now());
-    const DriverSettings& settings = driver.settings_;
-    Prompt prompt = driver.pool_.Make(ticket->id);
-    std::string body = RequestBody(settings.endpoint.dialect,
-                                   {.model = settings.model,
-                                    .output_tokens = settings.output_tokens,
-                                    .streamed = settings.streamed,
-                                    .enforcement = settings.enforcement},
-                                   prompt.text);
-    record.prompt_bytes = std::ssize(prompt.text);
-    prompt.text = {};  // The body holds it; a stream may run for long.
-    record.output_tokens_wanted = settings.output_tokens;
-    co_await driver.Exchange(std::move(body), record);
-    if (record.input_tokens != kUnknown) driver.pool_.Observe(prompt, record.input_tokens);
-    driver.on_record_(std::move(record));
+void Driver::Stop() {
+  stopped_ = true;
+  Cut();
+}
+
+io::Task<void> Driver::WatchLag(Driver& driver) {
+  for (TimePoint next = driver.loop_.Now() + kLagPeriod;; next += kLagPeriod) {
+    if (!co_await driver.loop_.SleepUntil(next)) co_return;
+    const Duration late = driver.loop_.Now() - next;
+    driver.lag_.Add(late.count());
+    if (late > kLagPeriod) next += late;
   }
 }
 
+io::Task<void> Driver::Work(Driver& driver, Tickets& tickets, LevelMark mark) {
+  // Workers of a level that lies ahead, on a clock that several machines share.
+  if (!co_await driver.loop_.SleepUntil(mark.start)) co_return;
+  while (!driver.stopped_) {
+    const TimePoint now = driver.loop_.Now();
+    const auto ticket = tickets.Take((now - mark.start).count());
+    if (!ticket) break;
+    // A closed loop's request is due when its worker comes free: now.
+    co_await driver.Converse({.plan = driver.composer_.PlanOf(ticket->id),
+                              .mark = mark,
+                              .phase = ticket->phase,
+                              .due = now,
+                              .tickets = &tickets});
+    if (driver.settings_.spending->exhausted()) break;
+  }
+}
+
+io::Task<void> Driver::Pace(Driver& driver, io::TaskScope& scope, OpenLevel level, LevelMark mark) {
+  const Schedule& schedule = *level.schedule;
+  const auto step = static_cast<std::size_t>(level.parts);
+  int in_a_row = 0;
+  for (auto number = static_cast<std::size_t>(level.part); number < schedule.dues.size();
+       number += step) {
+    const Due& due = schedule.dues[number];
+    const TimePoint at = mark.start + Duration(due.at_ns);
+    if (at > driver.loop_.Now() || ++in_a_row > kStartsInARowMax) {
+      in_a_row = 0;
+      const TimePoint until = std::max(at, driver.loop_.Now() + kPacerPause);
+      static_cast<void>(co_await driver.loop_.SleepUntil(at > driver.loop_.Now() ? at : until));
+    }
+    const bool over = driver.stopped_ || level.closed->load(std::memory_order_relaxed) ||
+                      driver.settings_.spending->exhausted() ||
+                      (co_await io::ThisTask()).cancelled();
+    if (over) {
+      driver.unsent_ +=
+          static_cast<std::int64_t>((schedule.dues.size() - number + step - 1) / step);
+      co_return;
+    }
+    const std::span<const std::int64_t> blocks =
+        schedule.blocks.empty() ? std::span<const std::int64_t>() : schedule.blocks[number];
+    Job job{.plan = driver.composer_.PlanOf(level.first_id + number, due, blocks,
+                                            schedule.block_tokens),
+            .mark = mark,
+            .phase = level.times.PhaseAt(due.at_ns),
+            .due = at,
+            .closed = level.closed};
+    const int most = driver.settings_.in_flight_max;
+    if (most > 0 && driver.in_flight_ >= most) {
+      driver.waiting_.push_back(std::move(job));
+      continue;
+    }
+    ++driver.in_flight_;
+    scope.Spawn("bench request", Serve(driver, std::move(job)));
+  }
+}
+
+// A place in flight: the request that has it, then those that waited for one.
+io::Task<void> Driver::Serve(Driver& driver, Job job) {
+  for (;;) {
+    co_await driver.Converse(std::move(job));
+    const bool over = driver.stopped_ || (co_await io::ThisTask()).cancelled() ||
+                      driver.settings_.spending->exhausted();
+    if (driver.waiting_.empty() || over) break;
+    job = std::move(driver.waiting_.front());
+    driver.waiting_.pop_front();
+  }
+  --driver.in_flight_;
+}
+
+// Fills `job` and `record` for the turn after `record`'s. False where there shall be none.
+bool Driver::NextTurn(Job& job, RequestRecord& record) {
+  const int turn = record.turn + 1;
+  if (turn > job.plan.turns || record.failed() || stopped_) return false;
+  std::uint64_t id = job.plan.id | (static_cast<std::uint64_t>(turn - 1) << kTurnShift);
+  if (job.tickets != nullptr) {
+    const auto ticket = job.tickets->Take((loop_.Now() - job.mark.start).count());
+    if (!ticket) return false;
+    id = ticket->id;
+    job.phase = ticket->phase;
+  } else if (job.closed->load(std::memory_order_relaxed)) {
+    return false;
+  }
+  record = RequestRecord{.id = id, .turn = turn};
+  return true;
+}
+
+io::Task<void> Driver::Converse(Job job) {
+  const WorkloadPart& part = composer_.part(job.plan);
+  Composer::Turn turn = composer_.First(job.plan);
+  RequestRecord record{.id = job.plan.id, .turn = job.plan.turns > 1 ? 1 : 0};
+  for (;;) {
+    Texts texts;
+    if (composer_.mix().parts.size() > 1) record.workload = part.name;
+    if (!co_await Turn(job, turn, record, texts)) break;
+    if (record.input_tokens != kUnknown) composer_.Observe(turn, record.input_tokens);
+    const int input_before =
+        (record.input_tokens != kUnknown ? record.input_tokens : turn.input_tokens) +
+        record.OutputTokens();
+    Messages said = std::move(turn.messages);
+    if (job.plan.turns > 1) {
+      said.push_back({.role = Message::Role::kAssistant, .text = texts.output});
+    }
+    if (!settings_.keep_text) texts = {};
+    const RequestRecord told{.turn = record.turn, .error = record.error};
+    on_record_(std::move(record), std::move(texts));
+    record = told;
+    if (job.plan.turns <= 1 || !NextTurn(job, record)) break;
+    job.due = loop_.Now() + std::chrono::milliseconds(part.think_ms);
+    if (part.think_ms > 0 && !co_await loop_.SleepUntil(job.due)) break;
+    turn = composer_.Next(job.plan, record.turn, std::move(said), input_before);
+  }
+}
+
+// One request and its answer. False, and nothing was sent, where the run may spend no more.
+io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord& record,
+                            Texts& texts) {
+  record.level = job.mark.number;
+  record.concurrency = job.mark.concurrency;
+  record.phase = job.phase;
+  record.agent = settings_.agent;
+  record.scheduled_ns = Since(job.due);
+  record.input_tokens_wanted = turn.input_tokens;
+  record.output_tokens_wanted =
+      settings_.endpoint.dialect == Dialect::kEmbeddings ? 0 : turn.output_tokens;
+  record.prompt_bytes = static_cast<std::int64_t>(turn.bytes);
+  const std::int64_t expected = record.input_tokens_wanted + record.output_tokens_wanted;
+  if (!settings_.spending->Begin(expected)) co_return false;
+  std::string body = RequestBody(settings_.endpoint.dialect,
+                                 {.model = settings_.model,
+                                  .output_tokens = turn.output_tokens,
+                                  .streamed = settings_.streamed,
+                                  .enforcement = settings_.enforcement},
+                                 turn.messages);
+  if (settings_.keep_text) texts.input = turn.messages;
+  // The body holds it; a stream may run for long.
+  const bool goes_on = job.plan.turns > 1;
+  if (!goes_on) Messages().swap(turn.messages);
+  const bool keeps = settings_.keep_text || goes_on;
+  co_await Exchange(std::move(body), record, keeps ? &texts.output : nullptr);
+  const std::int64_t input =
+      record.input_tokens != kUnknown ? record.input_tokens : record.input_tokens_wanted;
+  settings_.spending->End(expected, record.sent_ns == kNever ? 0 : input + record.OutputTokens());
+  co_return true;
+}
+
 io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int output_tokens) {
-  RequestRecord record;
-  record.id = id;
-  record.concurrency = 1;
-  record.phase = Phase::kFit;
+  RequestRecord record{.id = id, .concurrency = 1, .phase = Phase::kFit, .agent = settings_.agent};
   record.scheduled_ns = Since(loop_.Now());
   record.prompt_bytes = std::ssize(prompt.text);
   record.output_tokens_wanted = output_tokens;
@@ -119,73 +253,10 @@ io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int 
                                   .output_tokens = output_tokens,
                                   .streamed = settings_.streamed,
                                   .enforcement = settings_.enforcement},
-                                 prompt.text);
-  co_await Exchange(std::move(body), record);
-  on_record_(record);
+                                 {{.text = prompt.text}});
+  co_await Exchange(std::move(body), record, nullptr);
+  on_record_(record, {});
   co_return record;
-}
-
-http::Request Driver::Describe(const std::string& target, const std::string& body) const {
-  return {.method = "POST",
-          .target = target,
-          .content_type = "application/json",
-          .body = body,
-          .fields = fields_};
-}
-
-io::Task<void> Driver::Exchange(std::string body, RequestRecord& record) {
-  record.streamed = settings_.streamed;
-  record.input_tokens_wanted = settings_.input_tokens;
-  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
-  http::SendReport report;
-  auto response = co_await client_.Send(settings_.origin, Describe(settings_.endpoint.target, body),
-                                        deadline, &report);
-  if (report.sent) record.sent_ns = Since(report.sent_at);
-  if (!response) {
-    record.error = KindOf(response.error(), report);
-    record.error_message = response.error().message.substr(0, kErrorMessageBytesMax);
-    record.end_ns = Since(loop_.Now());
-    co_return;
-  }
-  std::string().swap(body);
-  co_await ReadReply(**response, record, deadline);
-}
-
-io::Task<void> Driver::ReadReply(http::ClientResponse& response, RequestRecord& record,
-                                 Deadline deadline) {
-  ReplyReader reader(record);
-  reader.Head(response.status(), response.head().fields.Get("content-type"),
-              Since(response.received_at()));
-  response.ReleaseHead();
-  io::Companions companions;
-  companions.Add(&reader, sizeof reader);
-  companions.Add(&record, sizeof record);
-  response.SetCompanions(&companions);
-  while (!response.ended()) {
-    const auto piece = co_await response.Next(deadline);
-    if (!piece) {
-      response.SetCompanions(nullptr);
-      reader.End(Since(loop_.Now()), KindOf(piece.error()), piece.error().message);
-      co_return;
-    }
-    reader.Read(piece->payload, Since(response.received_at()));
-    token_chunks_.store(token_chunks_.load(std::memory_order_relaxed) + reader.chunks_in_read(),
-                        std::memory_order_relaxed);
-  }
-  reader.End(Since(response.received_at()), ErrorKind::kNone, "");
-}
-
-io::Task<Result<std::string>> Driver::Post(const std::string& target, const std::string& body) {
-  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
-  auto response = co_await client_.Send(settings_.origin, Describe(target, body), deadline);
-  if (!response) co_return Fail(response.error());
-  const int status = (*response)->status();
-  auto answer = co_await (*response)->ReadAll(kAnswerBytesMax, deadline);
-  if (!answer) co_return Fail(answer.error());
-  if (status != 200) {
-    co_return Fail(Code::kUpstream, fmt::format("{} answered {}", target, status));
-  }
-  co_return std::move(*answer);
 }
 
 }  // namespace penstock::bench

@@ -1,5 +1,4 @@
-// Driver: one thread's workers of a closed loop. Each sends a request, reads the answer to its end,
-// and sends the next.
+// Driver: one thread's requests: the workers of a closed loop, or the arrivals of an open one.
 //
 // Runs on the thread of its loop, real or simulated. Event times are the kernel's receive stamps
 // where there are any. Nothing but reading happens while streams run: a record is handed over when
@@ -8,15 +7,23 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/composer.h"
 #include "bench/endpoint.h"
+#include "bench/lag_meter.h"
 #include "bench/record.h"
-#include "bench/workload.h"
+#include "bench/schedule.h"
+#include "bench/spending.h"
+#include "bench/tickets.h"
 #include "http/client.h"
 #include "http/origin.h"
 #include "io/loop.h"
@@ -25,53 +32,63 @@
 
 namespace penstock::bench {
 
-// The requests of one level, handed out in order to the workers of all threads.
-class Tickets {
- public:
-  struct Ticket {
-    std::uint64_t id = 0;
-    Phase phase = Phase::kMeasured;
-  };
-
-  // `warmup` requests, then `measured` ones, with ids from `first_id` on.
-  Tickets(std::uint64_t first_id, int warmup, int measured)
-      : first_id_(first_id), warmup_(warmup), total_(warmup + measured) {}
-
-  // Any thread. None once all are taken.
-  std::optional<Ticket> Take();
-
- private:
-  const std::uint64_t first_id_;
-  const int warmup_;
-  const int total_;
-  std::atomic<int> taken_ = 0;
-};
-
 struct DriverSettings {
   Endpoint endpoint;
   http::Origin origin;
   std::string model;
   std::string api_key;  // "" sends no authorization.
+  KeyField key_field = KeyField::kBearer;
+  std::vector<std::pair<std::string, std::string>> headers;  // Sent with each request.
   Enforcement enforcement;
-  int input_tokens = kReferenceInputTokens;
-  int output_tokens = kReferenceOutputTokens;
   bool streamed = true;
   Duration timeout = std::chrono::minutes(10);  // Of a request, from connecting to its last byte.
+  Duration stall_timeout{};                     // Between two reads of an answer. 0: no limit.
   int workers_max = 1;                          // Of this driver: so many connections are kept.
-  TimePoint start;                              // What the times in records count from.
+  int in_flight_max = 0;   // Of this driver in an open loop; what is due then waits. 0: no limit.
+  bool keep_text = false;  // Hand over what was said, for a tokenizer.
+  int agent = 0;           // Stands in the records.
+  TimePoint start;         // What the times in records count from.
+  std::shared_ptr<Spending> spending = std::make_shared<Spending>();  // Shared by all drivers.
+};
+
+// What a request said and was told, for a tokenizer; empty unless DriverSettings::keep_text.
+struct Texts {
+  Messages input;
+  std::string output;
+};
+
+// What stands in the records of one level.
+struct LevelMark {
+  int number = 1;
+  int concurrency = 0;  // 0: an open loop.
+  TimePoint start;      // What Tickets and Schedule count from.
+};
+
+// One driver's part of an open loop's level.
+struct OpenLevel {
+  const Schedule* schedule = nullptr;  // Outlives the level.
+  int part = 0;                        // This one of ...
+  int parts = 1;                       // ... so many equal parts.
+  std::uint64_t first_id = 0;
+  LevelTimes times{};
+  std::atomic<bool>* closed = nullptr;  // Set: send no more.
 };
 
 class Driver {
  public:
   // Told each finished request, on the loop's thread.
-  using OnRecord = std::function<void(RequestRecord)>;
+  using OnRecord = std::function<void(RequestRecord, Texts)>;
 
   // Everything is on `loop`, which outlives the driver.
-  Driver(io::Loop& loop, DriverSettings settings, PromptPool pool, OnRecord on_record);
+  Driver(io::Loop& loop, DriverSettings settings, Composer composer, OnRecord on_record);
 
   // Runs `workers` workers until all tickets are taken and answered, or Stop(). `tickets` must
   // outlive the call. One level at a time.
-  io::Task<void> RunLevel(Tickets& tickets, int concurrency, int workers);
+  io::Task<void> RunLevel(Tickets& tickets, LevelMark mark, int workers);
+
+  // Sends each request when it is due, whatever has become of those before; done when all have
+  // ended. A conversation's later turns are due when the user has thought over the reply.
+  io::Task<void> RunOpenLevel(OpenLevel level, LevelMark mark);
 
   // Runs `task`, which uses this driver, so that Stop() cancels it.
   io::Task<void> RunStoppable(io::Task<void> task);
@@ -87,29 +104,56 @@ class Driver {
   // Ends what runs, and whatever would run later: requests under way become records with
   // ErrorKind::kCancelled.
   void Stop();
+  // Ends the requests under way likewise, once the level sends no more; the driver goes on.
+  void Cut();
 
-  PromptPool& pool() { return pool_; }
+  Composer& composer() { return composer_; }
   DriverSettings& settings() { return settings_; }
   io::Loop& loop() { return loop_; }
+  // Of the level that ran last.
+  const LagMeter& lag() const { return lag_; }
+  std::int64_t unsent() const { return unsent_; }
   // Token chunks read so far. Any thread.
   std::int64_t token_chunks() const { return token_chunks_.load(std::memory_order_relaxed); }
 
  private:
-  static io::Task<void> Work(Driver& driver, Tickets& tickets, int concurrency);
-  io::Task<void> Exchange(std::string body, RequestRecord& record);
-  io::Task<void> ReadReply(http::ClientResponse& response, RequestRecord& record,
+  // A request that is due.
+  struct Job {
+    RequestPlan plan{};
+    LevelMark mark{};
+    Phase phase = Phase::kMeasured;
+    TimePoint due{};
+    Tickets* tickets = nullptr;                 // Of a closed loop: later turns take more of them.
+    const std::atomic<bool>* closed = nullptr;  // Of an open loop.
+  };
+
+  static io::Task<void> Work(Driver& driver, Tickets& tickets, LevelMark mark);
+  static io::Task<void> Pace(Driver& driver, io::TaskScope& scope, OpenLevel level, LevelMark mark);
+  static io::Task<void> Serve(Driver& driver, Job job);
+  static io::Task<void> WatchLag(Driver& driver);
+  io::Task<void> Converse(Job job);
+  io::Task<bool> Turn(const Job& job, Composer::Turn& turn, RequestRecord& record, Texts& texts);
+  bool NextTurn(Job& job, RequestRecord& record);
+  io::Task<void> Exchange(std::string body, RequestRecord& record, std::string* text);
+  io::Task<void> ReadReply(http::ClientResponse& response, RequestRecord& record, std::string* text,
                            Deadline deadline);
-  http::Request Describe(const std::string& target, const std::string& body) const;
+  http::Request Describe(const std::string& target, const std::string& body,
+                         std::span<const http::Field> fields) const;
+  void Scrub(RequestRecord& record) const;
   std::int64_t Since(TimePoint at) const { return (at - settings_.start).count(); }
 
   io::Loop& loop_;
   DriverSettings settings_;
-  PromptPool pool_;
+  Composer composer_;
   OnRecord on_record_;
   std::string authorization_;
-  std::vector<http::Field> fields_;  // Views into authorization_.
+  std::vector<http::Field> fields_;  // Views into authorization_ and settings_.
   http::Client client_;
   io::TaskScope* running_ = nullptr;  // Borrowed from RunLevel or RunStoppable while it runs.
+  int in_flight_ = 0;
+  std::deque<Job> waiting_;  // Due, and held back by in_flight_max.
+  LagMeter lag_;
+  std::int64_t unsent_ = 0;
   bool stopped_ = false;
   std::atomic<std::int64_t> token_chunks_ = 0;
 };

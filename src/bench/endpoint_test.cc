@@ -57,8 +57,8 @@ TEST(Endpoint, BadUrlsAreRefused) {
 
 // Our own parser must understand what we send.
 TEST(Endpoint, BodiesAreWhatTheApiTakes) {
-  const std::string chat =
-      RequestBody(Dialect::kChat, {.model = "m\"", .output_tokens = 256}, "line one\nline \"two\"");
+  const std::string chat = RequestBody(Dialect::kChat, {.model = "m\"", .output_tokens = 256},
+                                       {{.text = "line one\nline \"two\""}});
   EXPECT_EQ(chat,
             R"({"model":"m\"","messages":[{"role":"user","content":"line one\nline \"two\""}],)"
             R"("max_tokens":256,"temperature":1,"min_tokens":256,"ignore_eos":true,)"
@@ -77,10 +77,10 @@ TEST(Endpoint, WhatAServerDoesNotTakeIsLeftOut) {
   const BodySettings plain{.output_tokens = 8,
                            .streamed = false,
                            .enforcement = {.ignore_end = false, .completion_tokens = true}};
-  EXPECT_EQ(RequestBody(Dialect::kCompletion, plain, "x"),
+  EXPECT_EQ(RequestBody(Dialect::kCompletion, plain, {{.text = "x"}}),
             R"({"prompt":"x","max_completion_tokens":8,"temperature":1})");
   const BodySettings no_usage{.output_tokens = 8, .enforcement = {.include_usage = false}};
-  EXPECT_EQ(RequestBody(Dialect::kCompletion, no_usage, "x").find("stream_options"),
+  EXPECT_EQ(RequestBody(Dialect::kCompletion, no_usage, {{.text = "x"}}).find("stream_options"),
             std::string::npos);
 }
 
@@ -90,6 +90,40 @@ TEST(Endpoint, TokenCountsInEitherForm) {
   EXPECT_EQ(TokenCount(R"({"tokens":[1,2,3]})").value(), 3);
   EXPECT_FALSE(TokenCount(R"({"detail":"Not Found"})"));
   EXPECT_FALSE(TokenCount("<html>"));
+}
+
+TEST(Endpoint, KnowsAzureAndEmbeddings) {
+  const auto azure =
+      Endpoint::FromUrl("https://r.example/openai/deployments/d", std::nullopt, "2024-10-21");
+  ASSERT_TRUE(azure) << azure.error().message;
+  EXPECT_EQ(azure->target, "/openai/deployments/d/chat/completions?api-version=2024-10-21");
+  EXPECT_EQ(azure->key_field, KeyField::kApiKey);
+  EXPECT_EQ(azure->dialect, Dialect::kChat);
+  const auto given = Endpoint::FromUrl("http://h/openai/deployments/d/embeddings?api-version=1",
+                                       std::nullopt, "2");
+  EXPECT_EQ(given->target, "/openai/deployments/d/embeddings?api-version=1");
+  EXPECT_EQ(given->dialect, Dialect::kEmbeddings);
+  EXPECT_EQ(Endpoint::FromUrl("http://h:1", Dialect::kEmbeddings)->target, "/v1/embeddings");
+  EXPECT_EQ(Endpoint::FromUrl("http://h:1")->key_field, KeyField::kBearer);
+  const auto databricks =
+      Endpoint::FromUrl("http://h/serving-endpoints/e/invocations", Dialect::kCompletion);
+  EXPECT_EQ(databricks->target, "/serving-endpoints/e/invocations");
+  EXPECT_EQ(databricks->dialect, Dialect::kCompletion);
+}
+
+TEST(RequestBody, CarriesConversationsAndEmbeddings) {
+  const Messages talk = {{.role = Message::Role::kSystem, .text = "s"},
+                         {.text = "u"},
+                         {.role = Message::Role::kAssistant, .text = "a"}};
+  const BodySettings settings{.model = "m", .output_tokens = 1, .streamed = false};
+  EXPECT_TRUE(RequestBody(Dialect::kChat, settings, talk)
+                  .starts_with(R"({"model":"m","messages":[{"role":"system","content":"s"},)"
+                               R"({"role":"user","content":"u"},{"role":"assistant",)"
+                               R"("content":"a"}],)"));
+  EXPECT_TRUE(RequestBody(Dialect::kCompletion, settings, talk)
+                  .starts_with(R"({"model":"m","prompt":"s\n\nu\n\na",)"));
+  EXPECT_EQ(RequestBody(Dialect::kEmbeddings, settings, {{.text = "x"}}),
+            R"({"model":"m","input":"x"})");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <string_view>
@@ -66,6 +67,16 @@ Status ReserveDescriptors(int connections) {
                 "concurrency");
   }
   return {};
+}
+
+int AllDescriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kOtherDescriptors) return 256;
+  constexpr rlim_t kMost = 10'000'000;
+  return static_cast<int>(std::min(limit.rlim_cur - kOtherDescriptors, kMost));
 }
 
 }  // namespace penstock::bench

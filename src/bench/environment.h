@@ -17,4 +17,7 @@ std::string UtcText(std::int64_t unix_ms);
 // the limit and what is needed.
 Status ReserveDescriptors(int connections);
 
+// Raises that limit as far as the system allows, and says how many connections then fit.
+int AllDescriptors();
+
 }  // namespace penstock::bench

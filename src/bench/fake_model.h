@@ -36,7 +36,23 @@ inline int CountTokens(std::string_view text) {
   return tokens;
 }
 
-enum class Fault { kNone, kCut, kErrorEvent, kStall, kStatus429, kStatus500, kHtml };
+enum class Fault {
+  kNone,
+  kCut,
+  kErrorEvent,
+  kStall,
+  kStatus429,  // With retry-after.
+  kStatus500,
+  kStatus401,
+  kStatus404,
+  kStatus503,
+  kHtml,
+  kBadJson,     // An event in the middle is no JSON.
+  kSplitUtf8,   // A character is cut in two by the border of two events.
+  kNoDone,      // Everything comes, but [DONE].
+  kUsageSmall,  // The usage counts half of the tokens that came.
+  kUsageLarge,  // It counts twice as many.
+};
 
 struct FakeModel {
   explicit FakeModel(io::Loop& on) : loop(on) {}
@@ -44,12 +60,15 @@ struct FakeModel {
   io::Loop& loop;
   Duration ttft = std::chrono::milliseconds(100);
   Duration gap = std::chrono::milliseconds(10);
+  // More requests at once than so many make every gap longer in proportion. 0: none do.
+  int knee = 0;
   int template_tokens = 17;      // What the chat template adds to a prompt.
   Fault fault = Fault::kNone;    // Of every request with more than one output token.
   bool knows_ignore_eos = true;  // Else a request with it is refused.
   bool has_tokenizer = false;
   bool tells_usage = true;
-  std::string key;  // "" takes everyone.
+  std::string key;          // "" takes everyone.
+  bool echoes_key = false;  // A refusal repeats the key that it was sent.
 
   int requests = 0;
   int counts = 0;  // Of the tokenizer.
@@ -73,10 +92,13 @@ struct FakeModel {
     const simdjson::dom::element root = parser.parse(simdjson::padded_string(body));
     Asked asked;
     std::string_view prompt;
-    if (root["prompt"].get(prompt) != simdjson::SUCCESS) {
-      prompt = root["messages"].at(0)["content"];
+    if (root["prompt"].get(prompt) == simdjson::SUCCESS) {
+      asked.prompt = prompt;
+    } else {
+      for (const simdjson::dom::element message : root["messages"]) {
+        asked.prompt += std::string_view(message["content"]);
+      }
     }
-    asked.prompt = prompt;
     std::int64_t tokens = 0;
     if (root["max_tokens"].get(tokens) == simdjson::SUCCESS) {
       asked.output_tokens = static_cast<int>(tokens);
@@ -92,8 +114,11 @@ struct FakeModel {
   }
 
   std::string UsageText(const Asked& asked) const {
+    const int tokens = fault == Fault::kUsageSmall   ? asked.output_tokens / 2
+                       : fault == Fault::kUsageLarge ? asked.output_tokens * 2
+                                                     : asked.output_tokens;
     return fmt::format("\"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{}}}",
-                       CountTokens(asked.prompt) + template_tokens, asked.output_tokens);
+                       CountTokens(asked.prompt) + template_tokens, tokens);
   }
 
   static io::Task<void> Answer(FakeModel& model, http::Exchange& exchange) {
@@ -103,8 +128,11 @@ struct FakeModel {
     const bool authorized =
         model.key.empty() || exchange.head().fields.Get("authorization") == "Bearer " + model.key;
     if (!authorized) {
-      static_cast<void>(co_await exchange.Respond(401, "application/json",
-                                                  R"({"error":{"message":"who are you?"}})"));
+      const std::string said = model.echoes_key
+                                   ? fmt::format(R"({{"error":{{"message":"who is {}?"}}}})",
+                                                 exchange.head().fields.Get("authorization"))
+                                   : R"({"error":{"message":"who are you?"}})";
+      static_cast<void>(co_await exchange.Respond(401, "application/json", said));
     } else if (exchange.head().path == "/tokenize") {
       ++model.counts;
       static_cast<void>(
@@ -122,12 +150,44 @@ struct FakeModel {
     }
   }
 
+  static int StatusOf(Fault fault) {
+    switch (fault) {
+      case Fault::kStatus401:
+        return 401;
+      case Fault::kStatus404:
+        return 404;
+      case Fault::kStatus429:
+        return 429;
+      case Fault::kStatus500:
+        return 500;
+      case Fault::kStatus503:
+        return 503;
+      default:
+        return 200;
+    }
+  }
+
+  // What the server says in the middle of its stream instead of a token; "" for a fault that shows
+  // elsewhere.
+  static std::string Interjection(Fault fault) {
+    switch (fault) {
+      case Fault::kErrorEvent:
+        return "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
+      case Fault::kBadJson:
+        return "data: {\"choices\":[{\"delta\n\n";
+      case Fault::kSplitUtf8:
+        return Event("{\"content\":\"\xC3\"}", "null") + Event("{\"content\":\"\xA9\"}", "null");
+      default:
+        return "";
+    }
+  }
+
   static io::Task<void> Generate(FakeModel& model, http::Exchange& exchange, Asked asked) {
     const Fault fault = asked.output_tokens > 1 ? model.fault : Fault::kNone;
-    if (fault == Fault::kStatus429 || fault == Fault::kStatus500) {
-      static_cast<void>(co_await exchange.Respond(fault == Fault::kStatus429 ? 429 : 500,
-                                                  "application/json",
-                                                  R"({"error":{"message":"not now"}})"));
+    if (const int status = StatusOf(fault); status != 200) {
+      static_cast<void>(co_await exchange.Respond(status, "application/json",
+                                                  R"({"error":{"message":"not now"}})",
+                                                  {{"retry-after", "7"}}));
     } else if (fault == Fault::kHtml) {
       static_cast<void>(co_await exchange.Respond(200, "text/html", "<h1>Welcome</h1>"));
     } else if (asked.streamed) {
@@ -151,20 +211,28 @@ struct FakeModel {
     const std::string role = Event(R"({"role":"assistant","content":""})", "null");
     if (!co_await exchange.WriteChunk(role)) co_return;
     for (int token = 0; token < asked.output_tokens; ++token) {
-      if (!co_await model.loop.SleepUntil(start + model.ttft + token * model.gap)) co_return;
-      if (token == asked.output_tokens / 2 && fault != Fault::kNone) {
+      if (model.knee > 0 && token > 0) {
+        const double crowd = std::max(1.0, static_cast<double>(model.in_flight) / model.knee);
+        const auto gap = std::chrono::duration_cast<Duration>(model.gap * crowd);
+        if (!co_await model.loop.Sleep(gap)) co_return;
+      } else if (!co_await model.loop.SleepUntil(start + model.ttft + token * model.gap)) {
+        co_return;
+      }
+      if (token == asked.output_tokens / 2) {
         if (fault == Fault::kStall)
           static_cast<void>(co_await model.loop.Sleep(std::chrono::hours(1)));
-        const std::string error = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
-        if (fault == Fault::kErrorEvent) static_cast<void>(co_await exchange.Finish(error));
-        co_return;  // kCut: within the stream.
+        if (fault == Fault::kStall || fault == Fault::kCut) co_return;  // Within the stream.
+        if (const std::string said = Interjection(fault); !said.empty()) {
+          static_cast<void>(co_await exchange.Finish(said));
+          co_return;
+        }
       }
       const std::string event = Event(R"({"content":" tok"})", "null");
       if (!co_await exchange.WriteChunk(event)) co_return;
     }
     std::string end = Event("{}", "\"length\"");
     if (model.tells_usage) end += "data: {\"choices\":[]," + model.UsageText(asked) + "}\n\n";
-    end += "data: [DONE]\n\n";
+    if (fault != Fault::kNoDone) end += "data: [DONE]\n\n";
     static_cast<void>(co_await exchange.Finish(end));
   }
 };

@@ -80,12 +80,12 @@ class Fitting {
     const int overhead = *last_tokens_ - *first;
     if (overhead < 0) co_return false;
     for (int count = 0; count < limits_.counts_max; ++count) {
-      const auto body = driver_.pool().NextToProbe();
+      const auto body = driver_.composer().pool().NextToProbe();
       if (!body || Late()) break;
-      const Prompt prompt = driver_.pool().MakeWithBody(NextId(), *body);
+      const Prompt prompt = driver_.composer().pool().MakeWithBody(NextId(), *body);
       const auto tokens = co_await CountOf(prompt);
       if (!tokens) co_return false;
-      driver_.pool().Observe(prompt, *tokens + overhead);
+      Teach(prompt, *tokens + overhead);
       Tell();
     }
     co_return true;
@@ -94,7 +94,7 @@ class Fitting {
   // Asks by whole requests of one token each.
   io::Task<void> ByUsage() {
     while (probes_ < limits_.probes_max && !Late()) {
-      const auto body = driver_.pool().NextToProbe();
+      const auto body = driver_.composer().pool().NextToProbe();
       if (!body) break;
       const RequestRecord record = co_await Probe(*body);
       // The load itself will tell what is wrong, and how often.
@@ -109,16 +109,23 @@ class Fitting {
   bool Late() const { return driver_.loop().Now() >= until_; }
   std::uint64_t NextId() { return limits_.first_id + ids_++; }
   void Tell() const {
-    if (on_step_) on_step_(driver_.pool().settled(), driver_.pool().bodies());
+    if (on_step_) on_step_(driver_.composer().pool().settled(), driver_.composer().pool().bodies());
+  }
+
+  void Teach(const Prompt& prompt, int tokens) {
+    driver_.composer().ObserveFit({.body = prompt.body,
+                                   .body_bytes = prompt.body_bytes,
+                                   .text_bytes = prompt.text.size(),
+                                   .tokens = tokens});
   }
 
   io::Task<RequestRecord> Probe(int body) {
-    last_ = driver_.pool().MakeWithBody(NextId(), body);
+    last_ = driver_.composer().pool().MakeWithBody(NextId(), body);
     ++probes_;
     RequestRecord record = co_await driver_.Ask(limits_.first_id + ids_, last_, 1);
     if (record.input_tokens != kUnknown) {
       last_tokens_ = record.input_tokens;
-      driver_.pool().Observe(last_, record.input_tokens);
+      Teach(last_, record.input_tokens);
     }
     Tell();
     co_return record;
@@ -156,7 +163,7 @@ io::Task<Result<FitReport>> Fit(Driver& driver, FitLimits limits, OnFitStep on_s
     if (!report.by_tokenizer) co_await fitting.ByUsage();
   }
   report.probes = fitting.probes();
-  report.error_tokens_max = driver.pool().worst_error_tokens();
+  report.error_tokens_max = driver.composer().pool().worst_error_tokens();
   co_return report;
 }
 

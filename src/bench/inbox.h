@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/driver.h"
 #include "bench/record.h"
 
 namespace penstock::bench {
@@ -17,9 +18,9 @@ namespace penstock::bench {
 class Inbox {
  public:
   // Any thread.
-  void Put(RequestRecord record) {
+  void Put(RequestRecord record, Texts texts = {}) {
     const std::lock_guard lock(mutex_);
-    records_.push_back(std::move(record));
+    records_.push_back({std::move(record), std::move(texts)});
   }
 
   // Any thread: one driver thread has done its part of the stage.
@@ -29,8 +30,12 @@ class Inbox {
     changed_.notify_one();
   }
 
+  struct Item {
+    RequestRecord record;
+    Texts texts;  // Empty, unless somebody counts them.
+  };
   struct Batch {
-    std::vector<RequestRecord> records;
+    std::vector<Item> records;
     int done = 0;  // Driver threads that finished since the last batch.
   };
 
@@ -44,7 +49,7 @@ class Inbox {
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<RequestRecord> records_;
+  std::vector<Item> records_;
   int done_ = 0;
 };
 

@@ -40,12 +40,39 @@ class FieldWriter {
       fmt::format_to(std::back_inserter(out_), "{}", value);
     }
   }
+  // The shortest text that reads back to the same value.
+  void operator()(std::string_view name, double value) {
+    Key(name);
+    fmt::format_to(std::back_inserter(out_), "{}", value);
+  }
   void operator()(std::string_view name, const std::string& value) {
     if (!value.empty()) Text(name, value);
+  }
+  void operator()(std::string_view name, Oddities value) {
+    if (value.empty()) return;
+    Key(name);
+    char before = '[';
+    for (int i = 0; i < kOddities; ++i) {
+      if (!value.Has(static_cast<Oddity>(i))) continue;
+      fmt::format_to(std::back_inserter(out_), "{}\"{}\"", before, Name(static_cast<Oddity>(i)));
+      before = ',';
+    }
+    out_ += ']';
   }
   void operator()(std::string_view name, Phase value) { Text(name, Name(value)); }
   void operator()(std::string_view name, ErrorKind value) {
     if (value != ErrorKind::kNone) Text(name, Name(value));
+  }
+  void operator()(std::string_view name, const std::vector<std::string>& values) {
+    if (values.empty()) return;
+    Key(name);
+    char before = '[';
+    for (const std::string& value : values) {
+      out_ += before;
+      AppendJsonString(value, out_);
+      before = ',';
+    }
+    out_ += ']';
   }
   template <typename Integer>
   void operator()(std::string_view name, const std::vector<Integer>& values) {
@@ -87,9 +114,43 @@ class FieldReader {
       ReadInteger(name, found, value);
     }
   }
+  void operator()(std::string_view name, double& value) {
+    simdjson::dom::element found;
+    if (Find(name, found)) ReadNumber(name, found, value);
+  }
   void operator()(std::string_view name, std::string& value) {
     std::string_view text;
     if (Text(name, text)) value = text;
+  }
+  void operator()(std::string_view name, Oddities& value) {
+    simdjson::dom::element found;
+    if (!Find(name, found)) return;
+    simdjson::dom::array items;
+    if (found.get(items) != simdjson::SUCCESS) return Wrong(name, "a list of names");
+    for (const simdjson::dom::element item : items) {
+      std::string_view text;
+      if (item.get(text) != simdjson::SUCCESS) return Wrong(name, "a list of names");
+      // A later version's oddity is none that this one can count.
+      if (const auto known = OddityNamed(text)) value.Add(*known);
+    }
+  }
+  void operator()(std::string_view name, std::vector<std::string>& values) {
+    simdjson::dom::element found;
+    if (!Find(name, found)) return;
+    simdjson::dom::array items;
+    if (found.get(items) != simdjson::SUCCESS) return Wrong(name, "a list of strings");
+    for (const simdjson::dom::element item : items) {
+      std::string_view text;
+      if (item.get(text) != simdjson::SUCCESS) return Wrong(name, "a list of strings");
+      values.emplace_back(text);
+    }
+  }
+  void operator()(std::string_view name, std::vector<double>& values) {
+    simdjson::dom::element found;
+    if (!Find(name, found)) return;
+    simdjson::dom::array items;
+    if (found.get(items) != simdjson::SUCCESS) return Wrong(name, "a list of numbers");
+    for (const simdjson::dom::element item : items) ReadNumber(name, item, values.emplace_back());
   }
   void operator()(std::string_view name, Phase& value) { Named(name, value, PhaseNamed); }
   void operator()(std::string_view name, ErrorKind& value) { Named(name, value, ErrorKindNamed); }
@@ -140,6 +201,9 @@ class FieldReader {
                    fmt::format("an integer from 0 to {}", std::numeric_limits<Integer>::max()));
     }
     value = static_cast<Integer>(read);
+  }
+  void ReadNumber(std::string_view name, simdjson::dom::element found, double& value) {
+    if (found.get(value) != simdjson::SUCCESS) Wrong(name, "a number");
   }
   void Wrong(std::string_view name, std::string_view wanted) {
     if (problem_.empty()) problem_ = fmt::format("\"{}\" is not {}", name, wanted);

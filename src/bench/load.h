@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -12,6 +14,8 @@
 #include "bench/driver.h"
 #include "bench/fit.h"
 #include "bench/inbox.h"
+#include "bench/level_plan.h"
+#include "bench/level_runner.h"
 #include "bench/progress_display.h"
 #include "bench/record.h"
 #include "bench/records_file.h"
@@ -19,30 +23,37 @@
 
 namespace penstock::bench {
 
-// One level to run.
-struct LevelPlan {
-  int concurrency = 1;
-  int warmup = 0;
-  int measured = 10;
-  int number = 1;  // Of the sweep, for the display.
-  int levels = 0;  // Of how many; 0: not known.
+// Counts the tokens of a text; "" has none. Called on one thread.
+using TokenCounter = std::function<int(std::string_view)>;
+
+struct LoadSettings {
+  int threads = 1;
+  TokenCounter count_tokens{};         // Null: the server's usage alone counts.
+  std::vector<std::string> sources{};  // Numeric addresses to connect from; empty: the system's.
 };
 
-class Load {
+class Load : public LevelRunner {
  public:
-  // `threads` drivers with equal settings, each with its own loop and its own copy of `pool`.
+  // `threads` drivers with equal settings, each with its own loop and its own copy of `composer`.
   // `writer` may be null; it, `display` and `stop` outlive the load.
-  Load(int threads, const DriverSettings& settings, const PromptPool& pool, RecordsWriter* writer,
-       ProgressDisplay& display, const std::atomic<bool>& stop);
-  ~Load();
+  Load(const LoadSettings& load, const DriverSettings& settings, const Composer& composer,
+       RecordsWriter* writer, ProgressDisplay& display, const std::atomic<bool>& stop);
+  ~Load() override;
 
   // Runs Fit() on the first driver and gives what it learned to all. Errors: those of Fit() and of
   // the writer.
-  Result<FitReport> FitPrompts();
+  Result<FitReport> FitPrompts() override;
 
   // Runs a level and returns its records. Blocks; ends early when `stop` is set. Errors: those of
   // the writer.
-  Result<RunRecords> RunLevel(const LevelPlan& plan);
+  Result<RunRecords> RunLevel(const LevelPlan& plan) override;
+
+  // Gives all drivers what another machine's has learned, in place of FitPrompts().
+  void Teach(const Enforcement& enforcement, const std::vector<FitPoint>& points);
+
+  // What one driver has learned, to teach another machine's.
+  Composer& composer() { return workers_.front()->driver->composer(); }
+  DriverSettings& settings() { return workers_.front()->driver->settings(); }
 
  private:
   struct Worker {
@@ -50,15 +61,19 @@ class Load {
     std::unique_ptr<Driver> driver;
     std::int64_t cpu_ns = 0;  // Of the stage that ran last.
   };
+  class LevelRun;
 
   // Runs `task` of each of the first `count` workers on a thread of its own, and calls `on_batch`
   // on this thread for what came in, until all are done.
   void RunStage(int count, const std::function<io::Task<void>(Worker&, int)>& task,
                 const std::function<void(Inbox::Batch&)>& on_batch);
-  // Writes a batch's records, if there is a writer.
-  Status Keep(const Inbox::Batch& batch);
+  // Cancels what every driver has under way.
+  void CutAll();
+  // Counts a batch's tokens, if somebody can, and writes its records, if there is a writer.
+  Status Keep(Inbox::Batch& batch);
   std::int64_t TokenChunks() const;
 
+  const LoadSettings load_;
   RecordsWriter* writer_;  // Borrowed; may be null.
   ProgressDisplay& display_;
   const std::atomic<bool>& stop_;

@@ -18,6 +18,14 @@ std::string_view Describe(StopReason reason) {
       return "too many requests failed";
     case StopReason::kConcurrencyMax:
       return "the concurrency limit was reached";
+    case StopReason::kTokensMax:
+      return "the run had spent its tokens";
+    case StopReason::kBudget:
+      return "the most that holds the budget was found";
+    case StopReason::kBudgetNotMet:
+      return "the budget cannot be met at the least load";
+    case StopReason::kProbesMax:
+      return "the limit of probes was reached";
   }
   return "";
 }

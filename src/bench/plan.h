@@ -31,6 +31,10 @@ enum class StopReason {
   kLatency,         // Over latency_max_ms.
   kErrors,          // Over error_share_max.
   kConcurrencyMax,  // The limit was reached.
+  kTokensMax,       // The run may spend no more tokens.
+  kBudget,          // A search found the most that holds the budget.
+  kBudgetNotMet,    // A search found that nothing holds it.
+  kProbesMax,       // A search reached its limit of probes.
 };
 std::string_view Describe(StopReason reason);  // A clause for people: "throughput no longer grew".
 

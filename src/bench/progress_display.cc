@@ -21,12 +21,16 @@ std::size_t ColumnsOf(int descriptor) {
 
 }  // namespace
 
-ProgressDisplay::ProgressDisplay(int descriptor, bool shown)
-    : descriptor_(descriptor), shown_(shown), terminal_(::isatty(descriptor) == 1) {}
+ProgressDisplay::ProgressDisplay(int descriptor, bool shown, Observer observer)
+    : descriptor_(descriptor),
+      shown_(shown),
+      observer_(std::move(observer)),
+      terminal_(::isatty(descriptor) == 1) {}
 
 ProgressDisplay::~ProgressDisplay() { Clear(); }
 
 void ProgressDisplay::Show(const ProgressState& state, TimePoint now) {
+  if (observer_) observer_(state);
   if (!shown_) return;
   const bool other_stage = state.stage != stage_;
   if (!other_stage && last_ && now - *last_ < (terminal_ ? kRedrawEvery : kLineEvery)) return;

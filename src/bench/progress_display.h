@@ -3,7 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 #include "bench/progress.h"
@@ -12,8 +16,11 @@ namespace penstock::bench {
 
 class ProgressDisplay {
  public:
+  // Told every state, shown or not, on the thread that calls Show().
+  using Observer = std::function<void(const ProgressState&)>;
+
   // `shown` false: shows nothing, ever. Looks once whether `descriptor` (borrowed) is a terminal.
-  ProgressDisplay(int descriptor, bool shown);
+  ProgressDisplay(int descriptor, bool shown, Observer observer = {});
   // Leaves the cursor on a fresh line.
   ~ProgressDisplay();
   ProgressDisplay(const ProgressDisplay&) = delete;
@@ -30,6 +37,7 @@ class ProgressDisplay {
 
   int descriptor_;
   bool shown_;
+  Observer observer_;
   bool terminal_;
   bool drawn_ = false;
   std::string stage_;

@@ -9,9 +9,11 @@ namespace penstock::bench {
 namespace {
 
 constexpr std::array<std::string_view, kErrorKinds> kErrorNames = {
-    "none",   "connect",   "timeout",   "rate_limited", "status",
-    "stream", "truncated", "malformed", "empty",        "cancelled"};
-constexpr std::array<std::string_view, 3> kPhaseNames = {"fit", "warmup", "measured"};
+    "none",   "connect",   "timeout",   "stalled", "rate_limited", "status",
+    "stream", "truncated", "malformed", "empty",   "cancelled"};
+constexpr std::array<std::string_view, 4> kPhaseNames = {"fit", "warmup", "measured", "cooldown"};
+constexpr std::array<std::string_view, kOddities> kOddityNames = {
+    "no_done", "bad_utf8", "usage_too_small", "usage_too_large", "after_done"};
 
 template <typename Enum, std::size_t count>
 std::optional<Enum> Named(const std::array<std::string_view, count>& names, std::string_view name) {
@@ -31,6 +33,12 @@ std::optional<ErrorKind> ErrorKindNamed(std::string_view name) {
 std::string_view Name(Phase phase) { return kPhaseNames[static_cast<std::size_t>(phase)]; }
 
 std::optional<Phase> PhaseNamed(std::string_view name) { return Named<Phase>(kPhaseNames, name); }
+
+std::string_view Name(Oddity oddity) { return kOddityNames[static_cast<std::size_t>(oddity)]; }
+
+std::optional<Oddity> OddityNamed(std::string_view name) {
+  return Named<Oddity>(kOddityNames, name);
+}
 
 int EstimateFirstChunkTokens(const ReplyShape& shape) {
   if (shape.chunks <= 0 || shape.tokens <= 0) return 0;

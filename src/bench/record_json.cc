@@ -20,7 +20,11 @@ using simdjson::dom::element;
 template <typename Visitor, typename Record>
 void VisitRequest(Visitor& visit, Record& record) {
   visit("id", record.id);
+  visit("level", record.level);
   visit("concurrency", record.concurrency);
+  visit("agent", record.agent);
+  visit("turn", record.turn);
+  visit("workload", record.workload);
   visit("phase", record.phase);
   visit("streamed", record.streamed);
   visit("scheduled_ns", record.scheduled_ns);
@@ -35,25 +39,38 @@ void VisitRequest(Visitor& visit, Record& record) {
   visit("reads", record.reads);
   visit("shared_reads", record.shared_reads);
   visit("http_status", record.http_status);
+  visit("retry_after_ms", record.retry_after_ms);
+  visit("server_queue_ns", record.server_queue_ns);
   visit("error", record.error);
   visit("error_message", record.error_message);
+  visit("oddities", record.oddities);
   visit("finish_reason", record.finish_reason);
   visit("input_tokens_wanted", record.input_tokens_wanted);
   visit("output_tokens_wanted", record.output_tokens_wanted);
   visit("input_tokens", record.input_tokens);
   visit("output_tokens", record.output_tokens);
   visit("cached_tokens", record.cached_tokens);
+  visit("input_tokens_counted", record.input_tokens_counted);
+  visit("output_tokens_counted", record.output_tokens_counted);
   visit("prompt_bytes", record.prompt_bytes);
   visit("gaps_ns", record.gaps_ns);
 }
 
 template <typename Visitor, typename Record>
 void VisitLevel(Visitor& visit, Record& record) {
+  visit("number", record.number);
   visit("concurrency", record.concurrency);
+  visit("rate_per_s", record.rate_per_s);
   visit("started_ns", record.started_ns);
   visit("ended_ns", record.ended_ns);
   visit("client_cpu_ns", record.client_cpu_ns);
   visit("threads", record.threads);
+  visit("cut", record.cut);
+  visit("scheduled", record.scheduled);
+  visit("unsent", record.unsent);
+  visit("in_flight_max", record.in_flight_max);
+  visit("loop_lag_p99_ns", record.loop_lag_p99_ns);
+  visit("loop_lag_max_ns", record.loop_lag_max_ns);
 }
 
 template <typename Visitor, typename Settings>
@@ -72,7 +89,36 @@ void VisitSettings(Visitor& visit, Settings& settings) {
   visit("seed", settings.seed);
   visit("salt", settings.salt);
   visit("corpus", settings.corpus);
+  visit("budget", settings.budget);
+  visit("throughput_chunk_size", settings.throughput_chunk_size);
   visit("command", settings.command);
+  visit("rates_per_s", settings.rates_per_s);
+  visit("burstiness", settings.burstiness);
+  visit("duration_ms", settings.duration_ms);
+  visit("warmup_ms", settings.warmup_ms);
+  visit("cooldown_ms", settings.cooldown_ms);
+  visit("workload", settings.workload);
+  visit("trace", settings.trace);
+  visit("salted", settings.salted);
+  visit("tokenizer", settings.tokenizer);
+  visit("in_flight_max", settings.in_flight_max);
+  visit("tokens_max", settings.tokens_max);
+  visit("agents", settings.agents);
+}
+
+template <typename Visitor, typename Test>
+void VisitSelfTest(Visitor& visit, Test& test) {
+  visit("streams", test.streams);
+  visit("samples", test.samples);
+  visit("ttft_error_p50_ns", test.ttft_error_p50_ns);
+  visit("ttft_error_p99_ns", test.ttft_error_p99_ns);
+  visit("ttft_bias_us", test.ttft_bias_us);
+  visit("stamp_error_p50_ns", test.stamp_error_p50_ns);
+  visit("stamp_error_p99_ns", test.stamp_error_p99_ns);
+  visit("stamp_error_p999_ns", test.stamp_error_p999_ns);
+  visit("events_per_s", test.events_per_s);
+  visit("events_per_s_per_core", test.events_per_s_per_core);
+  visit("events_per_read", test.events_per_read);
 }
 
 template <typename Visitor, typename Where>
@@ -86,7 +132,9 @@ void VisitEnvironment(Visitor& visit, Where& environment) {
 
 // What every reader of records may rely on. "" when all holds.
 std::string Inconsistency(const RequestRecord& record) {
-  if (record.concurrency < 1) return "\"concurrency\" is not at least 1";
+  if (record.concurrency < 1 && record.level < 1) {
+    return "neither \"concurrency\" nor \"level\" is at least 1";
+  }
   const std::size_t gaps = record.chunks > 0 ? static_cast<std::size_t>(record.chunks) - 1 : 0;
   if (record.gaps_ns.size() != gaps) {
     return fmt::format("\"gaps_ns\" has {} entries, and {} chunks have {} gaps",
@@ -114,6 +162,7 @@ std::string ParseLine(element line, bool first, RunRecords& run) {
   if (kind == "run") {
     if (!first) return "\"kind\" is \"run\", which only the first line may be";
     reader("started_at", run.header.started_at);
+    reader("start_ns", run.header.start_ns);
     element part;
     if (line["settings"].get(part) != simdjson::SUCCESS) return "\"settings\" is missing";
     FieldReader settings(part);
@@ -123,12 +172,17 @@ std::string ParseLine(element line, bool first, RunRecords& run) {
     FieldReader environment(part);
     VisitEnvironment(environment, run.header.environment);
     if (!environment.problem().empty()) return "environment: " + environment.problem();
+    if (line["self_test"].get(part) == simdjson::SUCCESS) {
+      FieldReader test(part);
+      VisitSelfTest(test, run.header.self_test);
+      if (!test.problem().empty()) return "self_test: " + test.problem();
+    }
     return reader.problem();
   }
   if (first) return "the first line must be of kind \"run\"";
   if (kind == "request") {
     RequestRecord record;
-    for (const std::string_view name : {"id", "concurrency", "scheduled_ns", "end_ns"}) {
+    for (const std::string_view name : {"id", "scheduled_ns", "end_ns"}) {
       reader.Require(name);
     }
     VisitRequest(reader, record);
@@ -186,6 +240,7 @@ void AppendLine(const RunHeader& header, std::string& out) {
   writer.Text("kind", "run");
   writer("format", kRecordsFormat);
   writer("started_at", header.started_at);
+  writer("start_ns", header.start_ns);
   writer.Key("settings");
   FieldWriter settings(out);
   VisitSettings(settings, header.settings);
@@ -194,6 +249,12 @@ void AppendLine(const RunHeader& header, std::string& out) {
   FieldWriter environment(out);
   VisitEnvironment(environment, header.environment);
   environment.Close();
+  if (header.self_test.samples > 0) {
+    writer.Key("self_test");
+    FieldWriter test(out);
+    VisitSelfTest(test, header.self_test);
+    test.Close();
+  }
   writer.Close();
   out += '\n';
 }

@@ -25,7 +25,8 @@ std::string Line(const RequestRecord& record) {
 TEST(RecordJson, ARequestIsOneLineOfPlainNames) {
   const auto record = testing::MakeRecord({.id = 7, .concurrency = 2, .sent_ms = 5, .tokens = 3});
   EXPECT_EQ(Line(record),
-            R"({"kind":"request","id":7,"concurrency":2,"phase":"measured","streamed":true,)"
+            R"({"kind":"request","id":7,"level":0,"concurrency":2,"agent":0,"turn":0,)"
+            R"("phase":"measured","streamed":true,)"
             R"("scheduled_ns":5000000,"sent_ns":5000000,"first_byte_ns":6000000,)"
             R"("first_token_ns":105000000,"first_answer_ns":105000000,"last_token_ns":125000000,)"
             R"("end_ns":125000000,"chunks":3,"first_chunk_tokens":1,"reads":3,"shared_reads":0,)"

@@ -4,7 +4,10 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
+#include <optional>
 
 namespace penstock::bench {
 namespace {
@@ -26,6 +29,31 @@ std::string OneLine(std::string_view text) {
   std::string line(text);
   std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return line;
+}
+
+// A number from 0 on, as a header's whole value.
+std::optional<double> NumberOf(std::string_view text) {
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+  if (!whole || !(value >= 0 && value < 1e9)) return std::nullopt;
+  return value;
+}
+
+// The text that the model said in an event or a whole reply: content, or text.
+void AppendText(std::string_view data, std::string& text) {
+  simdjson::dom::parser parser;
+  element choice;
+  if (parser.parse(simdjson::padded_string(data)).at_key("choices").at(0).get(choice) !=
+      simdjson::SUCCESS) {
+    return;
+  }
+  std::string_view said;
+  if (choice["delta"]["content"].get(said) == simdjson::SUCCESS ||
+      choice["message"]["content"].get(said) == simdjson::SUCCESS ||
+      choice["text"].get(said) == simdjson::SUCCESS) {
+    text += said;
+  }
 }
 
 bool IsSuccess(int status) { return status >= 200 && status < 300; }
@@ -69,6 +97,17 @@ void ReplyReader::Head(int status, std::string_view content_type, std::int64_t a
   }
 }
 
+void ReplyReader::Head(const Hints& hints) {
+  if (const auto wait_ms = NumberOf(hints.retry_after_ms)) {
+    record_.retry_after_ms = std::llround(*wait_ms);
+  } else if (const auto wait_s = NumberOf(hints.retry_after)) {
+    record_.retry_after_ms = std::llround(*wait_s * 1000);
+  }
+  if (const auto queued_ms = NumberOf(hints.queue_time)) {
+    record_.server_queue_ns = std::llround(*queued_ms * 1e6);
+  }
+}
+
 void ReplyReader::Read(std::span<const std::string_view> pieces, std::int64_t at_ns) {
   ++record_.reads;
   chunks_in_read_ = 0;
@@ -94,13 +133,20 @@ void ReplyReader::Read(std::span<const std::string_view> pieces, std::int64_t at
 }
 
 void ReplyReader::TakeEvent(std::string_view data, std::int64_t at_ns) {
-  if (done_) return;
+  if (done_) {
+    record_.oddities.Add(Oddity::kAfterDone);
+    return;
+  }
   const StreamChunk chunk = meter_.Read(data);
   switch (chunk.kind) {
     case ChunkKind::kDone:
       done_ = true;
       break;
     case ChunkKind::kMalformed:
+      if (!simdjson::validate_utf8(data)) {
+        record_.oddities.Add(Oddity::kBadUtf8);
+        Fail(ErrorKind::kMalformed, "an event is not UTF-8: a character was split or broken");
+      }
       Fail(ErrorKind::kMalformed, fmt::format("an event is not a JSON object: {}", data));
       break;
     case ChunkKind::kError:
@@ -110,6 +156,7 @@ void ReplyReader::TakeEvent(std::string_view data, std::int64_t at_ns) {
     case ChunkKind::kToolCall:
     case ChunkKind::kReasoning:
       TakeToken(chunk, at_ns);
+      if (text_ != nullptr && chunk.kind == ChunkKind::kContent) AppendText(data, *text_);
       break;
     case ChunkKind::kFinish:
     case ChunkKind::kUsage:
@@ -152,23 +199,29 @@ void ReplyReader::TakeWhole() {
   if (root["error"].get(error) == simdjson::SUCCESS && !error.is_null()) {
     return Fail(ErrorKind::kStream, ErrorMessageOf(body_));
   }
+  const auto count = [&root](std::string_view name) {
+    std::uint64_t value = 0;
+    return root["usage"][name].get(value) == simdjson::SUCCESS ? ToInt(value) : kUnknown;
+  };
+  record_.input_tokens = count("prompt_tokens");
   simdjson::dom::array choices;
+  if (root["data"].get(choices) == simdjson::SUCCESS) {  // Embeddings: there is no output.
+    if (choices.size() == 0) Fail(ErrorKind::kEmpty, "the reply holds no embedding");
+    record_.output_tokens = 0;
+    return;
+  }
   if (root["choices"].get(choices) != simdjson::SUCCESS || choices.size() == 0) {
     return Fail(ErrorKind::kMalformed, "the reply has no \"choices\"");
   }
   std::string_view reason;
   if (choices.at(0)["finish_reason"].get(reason) == simdjson::SUCCESS)
     record_.finish_reason = reason;
-  const auto count = [&root](std::string_view name) {
-    std::uint64_t value = 0;
-    return root["usage"][name].get(value) == simdjson::SUCCESS ? ToInt(value) : kUnknown;
-  };
-  record_.input_tokens = count("prompt_tokens");
   record_.output_tokens = count("completion_tokens");
   std::uint64_t cached = 0;
   if (root["usage"]["prompt_tokens_details"]["cached_tokens"].get(cached) == simdjson::SUCCESS) {
     record_.cached_tokens = ToInt(cached);
   }
+  if (text_ != nullptr) AppendText(body_, *text_);
   if (record_.output_tokens == 0) Fail(ErrorKind::kEmpty, "the reply holds no token");
 }
 
@@ -182,7 +235,16 @@ void ReplyReader::EndStream() {
   if (!done_ && (record_.finish_reason.empty() || parser_.InsideEvent())) {
     Fail(ErrorKind::kTruncated, "the stream ended before its answer did");
   }
+  if (!done_ && !record_.failed()) record_.oddities.Add(Oddity::kNoDone);
   if (record_.chunks == 0) Fail(ErrorKind::kEmpty, "the stream held no token");
+}
+
+void ReplyReader::JudgeUsage() {
+  if (record_.output_tokens == kUnknown) return;
+  if (record_.output_tokens < record_.chunks) record_.oddities.Add(Oddity::kUsageTooSmall);
+  if (record_.output_tokens_wanted > 0 && record_.output_tokens > record_.output_tokens_wanted) {
+    record_.oddities.Add(Oddity::kUsageTooLarge);
+  }
 }
 
 void ReplyReader::End(std::int64_t at_ns, ErrorKind failure, std::string_view message) {
@@ -199,6 +261,7 @@ void ReplyReader::End(std::int64_t at_ns, ErrorKind failure, std::string_view me
   } else {
     TakeRefusal();
   }
+  JudgeUsage();
   record_.first_chunk_tokens = EstimateFirstChunkTokens({.tokens = record_.OutputTokens(),
                                                          .chunks = record_.chunks,
                                                          .first_chunk_bytes = first_chunk_bytes_,

@@ -25,12 +25,23 @@ inline constexpr std::size_t kWholeBodyBytesMax = std::size_t{16}
 class ReplyReader {
  public:
   // Writes into `record`, which must outlive the reader; `record.streamed` says what was asked for.
-  explicit ReplyReader(RequestRecord& record) : record_(record) {}
+  // Appends the answer's text (reasoning left out) to `text`, where there is one, at the price of a
+  // full parse of each event.
+  explicit ReplyReader(RequestRecord& record, std::string* text = nullptr)
+      : record_(record), text_(text) {}
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
 
   // The response's head arrived. Before any Read().
   void Head(int status, std::string_view content_type, std::int64_t at_ns);
+
+  // What other fields of the head said; "" where there was none.
+  struct Hints {
+    std::string_view retry_after_ms{};
+    std::string_view retry_after{};  // Seconds; a date is passed over.
+    std::string_view queue_time{};   // Milliseconds, as TGI's x-queue-time.
+  };
+  void Head(const Hints& hints);
 
   // One socket read brought `pieces` of the decoded body (it may be none). Times never go back.
   void Read(std::span<const std::string_view> pieces, std::int64_t at_ns);
@@ -49,11 +60,13 @@ class ReplyReader {
   void TakeWhole();
   void TakeRefusal();
   void EndStream();
+  void JudgeUsage();
   void Fail(ErrorKind kind, std::string_view message);
 
   enum class Mode { kStream, kWhole, kRefusal };
 
   RequestRecord& record_;
+  std::string* text_;  // Borrowed; may be null.
   Mode mode_ = Mode::kStream;
   SseParser parser_;
   StreamMeter meter_;

@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/answer.h"
 #include "bench/report_charts.h"
+#include "bench/report_parts.h"
 #include "bench/report_terms.h"
 #include "bench/validity.h"
 #include "page/numbers.h"
@@ -24,19 +26,27 @@ using page::Page;
 
 namespace {
 
-std::string Target(const RunHeader& header) {
-  return header.settings.model.empty() ? header.settings.url : header.settings.model;
-}
-
-// "2026-01-02T03:04:05.678Z" as people write it; anything else stays as it is.
-std::string Moment(const std::string& started_at) {
-  if (started_at.size() != 24 || started_at[10] != 'T') return started_at;
-  return started_at.substr(0, 10) + " " + started_at.substr(11, 8) + " UTC";
-}
-
 void AddHead(const RunSummary& summary, Page& page) {
-  page.Open(fmt::format("Load test of {}", Target(summary.header)),
-            fmt::format("{} · {}", summary.header.settings.url, Moment(summary.header.started_at)));
+  page.Open(
+      fmt::format("Load test of {}", TargetText(summary.header)),
+      fmt::format("{} · {}", summary.header.settings.url, MomentText(summary.header.started_at)));
+}
+
+void AddBudgetAnswer(const RunSummary& summary, Page& page) {
+  if (summary.within_budget) {
+    page.Add("<p class=\"answer\">{} output tokens per second within the budget</p>",
+             Figure(summary.levels[*summary.within_budget].best_rates().output_tokens_per_s));
+  } else {
+    page.Add("<p class=\"answer\">The budget cannot be met</p>");
+  }
+  page.Add("<p class=\"lead\">{}</p>", EscapeHtml(Answer(summary)));
+  if (const auto provision = Recommend(summary)) {
+    page.Add(
+        "<section class=\"provision\"><strong>Provision {} to {} tokens/s</strong><br>{}"
+        "</section>",
+        Count(provision->min_tokens_per_s), Count(provision->max_tokens_per_s),
+        EscapeHtml(ProvisionText(*provision)));
+  }
 }
 
 void AddAnswer(const RunSummary& summary, Page& page) {
@@ -45,24 +55,24 @@ void AddAnswer(const RunSummary& summary, Page& page) {
     page.Add("<p class=\"lead\">There is no figure to give; the reasons stand below.</p>");
     return;
   }
+  if (!summary.budget.empty()) return AddBudgetAnswer(summary, page);
   const LevelSummary& level = summary.levels[*summary.highest];
   const RunSettings& settings = summary.header.settings;
   page.Add("<p class=\"answer\">Up to {} output tokens per second</p>",
            Figure(level.best_rates().output_tokens_per_s));
   page.Add(
       "<p class=\"lead\">With requests of {} input and {} output tokens, this endpoint gave at "
-      "most {} output tokens/s, {} counting input, at {} concurrent request{}. There, half of "
+      "most {} output tokens/s, {} counting input, at {}. There, half of "
       "the answers were complete within {}, and nine of ten within {}.</p>",
       Count(settings.input_tokens), Count(settings.output_tokens),
       Figure(level.best_rates().output_tokens_per_s), Figure(level.best_rates().total_tokens_per_s),
-      level.concurrency, level.concurrency == 1 ? "" : "s", DurationText(level.latency_ms.p50),
-      DurationText(level.latency_ms.p90));
+      LoadText(level), DurationText(level.latency_ms.p50), DurationText(level.latency_ms.p90));
 }
 
 void AddCard(const LevelSummary& level, std::string_view name, std::string_view meaning,
              Page& page) {
-  page.Add("<section class=\"card\"><h3>{} <span>concurrency {} · {}</span></h3><dl>", name,
-           level.concurrency, meaning);
+  page.Add("<section class=\"card\"><h3>{} <span>{} · {}</span></h3><dl>", name, LoadText(level),
+           meaning);
   page.AddTerm("Output", Figure(level.best_rates().output_tokens_per_s) + " tokens/s");
   page.AddTerm("With input", Figure(level.best_rates().total_tokens_per_s) + " tokens/s");
   if (level.ttft_ms.count > 0) page.AddTerm("TTFT p50", DurationText(level.ttft_ms.p50));
@@ -117,6 +127,18 @@ void AddVerdict(const RunSummary& summary, Page& page) {
   page.Add("</section>");
 }
 
+// Two charts beside each other; without points, nothing.
+void AddPair(std::string_view title, const Chart& left, std::string_view left_text,
+             const Chart& right, std::string_view right_text, Page& page) {
+  if (left.series.empty() || left.series.front().points.empty()) return;
+  page.Add("<h2>{}</h2><div class=\"pair\">", title);
+  page.Add("<figure>{}<figcaption>{}</figcaption></figure>", RenderChart(left), left_text);
+  if (!right.series.empty() && !right.series.front().points.empty()) {
+    page.Add("<figure>{}<figcaption>{}</figcaption></figure>", RenderChart(right), right_text);
+  }
+  page.Add("</div>");
+}
+
 void AddCharts(const RunSummary& summary, Page& page) {
   if (!summary.highest) return;
   page.Add("<h2>Throughput against latency</h2><figure class=\"curve\">{}",
@@ -125,17 +147,21 @@ void AddCharts(const RunSummary& summary, Page& page) {
       "<figcaption>Each point is a level, labelled with its concurrency. Up is more tokens, "
       "left is less waiting. The ring is the balanced point, where throughput ÷ latency is "
       "greatest; beyond it, further requests mostly wait.</figcaption></figure>");
-  const Chart ttft = ByConcurrency(summary, "ttft", "TTFT", &LevelSummary::ttft_ms);
-  const Chart tpot = ByConcurrency(summary, "tpot", "TPOT", &LevelSummary::tpot_ms);
-  if (ttft.x_categories.empty()) return;
-  page.Add("<h2>First token and each further token</h2><div class=\"pair\">");
-  page.Add("<figure>{}<figcaption>Time until an answer begins to show.</figcaption></figure>",
-           RenderChart(ttft));
-  if (!tpot.x_categories.empty()) {
-    page.Add("<figure>{}<figcaption>Time between tokens once it has begun.</figcaption></figure>",
-             RenderChart(tpot));
-  }
-  page.Add("</div>");
+  AddPair("First token and each further token",
+          ByLoad(summary, Metric::kTtft, "ttft", "TTFT", &LevelSummary::ttft_ms),
+          "Time until an answer begins to show.",
+          ByLoad(summary, Metric::kTpot, "tpot", "TPOT", &LevelSummary::tpot_ms),
+          "Time between tokens once it has begun.", page);
+  AddPair("How they are distributed",
+          DistributionChart(summary, "ttftcdf", "TTFT", &LevelSummary::ttft_curve_ms),
+          "The share of requests whose first token came within a time, by load.",
+          DistributionChart(summary, "tpotcdf", "TPOT", &LevelSummary::tpot_curve_ms),
+          "The same of the time per output token.", page);
+  if (summary.timeline.empty()) return;
+  page.Add(
+      "<h2>Over time</h2><figure>{}</figure><figure>{}<figcaption>From the first request to the "
+      "last answer, level after level.</figcaption></figure>",
+      RenderChart(RateTimeline(summary)), RenderChart(LatencyTimeline(summary)));
 }
 
 void AddTable(const RunSummary& summary, Page& page) {
@@ -145,15 +171,15 @@ void AddTable(const RunSummary& summary, Page& page) {
       "</th><th colspan=\"3\">TPOT, ms</th><th colspan=\"3\">latency, s</th><th colspan=\"2\">"
       "tokens/s</th><th colspan=\"2\">requests</th><th></th></tr>");
   page.Add(
-      "<tr><th>concurrency</th><th>p50</th><th>p90</th><th>p99</th><th>p50</th><th>p90</th>"
-      "<th>p99</th><th>p50</th><th>p90</th><th>p99</th><th>output</th><th>total</th><th>done"
+      "<tr><th>load</th><th>p50</th><th>p95</th><th>p99</th><th>p50</th><th>p95</th>"
+      "<th>p99</th><th>p50</th><th>p95</th><th>p99</th><th>output</th><th>total</th><th>done"
       "</th><th>failed</th><th class=\"remark\"></th></tr></thead><tbody>");
   for (std::size_t i = 0; i < summary.levels.size(); ++i) {
     const LevelSummary& level = summary.levels[i];
     page.Add("<tr{}><td class=\"strong\">{}</td>", i == summary.balanced ? " class=\"best\"" : "",
-             Count(level.concurrency));
+             level.rate_per_s > 0 ? Figure(level.rate_per_s) : Count(level.concurrency));
     const auto cells = [&page](const Distribution& of, double scale) {
-      for (const double value : {of.p50, of.p90, of.p99}) {
+      for (const double value : {of.p50, of.p95, of.p99}) {
         page.Add("<td>{}</td>", of.count > 0 ? Figure(value * scale) : "–");
       }
     };
@@ -164,17 +190,13 @@ void AddTable(const RunSummary& summary, Page& page) {
              Figure(level.best_rates().output_tokens_per_s),
              Figure(level.best_rates().total_tokens_per_s), Count(level.succeeded),
              Count(level.failures()));
-    page.Add("<td class=\"remark\">{}</td></tr>", i == summary.balanced  ? "balanced"
-                                                  : i == summary.highest ? "most throughput"
-                                                  : i == summary.fastest ? "fastest"
-                                                                         : "");
+    page.Add("<td class=\"remark\">{}</td></tr>", RemarkOf(summary, i));
   }
   page.Add("</tbody></table></div></div>");
 }
 
 void AddFacts(const RunHeader& header, Page& page) {
   const RunSettings& settings = header.settings;
-  const Environment& environment = header.environment;
   page.Add("<h2>Settings and environment</h2><div class=\"facts\"><dl>");
   page.AddTerm("URL", settings.url);
   page.AddTerm("Model", settings.model.empty() ? "not named" : settings.model);
@@ -185,21 +207,13 @@ void AddFacts(const RunHeader& header, Page& page) {
   page.AddTerm("Levels", settings.concurrency.empty()
                              ? std::string("1, 2, 4, 8 … while it pays")
                              : fmt::format("{}", fmt::join(settings.concurrency, ", ")));
+  if (!settings.budget.empty()) page.AddTerm("Budget", settings.budget);
   page.AddTerm("Time-out", DurationText(static_cast<double>(settings.timeout_ms)));
   page.AddTerm("Text", settings.corpus);
   page.AddTerm("Seed, salt", fmt::format("{}, {}", settings.seed, settings.salt));
-  page.Add("</dl><dl>");
-  page.AddTerm("Started", Moment(header.started_at));
-  page.AddTerm("Load generator",
-               fmt::format("penstock {} ({})", environment.version, environment.build_type));
-  page.AddTerm("Its processor", environment.host_cpu);
-  page.AddTerm("Its cores",
-               fmt::format("{}, of which {} drove", environment.host_cores, settings.threads));
-  page.AddTerm("Its system", environment.system);
-  if (!settings.command.empty()) {
-    page.Add("<dt>Command</dt><dd><code>{}</code></dd>", EscapeHtml(settings.command));
-  }
-  page.Add("</dl></div>");
+  page.Add("</dl>");
+  AddEnvironment(header, page);
+  page.Add("</div>");
 }
 
 void AddTerms(Page& page) {

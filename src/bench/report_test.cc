@@ -30,8 +30,8 @@ TEST(Report, AnswersFirstAndShowsEveryLevel) {
   const std::string page = ReportOf(run);
   EXPECT_NE(page.find("output tokens per second</p>"), std::string::npos);
   for (const std::string part :
-       {"Throughput against latency", "TTFT by concurrency", "TPOT by concurrency", "8 balanced",
-        "All levels", "Settings and environment", "What the words mean", "Example CPU 3000"}) {
+       {"Throughput against latency", "TTFT by load", "TPOT by load", "8 balanced", "All levels",
+        "Settings and environment", "What the words mean", "Example CPU 3000"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
 }

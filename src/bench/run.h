@@ -2,46 +2,15 @@
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/result.h"
+#include "bench/options.h"
 #include "bench/plan.h"
 #include "bench/summary.h"
-#include "bench/workload.h"
 
 namespace penstock::bench {
-
-inline constexpr int kConcurrencyLimit = 100'000;
-inline constexpr int kThreadsLimit = 256;
-inline constexpr int kTokensLimit = 1'000'000;
-
-// One field per flag; what is wrong with one is said by RunBench() before anything is sent.
-struct BenchOptions {
-  std::string url;      // Base URL, or the full path of an API; see Endpoint::FromUrl.
-  std::string model;    // --model: sent as "model"; "" where the URL names the endpoint.
-  std::string api_key;  // --api-key, PENSTOCK_API_KEY: sent as a bearer token, never kept.
-  std::vector<int>
-      concurrency;  // --concurrency LIST: these levels; empty: 1, 2, 4, 8 … while it pays.
-  int concurrency_max = 256;  // --concurrency-max: where doubling ends.
-  int requests = 0;           // --requests: measured ones per level; 0: max(10, 4 × concurrency).
-  int warmup = -1;  // --warmup: requests per level before those; -1: as many as concurrency.
-  int input_tokens = kReferenceInputTokens;    // --input-tokens: kInputTokensMin to kTokensLimit.
-  int output_tokens = kReferenceOutputTokens;  // --output-tokens: 1 to kTokensLimit.
-  std::string corpus_path;    // --corpus FILE: UTF-8 text to cut prompts from; "": the shipped one.
-  std::uint64_t seed = 1;     // --seed: chooses texts and their order.
-  double latency_max_ms = 0;  // --latency-max-ms: doubling ends once p90 exceeds it; 0: no limit.
-  bool streamed = true;       // --stream, --no-stream.
-  Duration timeout = std::chrono::minutes(10);  // --timeout-s: of one request, connecting included.
-  int threads = 1;           // --threads: driver threads, each with its own loop.
-  bool insecure = false;     // --insecure: accept any TLS certificate.
-  std::string records_path;  // --records FILE.jsonl: "" keeps no records.
-  std::string report_path;   // --report FILE.html: "" writes no report.
-  bool progress = true;      // --no-progress: nothing on stderr.
-  std::string command;       // The command line for the report; WithoutKeys() it first.
-};
 
 struct BenchOutcome {
   RunSummary summary;

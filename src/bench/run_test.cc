@@ -3,65 +3,25 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
-#include "bench/fake_model.h"
+#include "bench/load_shape.h"
+#include "bench/loopback_model.h"
 #include "bench/records_file.h"
-#include "http/http_testing.h"
-#include "io/epoll/epoll_loop.h"
-#include "io/event.h"
 
 namespace penstock::bench {
 namespace {
 
-using http::testing::Site;
-using testing::FakeModel;
-
-io::Task<void> ServeUntil(FakeModel& model, std::atomic<int>& port, io::Event& end) {
-  Site site(model.loop, model.handler());
-  port = site.address.port;
-  port.notify_one();
-  static_cast<void>(co_await end.Wait(Deadline::Never()));
-  co_await site.Close();
-}
-
-// A fake model on loopback for as long as it lives.
-class LoopbackModel {
- public:
-  LoopbackModel() : model(loop_), end_(loop_) {
-    model.ttft = std::chrono::milliseconds(5);
-    model.gap = std::chrono::milliseconds(1);
-    model.has_tokenizer = true;
-  }
-  ~LoopbackModel() {
-    loop_.Post([this] { end_.Set(); });
-    thread_.join();
-  }
-
-  // Starts it: afterwards `model` belongs to the server's thread.
-  std::string Start() {
-    thread_ = std::jthread([this] { io::RunBlocking(loop_, ServeUntil(model, port_, end_)); });
-    port_.wait(0);
-    return "http://127.0.0.1:" + std::to_string(port_);
-  }
-
- private:
-  io::EpollLoop loop_;
-
- public:
-  FakeModel model;
-
- private:
-  io::Event end_;
-  std::atomic<int> port_ = 0;
-  std::jthread thread_;
-};
+using testing::LoopbackModel;
 
 BenchOptions QuickOptions(const std::string& url) {
   BenchOptions options;
@@ -192,6 +152,87 @@ TEST(Run, BadOptionsAreNamedBeforeAnythingIsSent) {
 TEST(Run, CommandsAreKeptWithoutTheirKeys) {
   EXPECT_EQ(WithoutKeys({"penstock", "bench", "--api-key", "secret", "http://h", "--api-key=x"}),
             "penstock bench --api-key *** http://h --api-key=***");
+}
+
+TEST(Run, AnOpenLoopHasALevelForEachRate) {
+  LoopbackModel server;
+  BenchOptions options = QuickOptions(server.Start());
+  options.shape.rates = {40, 80};
+  options.shape.warmup = Duration{};
+  options.requests = 12;
+  options.records_path = PathFor("open.jsonl");
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->stop_reason, StopReason::kListDone);
+  ASSERT_EQ(outcome->summary.levels.size(), 2u);
+  EXPECT_EQ(outcome->summary.header.settings.mode, "poisson");
+  for (const LevelSummary& level : outcome->summary.levels) {
+    EXPECT_EQ(level.concurrency, 0);
+    EXPECT_EQ(level.succeeded, 12);
+    EXPECT_EQ(level.rate_per_s, level.number == 1 ? 40 : 80);
+  }
+  // What was sent is what the seed says, to the nanosecond.
+  const auto shape = MakeOpenShape(options.shape, 12, options.seed);
+  const auto run = ReadRecords(options.records_path);
+  ASSERT_TRUE(shape && run);
+  std::vector<std::int64_t> due;
+  for (const RequestRecord& record : run->requests) {
+    if (record.level == 1) due.push_back(record.scheduled_ns);
+  }
+  std::ranges::sort(due);
+  ASSERT_EQ(due.size(), 12u);
+  for (std::size_t i = 1; i < 12; ++i) {
+    EXPECT_EQ(due[i] - due[0],
+              shape->levels[0].schedule.dues[i].at_ns - shape->levels[0].schedule.dues[0].at_ns);
+  }
+  // And it can be replayed.
+  options.shape = {};
+  options.shape.trace_path = options.records_path;
+  options.requests = 10;
+  options.records_path.clear();
+  const auto replay = RunBench(options, stop);
+  ASSERT_TRUE(replay) << replay.error().message;
+  EXPECT_EQ(replay->summary.header.settings.mode, "replay");
+  std::filesystem::remove(PathFor("open.jsonl"));
+}
+
+TEST(Run, NoSecretStandsInAnythingThatItWrites) {
+  LoopbackModel server;
+  server.model.key = "another";
+  server.model.echoes_key = true;
+  BenchOptions options = QuickOptions(server.Start());
+  options.api_key = "k3y-secret";
+  options.target.headers = {"x-token: hidden-value"};
+  options.command = WithoutKeys(
+      {"bench", "--api-key", "k3y-secret", "--header=x-token: hidden-value", "--agent-key", "a"});
+  EXPECT_EQ(options.command, "bench --api-key *** --header=*** --agent-key ***");
+  options.records_path = PathFor("secret.jsonl");
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message.find("k3y-secret"), std::string::npos);
+  std::ifstream file(options.records_path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_NE(text.find("who is Bearer ***?"), std::string::npos);
+  EXPECT_EQ(text.find("k3y-secret"), std::string::npos);
+  EXPECT_EQ(text.find("hidden-value"), std::string::npos);
+  std::filesystem::remove(options.records_path);
+}
+
+TEST(Run, StoppingWhilePromptsAreFittedIsNoError) {
+  LoopbackModel server;
+  server.model.ttft = std::chrono::hours(1);
+  const BenchOptions options = QuickOptions(server.Start());
+  std::atomic<bool> stop = false;
+  std::optional<Result<BenchOutcome>> outcome;
+  std::jthread running([&] { outcome = RunBench(options, stop); });
+  stop = true;
+  running.join();
+  ASSERT_TRUE(outcome.has_value());
+  ASSERT_TRUE(outcome->has_value()) << outcome->error().message;
+  EXPECT_EQ((*outcome)->stop_reason, StopReason::kNotStopped);
+  EXPECT_TRUE((*outcome)->summary.levels.empty());
 }
 
 }  // namespace

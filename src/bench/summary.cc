@@ -4,8 +4,10 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
+#include "bench/significance.h"
 #include "bench/validity.h"
 
 namespace penstock::bench {
@@ -20,10 +22,6 @@ double Overlap(std::int64_t from, std::int64_t to, const Window& window) {
   if (from >= to) return to > window.from_ns && to <= window.to_ns ? 1 : 0;
   const std::int64_t common = std::min(to, window.to_ns) - std::max(from, window.from_ns);
   return static_cast<double>(std::max<std::int64_t>(common, 0)) / static_cast<double>(to - from);
-}
-
-std::int64_t LatencyEnd(const RequestRecord& record) {
-  return record.last_token_ns != kNever ? record.last_token_ns : record.end_ns;
 }
 
 // Output tokens that fell into the window. Of a stream, chunk by chunk, those after the first with
@@ -44,26 +42,6 @@ double OutputWithin(const RequestRecord& record, const Window& window) {
   return inside;
 }
 
-Rates RatesWithin(const Requests& requests, const Window& window) {
-  Rates rates{.seconds = window.seconds()};
-  if (rates.seconds <= 0) return {};
-  double output = 0;
-  double input = 0;
-  double finished = 0;
-  for (const RequestRecord* record : requests) {
-    if (record->failed() || record->sent_ns == kNever) continue;
-    const std::int64_t prefilled =
-        record->first_token_ns != kNever ? record->first_token_ns : record->end_ns;
-    output += OutputWithin(*record, window);
-    input += std::max(record->input_tokens, 0) * Overlap(record->sent_ns, prefilled, window);
-    finished += Overlap(record->sent_ns, record->end_ns, window);
-  }
-  rates.output_tokens_per_s = output / rates.seconds;
-  rates.total_tokens_per_s = (output + input) / rates.seconds;
-  rates.requests_per_s = finished / rates.seconds;
-  return rates;
-}
-
 // From the first send to the last end. One nanosecond earlier, so that a moment at its very start
 // lies within.
 Window WholeWindow(const Requests& requests) {
@@ -80,33 +58,37 @@ Window WholeWindow(const Requests& requests) {
 
 // The samples behind a level's distributions.
 struct Samples {
-  std::vector<double> ttft, ttft_service, tpot, icl, latency, end, lag;
+  std::vector<double> ttft, ttft_service, ttfo, tpot, icl, latency, normalised, end, request, lag;
+  std::vector<double> queue, retry_after;
   std::vector<double> output_tokens, input_tokens, common_residual;
   double residual_max = 0;
+  double chunk_tokens = 0;  // Tokens that came in token chunks, and how many of those there were.
+  double chunks = 0;
 };
 
-void AddTimes(const RequestRecord& record, Samples& samples) {
-  const double latency = ToMilliseconds(LatencyEnd(record) - record.scheduled_ns);
-  samples.latency.push_back(latency);
-  samples.end.push_back(ToMilliseconds(record.end_ns - record.scheduled_ns));
-  samples.output_tokens.push_back(record.OutputTokens());
-  if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
-  if (record.first_token_ns == kNever) return;
+void Append(const std::optional<double>& value, std::vector<double>& samples) {
+  if (value) samples.push_back(*value);
+}
 
-  const double ttft = ToMilliseconds(record.first_token_ns - record.scheduled_ns);
-  samples.ttft.push_back(ttft);
-  samples.ttft_service.push_back(ToMilliseconds(record.first_token_ns - record.sent_ns));
-  const int later_tokens = record.OutputTokens() - record.first_chunk_tokens;
-  double tpot = 0;
-  if (later_tokens > 0 && record.chunks > 1) {
-    tpot = ToMilliseconds(record.last_token_ns - record.first_token_ns) / later_tokens;
-    samples.tpot.push_back(tpot);
-  }
+void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Samples& samples) {
+  Append(metrics.ttft_ms, samples.ttft);
+  Append(metrics.ttft_service_ms, samples.ttft_service);
+  Append(metrics.ttfo_ms, samples.ttfo);
+  Append(metrics.tpot_ms, samples.tpot);
+  Append(metrics.latency_ms, samples.latency);
+  Append(metrics.normalised_latency_ms, samples.normalised);
+  Append(metrics.end_ms, samples.end);
+  Append(metrics.request_ms, samples.request);
+  Append(metrics.common_identity_residual, samples.common_residual);
+  samples.residual_max =
+      std::max(samples.residual_max, std::abs(metrics.identity_residual.value_or(0)));
+  samples.output_tokens.push_back(metrics.output_tokens);
+  if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
   for (const std::int64_t gap : record.gaps_ns) samples.icl.push_back(ToMilliseconds(gap));
-  if (latency <= 0) return;
-  const double ours = latency - (ttft + tpot * std::max(later_tokens, 0));
-  samples.residual_max = std::max(samples.residual_max, std::abs(ours) / latency);
-  samples.common_residual.push_back((latency - (ttft + tpot * record.OutputTokens())) / latency);
+  if (record.chunks > 0) {
+    samples.chunk_tokens += metrics.output_tokens;
+    samples.chunks += record.chunks;
+  }
 }
 
 void CountTokens(const RequestRecord& record, TokenFacts& facts) {
@@ -117,6 +99,7 @@ void CountTokens(const RequestRecord& record, TokenFacts& facts) {
   }
   if (record.output_tokens_wanted > 0 && record.OutputTokens() != record.output_tokens_wanted) {
     ++facts.output_off;
+    if (record.output_tokens > record.output_tokens_wanted) ++facts.beyond_wanted;
   }
   if (record.input_tokens != kUnknown) {
     facts.input_tokens += record.input_tokens;
@@ -131,13 +114,30 @@ double MeanOf(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+std::vector<double> CurveOf(std::vector<double> samples) {
+  std::vector<double> curve;
+  std::ranges::sort(samples);
+  for (int percent = 1; percent < 100 && !samples.empty(); ++percent) {
+    curve.push_back(Quantile(samples, percent / 100.0));
+  }
+  return curve;
+}
+
 void Fill(Samples samples, LevelSummary& level) {
+  level.ttft_curve_ms = CurveOf(samples.ttft);
+  level.tpot_curve_ms = CurveOf(samples.tpot);
   level.output_tokens_mean = MeanOf(samples.output_tokens);
   level.input_tokens_mean = MeanOf(samples.input_tokens);
   level.common_identity_residual_mean = MeanOf(samples.common_residual);
   level.identity_residual_max = samples.residual_max;
   level.ttft_ms = Describe(std::move(samples.ttft));
   level.ttft_service_ms = Describe(std::move(samples.ttft_service));
+  level.ttfo_ms = Describe(std::move(samples.ttfo));
+  level.normalised_latency_ms = Describe(std::move(samples.normalised));
+  level.request_ms = Describe(std::move(samples.request));
+  level.server_queue_ms = Describe(std::move(samples.queue));
+  level.retry_after_ms = Describe(std::move(samples.retry_after));
+  level.tokens_per_chunk = samples.chunks > 0 ? samples.chunk_tokens / samples.chunks : 0;
   level.tpot_ms = Describe(std::move(samples.tpot));
   level.icl_ms = Describe(std::move(samples.icl));
   level.latency_ms = Describe(std::move(samples.latency));
@@ -145,8 +145,43 @@ void Fill(Samples samples, LevelSummary& level) {
   level.send_lag_ms = Describe(std::move(samples.lag));
 }
 
-LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
+// Requests that met every bound, of all attempts: a failure, and a refusal, met none.
+void AddGoodput(const Requests& requests, const Budget& budget, LevelSummary& level) {
+  std::int64_t attempts = 0;
+  std::int64_t good = 0;
+  for (const RequestRecord* record : requests) {
+    if (record->phase != Phase::kMeasured || record->error == ErrorKind::kCancelled) continue;
+    ++attempts;
+    if (Holds(budget, *record)) ++good;
+  }
+  level.goodput_share =
+      attempts > 0 ? static_cast<double>(good) / static_cast<double>(attempts) : 0;
+}
+
+Drift DriftOf(const Requests& requests) {
+  constexpr std::size_t kThirdMin = 8;
+  Requests measured;
+  for (const RequestRecord* record : requests) {
+    if (record->phase == Phase::kMeasured && !record->failed()) measured.push_back(record);
+  }
+  const std::size_t third = measured.size() / 3;
+  if (third < kThirdMin) return {};
+  std::ranges::sort(measured, {}, [](const RequestRecord* record) { return record->scheduled_ns; });
+  std::vector<double> early;
+  std::vector<double> late;
+  for (std::size_t i = 0; i < third; ++i) {
+    early.push_back(*MetricsOf(*measured[i]).latency_ms);
+    late.push_back(*MetricsOf(*measured[measured.size() - 1 - i]).latency_ms);
+  }
+  const double before = Describe(early).p50;
+  if (before <= 0) return {};
+  return {.ratio = Describe(late).p50 / before, .significant = MannWhitneyP(early, late) < 0.01};
+}
+
+LevelSummary SummariseLevel(int concurrency, const Requests& requests, const RunSummary& run) {
   LevelSummary level{.concurrency = concurrency};
+  const Budget& budget = run.budget;
+  level.verdict = JudgeBudget(budget, requests, ProbeSamplesMax(run.header.settings, budget));
   Samples samples;
   std::int64_t reads = 0;
   std::int64_t shared = 0;
@@ -156,7 +191,10 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
     reads += std::min(record->reads, record->chunks);
     shared += record->shared_reads;
     if (record->failed()) failed_tokens += record->OutputTokens();
-    if (record->phase == Phase::kWarmup) {
+    if (record->retry_after_ms != kNever) {
+      samples.retry_after.push_back(static_cast<double>(record->retry_after_ms));
+    }
+    if (record->phase != Phase::kMeasured) {
       ++level.warmup;
       continue;
     }
@@ -166,12 +204,17 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
     }
     if (record->failed()) continue;
     ++level.succeeded;
-    AddTimes(*record, samples);
+    AddTimes(*record, MetricsOf(*record), samples);
+    if (record->server_queue_ns != kNever) {
+      samples.queue.push_back(ToMilliseconds(record->server_queue_ns));
+    }
     CountTokens(*record, level.tokens);
   }
   Fill(std::move(samples), level);
   level.shared_read_share =
       reads > 0 ? static_cast<double>(shared) / static_cast<double>(reads) : 0;
+  level.drift = DriftOf(requests);
+  if (!budget.empty()) AddGoodput(requests, budget, level);
   level.steady = SteadyWindow(requests, concurrency);
   level.in_steady = RatesWithin(requests, level.steady);
   level.whole = RatesWithin(requests, WholeWindow(requests));
@@ -183,10 +226,20 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests) {
 
 void AddClientLoad(const std::vector<LevelRecord>& records, std::vector<LevelSummary>& levels) {
   for (const LevelRecord& record : records) {
-    const auto found = std::ranges::find(levels, record.concurrency, &LevelSummary::concurrency);
+    const auto found = std::ranges::find_if(levels, [&record](const LevelSummary& level) {
+      return level.concurrency == record.concurrency &&
+             (record.concurrency > 0 || level.number == record.number);
+    });
     const double available =
         static_cast<double>(record.ended_ns - record.started_ns) * std::max(record.threads, 1);
+    if (found != levels.end()) {
+      found->cut = record.cut;
+      found->scheduled = record.scheduled;
+      found->unsent = record.unsent;
+      found->loop_lag_p99_ms = ToMilliseconds(record.loop_lag_p99_ns);
+    }
     if (found == levels.end() || available <= 0) continue;
+    found->rate_per_s = record.rate_per_s;
     found->client_load = static_cast<double>(record.client_cpu_ns) / available;
   }
 }
@@ -217,6 +270,34 @@ std::optional<std::size_t> Highest(const std::vector<LevelSummary>& levels) {
   return most;
 }
 
+// An open loop has no number of workers to be busy: its measured part, from the first arrival to
+// the last.
+Window MeasuredWindow(const Requests& requests) {
+  Window window{.from_ns = INT64_MAX, .to_ns = INT64_MIN};
+  for (const RequestRecord* record : requests) {
+    if (record->phase != Phase::kMeasured) continue;
+    window.from_ns = std::min(window.from_ns, record->scheduled_ns);
+    window.to_ns = std::max(window.to_ns, record->scheduled_ns);
+  }
+  return window.to_ns > window.from_ns ? window : Window{};
+}
+
+// The level with the most throughput below the least load that broke the budget: one that held it
+// above a broken one held it by chance.
+std::optional<std::size_t> BestWithinBudget(const RunSummary& summary) {
+  std::optional<std::size_t> best;
+  const auto rate = [&summary](std::size_t level) {
+    return summary.levels[level].best_rates().output_tokens_per_s;
+  };
+  for (std::size_t i = 0; i < summary.levels.size(); ++i) {
+    const LevelSummary& level = summary.levels[i];
+    if (level.verdict.judged == 0) continue;
+    if (!level.verdict.passes) break;
+    if (level.succeeded > 0 && (!best || rate(i) > rate(*best))) best = i;
+  }
+  return best;
+}
+
 }  // namespace
 
 std::string_view Name(Severity severity) {
@@ -244,7 +325,33 @@ double LevelSummary::error_share() const {
   return all > 0 ? static_cast<double>(failures()) / static_cast<double>(all) : 0;
 }
 
+bool BelongsTo(const RequestRecord& record, const LevelSummary& level) {
+  return record.concurrency == level.concurrency &&
+         (record.concurrency > 0 || record.level == level.number);
+}
+
+Rates RatesWithin(const Requests& requests, const Window& window) {
+  Rates rates{.seconds = window.seconds()};
+  if (rates.seconds <= 0) return {};
+  double output = 0;
+  double input = 0;
+  double finished = 0;
+  for (const RequestRecord* record : requests) {
+    if (record->failed() || record->sent_ns == kNever) continue;
+    const std::int64_t prefilled =
+        record->first_token_ns != kNever ? record->first_token_ns : record->end_ns;
+    output += OutputWithin(*record, window);
+    input += std::max(record->input_tokens, 0) * Overlap(record->sent_ns, prefilled, window);
+    finished += Overlap(record->sent_ns, record->end_ns, window);
+  }
+  rates.output_tokens_per_s = output / rates.seconds;
+  rates.total_tokens_per_s = (output + input) / rates.seconds;
+  rates.requests_per_s = finished / rates.seconds;
+  return rates;
+}
+
 Window SteadyWindow(const Requests& requests, int concurrency) {
+  if (concurrency == 0) return MeasuredWindow(requests);
   // An end sorts before a send of the same moment: the worker that ended one sends the next.
   std::vector<std::pair<std::int64_t, int>> changes;
   std::int64_t first_measured = INT64_MAX;
@@ -270,20 +377,32 @@ Window SteadyWindow(const Requests& requests, int concurrency) {
 }
 
 RunSummary Summarise(const RunRecords& run) {
-  std::map<int, Requests> by_level;
+  // A closed loop's level is its concurrency; those of an open loop are told apart by number.
+  std::map<std::pair<int, int>, Requests> by_level;
   for (const RequestRecord& record : run.requests) {
-    if (record.phase != Phase::kFit) by_level[record.concurrency].push_back(&record);
+    if (record.phase == Phase::kFit) continue;
+    const int number = record.concurrency > 0 ? 0 : record.level;
+    by_level[{record.concurrency, number}].push_back(&record);
   }
   RunSummary summary{.header = run.header};
-  for (const auto& [concurrency, requests] : by_level) {
-    summary.levels.push_back(SummariseLevel(concurrency, requests));
+  // A budget that does not parse is one that a later version wrote: the figures stand without it.
+  if (auto budget = Budget::Parse(run.header.settings.budget)) summary.budget = std::move(*budget);
+  for (const auto& [level, requests] : by_level) {
+    summary.levels.push_back(SummariseLevel(level.first, requests, summary));
+    summary.levels.back().number = level.second;
   }
   AddClientLoad(run.levels, summary.levels);
+  // A search tries its rates in another order.
+  std::ranges::sort(summary.levels, {}, [](const LevelSummary& level) {
+    return std::tuple(level.concurrency, level.rate_per_s, level.number);
+  });
   summary.fastest = Best(summary.levels, [](const auto& l) { return -l.latency_ms.p50; });
   summary.highest = Highest(summary.levels);
   summary.balanced = Best(summary.levels, [](const auto& l) {
     return l.best_rates().output_tokens_per_s / std::max(l.latency_ms.p50, 1e-6);
   });
+  summary.within_budget = BestWithinBudget(summary);
+  summary.timeline = TimelineOf(run);
   Judge(run, summary);
   return summary;
 }

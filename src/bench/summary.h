@@ -14,8 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/budget.h"
+#include "bench/metrics.h"
 #include "bench/record.h"
 #include "bench/statistics.h"
+#include "bench/timeline.h"
+#include "bench/verdict.h"
 
 namespace penstock::bench {
 
@@ -49,27 +53,43 @@ struct TokenFacts {
   std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
   std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
   std::int64_t output_off = 0;     // Output count other than what was wanted.
+  std::int64_t beyond_wanted = 0;  // Output count above what the request allowed.
   std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.
   std::int64_t cached_tokens = 0;  // Input tokens that a prefix cache served.
   std::int64_t input_tokens = 0;   // All input tokens that the server counted.
   bool operator==(const TokenFacts&) const = default;
 };
 
+// Whether a level changed while it ran: the last third of its measured requests against the first.
+struct Drift {
+  double ratio = 1;          // Of median latencies; 1 where there are too few.
+  bool significant = false;  // Not by chance, at p < 0.01.
+};
+
 struct LevelSummary {
-  int concurrency = 0;
+  int concurrency = 0;         // 0 in an open loop.
+  int number = 0;              // Of an open loop's level, from 1; 0 in a closed loop.
+  double rate_per_s = 0;       // Of an open loop: requests that were due, a second.
+  bool cut = false;            // Ended early, by its judge: see LevelRecord.
+  BudgetVerdict verdict{};     // Against the run's budget.
   std::int64_t measured = 0;   // Requests of the measured phase.
   std::int64_t succeeded = 0;  // Those of them that did not fail.
   std::int64_t warmup = 0;
   std::array<std::int64_t, kErrorKinds> errors{};  // Of both phases, by ErrorKind.
 
   // Milliseconds, over the measured requests that succeeded.
-  Distribution ttft_ms{};          // From scheduled.
-  Distribution ttft_service_ms{};  // From sent.
-  Distribution tpot_ms{};          // Of replies longer than their first chunk.
-  Distribution icl_ms{};           // Each gap between chunks.
-  Distribution latency_ms{};       // From scheduled to the last token's chunk.
-  Distribution end_ms{};           // From scheduled to the response's end.
-  Distribution send_lag_ms{};      // Scheduled to sent, of all measured requests.
+  Distribution ttft_ms{};                // From scheduled.
+  Distribution ttft_service_ms{};        // From sent.
+  Distribution ttfo_ms{};                // From scheduled to the first text that is not reasoning.
+  Distribution tpot_ms{};                // Of replies longer than their first chunk.
+  Distribution icl_ms{};                 // Each gap between chunks.
+  Distribution latency_ms{};             // From scheduled to the last token's chunk.
+  Distribution normalised_latency_ms{};  // Latency ÷ output tokens.
+  Distribution end_ms{};                 // From scheduled to the response's end.
+  Distribution request_ms{};             // Sent to end, of replies in one piece.
+  Distribution server_queue_ms{};        // As the server's headers told it.
+  Distribution retry_after_ms{};         // Of refusals that named one, of both phases.
+  Distribution send_lag_ms{};            // Scheduled to sent, of all measured requests.
 
   Window steady{};
   Rates in_steady{};                      // Zero where there was no steady window.
@@ -83,9 +103,21 @@ struct LevelSummary {
   double identity_residual_max = 0;
   // Mean of (latency − (TTFT + TPOT·N)) ÷ latency: what the common form of the identity gets wrong.
   double common_identity_residual_mean = 0;
+  // Output tokens per chunk with text. Only where it is 1 are gaps between chunks inter-token
+  // times.
+  double tokens_per_chunk = 0;
+  // Measured requests that met every bound of the run's budget ÷ all attempts. 0 without a budget.
+  double goodput_share = 0;
   double shared_read_share = 0;  // Reads that held several token chunks ÷ reads with any.
+  std::int64_t scheduled = 0;    // Of an open loop: requests that its schedule held.
+  std::int64_t unsent = 0;       // Those that were never sent.
+  double loop_lag_p99_ms = 0;    // How late the client's loops were for their timers; 0: not known.
   double client_load = 0;        // Client processor time ÷ (threads × time); 0 where unknown.
+  // Values at 1 %, 2 % … 99 %, for pictures; empty where there are no samples.
+  std::vector<double> ttft_curve_ms{};
+  std::vector<double> tpot_curve_ms{};
   TokenFacts tokens{};
+  Drift drift{};
 
   std::vector<Warning> warnings{};
 
@@ -98,6 +130,7 @@ struct LevelSummary {
 
 struct RunSummary {
   RunHeader header{};
+  Budget budget{};                     // The header's; empty where it has none.
   std::vector<LevelSummary> levels{};  // By rising concurrency.
   std::vector<Warning> warnings{};     // Of the run as a whole; each level has its own, too.
   bool valid = true;                   // No warning of severity kInvalid anywhere.
@@ -107,9 +140,19 @@ struct RunSummary {
   // Most output throughput. Levels within 2 % of it are equal to it, and the least concurrency
   // wins.
   std::optional<std::size_t> highest{};
+  // Most output throughput of the levels that held the budget; none without a budget.
+  std::optional<std::size_t> within_budget{};
+  std::vector<TimelineSlice> timeline{};
 };
 
 RunSummary Summarise(const RunRecords& run);
+
+// Whether a request ran in a level.
+bool BelongsTo(const RequestRecord& record, const LevelSummary& level);
+
+// Tokens and requests that fell into a window, per second: of a stream chunk by chunk, of a prompt
+// evenly over the time to its first token. Failures count for nothing.
+Rates RatesWithin(const std::vector<const RequestRecord*>& requests, const Window& window);
 
 // Part of Summarise, apart for its tests: the span from the first to the last moment at which
 // `concurrency` requests were under way, but not before the first measured one was sent.

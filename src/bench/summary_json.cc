@@ -3,78 +3,16 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <concepts>
+#include <optional>
 #include <string_view>
-#include <utility>
 
-#include "bench/record_json.h"
+#include "bench/answer.h"
+#include "bench/json_writer.h"
 
 namespace penstock::bench {
 namespace {
 
-// Writes nested JSON in order, putting the commas.
-class Writer {
- public:
-  void Open(char bracket) {
-    Separate();
-    out_ += bracket;
-    first_ = true;
-  }
-  void Close(char bracket) {
-    out_ += bracket;
-    first_ = false;
-  }
-  void Key(std::string_view name) {
-    Separate();
-    AppendJsonString(name, out_);
-    out_ += ':';
-    first_ = true;  // No comma between a name and its value.
-  }
-  void Text(std::string_view text) {
-    Separate();
-    AppendJsonString(text, out_);
-  }
-  void Raw(std::string_view text) {
-    Separate();
-    out_ += text;
-  }
-  void Number(double value) { Raw(fmt::format("{}", std::round(value * 1000) / 1000)); }
-  void Integer(std::integral auto value) { Raw(fmt::format("{}", value)); }
-
-  void Field(std::string_view name, const Distribution& of) {
-    Key(name);
-    Open('{');
-    Key("count");
-    Integer(of.count);
-    for (const auto& [key, value] : {std::pair{"mean", of.mean},
-                                     {"min", of.minimum},
-                                     {"p50", of.p50},
-                                     {"p90", of.p90},
-                                     {"p95", of.p95},
-                                     {"p99", of.p99},
-                                     {"max", of.maximum}}) {
-      Field(key, value);
-    }
-    Close('}');
-  }
-  void Field(std::string_view name, double value) { Key(name), Number(value); }
-  void Field(std::string_view name, std::integral auto value) { Key(name), Integer(value); }
-  void Field(std::string_view name, std::string_view value) { Key(name), Text(value); }
-  void Flag(std::string_view name, bool value) { Key(name), Raw(value ? "true" : "false"); }
-
-  std::string Take() { return std::move(out_); }
-
- private:
-  void Separate() {
-    if (!first_) out_ += ',';
-    first_ = false;
-  }
-
-  std::string out_;
-  bool first_ = true;
-};
-
-void WriteRates(std::string_view name, const Rates& rates, Writer& writer) {
+void WriteRates(std::string_view name, const Rates& rates, JsonWriter& writer) {
   writer.Key(name);
   writer.Open('{');
   writer.Field("seconds", rates.seconds);
@@ -84,7 +22,7 @@ void WriteRates(std::string_view name, const Rates& rates, Writer& writer) {
   writer.Close('}');
 }
 
-void WriteWarnings(const std::vector<Warning>& warnings, Writer& writer) {
+void WriteWarnings(const std::vector<Warning>& warnings, JsonWriter& writer) {
   writer.Key("warnings");
   writer.Open('[');
   for (const Warning& warning : warnings) {
@@ -97,7 +35,7 @@ void WriteWarnings(const std::vector<Warning>& warnings, Writer& writer) {
   writer.Close(']');
 }
 
-void WriteErrors(const LevelSummary& level, Writer& writer) {
+void WriteErrors(const LevelSummary& level, JsonWriter& writer) {
   writer.Key("errors");
   writer.Open('{');
   for (int kind = 1; kind < kErrorKinds; ++kind) {
@@ -107,19 +45,53 @@ void WriteErrors(const LevelSummary& level, Writer& writer) {
   writer.Close('}');
 }
 
-void WriteLevel(const LevelSummary& level, Writer& writer) {
+// Infinite where so many requests failed that there is no such value: then null.
+void WriteVerdict(const Budget& budget, const LevelSummary& level, JsonWriter& writer) {
+  writer.Field("goodput_share", level.goodput_share);
+  writer.Key("budget");
+  writer.Open('{');
+  writer.Field("judged", level.verdict.judged);
+  writer.Flag("passes", level.verdict.passes);
+  writer.Flag("proven", level.verdict.proven);
+  writer.Key("terms");
+  writer.Open('[');
+  for (std::size_t i = 0; i < level.verdict.terms.size(); ++i) {
+    const TermVerdict& term = level.verdict.terms[i];
+    writer.Open('{');
+    writer.Field("term", std::string_view(budget.terms[i].text));
+    writer.Flag("holds", term.holds);
+    writer.Field("over", term.over);
+    writer.Key("seen");
+    if (std::isfinite(term.seen)) {
+      writer.Number(term.seen);
+    } else {
+      writer.Raw("null");
+    }
+    writer.Close('}');
+  }
+  writer.Close(']');
+  writer.Close('}');
+}
+
+void WriteLevel(const RunSummary& summary, const LevelSummary& level, JsonWriter& writer) {
   writer.Open('{');
   writer.Field("concurrency", level.concurrency);
+  if (level.rate_per_s > 0) writer.Field("rate_per_s", level.rate_per_s);
   writer.Field("measured", level.measured);
   writer.Field("succeeded", level.succeeded);
   writer.Field("warmup", level.warmup);
   WriteErrors(level, writer);
   writer.Field("ttft_ms", level.ttft_ms);
   writer.Field("ttft_service_ms", level.ttft_service_ms);
+  writer.Field("ttfo_ms", level.ttfo_ms);
   writer.Field("tpot_ms", level.tpot_ms);
   writer.Field("icl_ms", level.icl_ms);
   writer.Field("latency_ms", level.latency_ms);
+  writer.Field("normalised_latency_ms", level.normalised_latency_ms);
   writer.Field("end_ms", level.end_ms);
+  writer.Field("request_ms", level.request_ms);
+  writer.Field("server_queue_ms", level.server_queue_ms);
+  writer.Field("retry_after_ms", level.retry_after_ms);
   writer.Field("send_lag_ms", level.send_lag_ms);
   WriteRates("in_steady", level.in_steady, writer);
   WriteRates("whole", level.whole, writer);
@@ -127,6 +99,8 @@ void WriteLevel(const LevelSummary& level, Writer& writer) {
   writer.Field("input_tokens_mean", level.input_tokens_mean);
   writer.Field("output_tokens_mean", level.output_tokens_mean);
   writer.Field("cached_tokens", level.tokens.cached_tokens);
+  writer.Field("tokens_per_chunk", level.tokens_per_chunk);
+  if (!summary.budget.empty()) WriteVerdict(summary.budget, level, writer);
   writer.Field("identity_residual_max", level.identity_residual_max);
   writer.Field("common_identity_residual_mean", level.common_identity_residual_mean);
   writer.Field("shared_read_share", level.shared_read_share);
@@ -135,7 +109,7 @@ void WriteLevel(const LevelSummary& level, Writer& writer) {
   writer.Close('}');
 }
 
-void WriteSettings(const RunHeader& header, Writer& writer) {
+void WriteSettings(const RunHeader& header, JsonWriter& writer) {
   const RunSettings& settings = header.settings;
   writer.Field("started_at", std::string_view(header.started_at));
   writer.Key("settings");
@@ -164,24 +138,41 @@ void WriteSettings(const RunHeader& header, Writer& writer) {
 }
 
 void WritePlace(std::string_view name, const RunSummary& summary, std::optional<std::size_t> place,
-                Writer& writer) {
+                JsonWriter& writer) {
   if (place) return writer.Field(name, summary.levels[*place].concurrency);
   writer.Key(name);
   writer.Raw("null");
 }
 
+void WriteProvision(const RunSummary& summary, JsonWriter& writer) {
+  const auto provision = Recommend(summary);
+  writer.Key("provision");
+  if (!provision) return writer.Raw("null");
+  writer.Open('{');
+  writer.Field("min_provisioned_throughput", provision->min_tokens_per_s);
+  writer.Field("max_provisioned_throughput", provision->max_tokens_per_s);
+  writer.Field("throughput_chunk_size", provision->chunk);
+  writer.Close('}');
+}
+
 }  // namespace
 
 std::string RenderJson(const RunSummary& summary) {
-  Writer writer;
+  JsonWriter writer;
   writer.Open('{');
   writer.Flag("valid", summary.valid);
   WritePlace("fastest", summary, summary.fastest, writer);
   WritePlace("balanced", summary, summary.balanced, writer);
   WritePlace("highest", summary, summary.highest, writer);
+  writer.Field("answer", std::string_view(Answer(summary)));
+  if (!summary.budget.empty()) {
+    writer.Field("budget", std::string_view(summary.header.settings.budget));
+    WritePlace("within_budget", summary, summary.within_budget, writer);
+    WriteProvision(summary, writer);
+  }
   writer.Key("levels");
   writer.Open('[');
-  for (const LevelSummary& level : summary.levels) WriteLevel(level, writer);
+  for (const LevelSummary& level : summary.levels) WriteLevel(summary, level, writer);
   writer.Close(']');
   WriteWarnings(summary.warnings, writer);
   WriteSettings(summary.header, writer);

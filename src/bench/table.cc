@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/answer.h"
 #include "bench/validity.h"
 #include "page/numbers.h"
 
 namespace penstock::bench {
 
 using page::Count;
-using page::DurationText;
 using page::Figure;
 
 namespace {
@@ -54,19 +54,6 @@ void AppendRight(std::string_view text, std::size_t width, std::string& out) {
   out += text;
 }
 
-std::string Remark(const RunSummary& summary, std::size_t level) {
-  std::string remark;
-  const auto add = [&](std::optional<std::size_t> place, std::string_view word) {
-    if (place != level) return;
-    if (!remark.empty()) remark += ", ";
-    remark += word;
-  };
-  add(summary.fastest, "fastest");
-  add(summary.balanced, "balanced");
-  add(summary.highest, "most throughput");
-  return remark;
-}
-
 Row MakeRow(const RunSummary& summary, std::size_t index) {
   const LevelSummary& level = summary.levels[index];
   const auto figure = [](const Distribution& of, double value, double scale = 1) {
@@ -89,7 +76,7 @@ Row MakeRow(const RunSummary& summary, std::size_t index) {
           Figure(level.best_rates().total_tokens_per_s),
           Count(level.succeeded),
           Count(level.failures()),
-          Remark(summary, index)};
+          RemarkOf(summary, index)};
 }
 
 bool OpensGroup(std::size_t column) {
@@ -136,23 +123,6 @@ std::string Warnings(const RunSummary& summary) {
 }
 
 }  // namespace
-
-std::string Answer(const RunSummary& summary) {
-  if (!summary.highest) return "No request succeeded, so there is no figure to give.";
-  const LevelSummary& highest = summary.levels[*summary.highest];
-  std::string text = fmt::format(
-      "At most {} output tokens/s ({} with input), at concurrency {}: latency p50 {}, p90 {}.",
-      Figure(highest.best_rates().output_tokens_per_s),
-      Figure(highest.best_rates().total_tokens_per_s), highest.concurrency,
-      DurationText(highest.latency_ms.p50), DurationText(highest.latency_ms.p90));
-  if (summary.balanced && summary.balanced != summary.highest) {
-    const LevelSummary& level = summary.levels[*summary.balanced];
-    text += fmt::format(" Balanced: {} output tokens/s at concurrency {}: latency p50 {}, p90 {}.",
-                        Figure(level.best_rates().output_tokens_per_s), level.concurrency,
-                        DurationText(level.latency_ms.p50), DurationText(level.latency_ms.p90));
-  }
-  return text;
-}
 
 std::string RenderTable(const RunSummary& summary) {
   std::vector<Row> rows;

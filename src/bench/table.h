@@ -11,7 +11,4 @@ namespace penstock::bench {
 // aligned by characters, not bytes. Ends with a line feed.
 std::string RenderTable(const RunSummary& summary);
 
-// The answer alone, a paragraph of plain language: what the endpoint gives, and at what latency.
-std::string Answer(const RunSummary& summary);
-
 }  // namespace penstock::bench

@@ -23,7 +23,7 @@ concurrency      p50    p90    p99      p50    p90    p99      p50    p90    p99
 doubt: at concurrency 1: fewer than 10 samples: p90 and p99 are the slowest single request; raise --requests
 note: at concurrency 4, 16: fewer than 100 samples: p99 is the slowest single request; raise --requests
 
-At most 305 output tokens/s (2,749 with input), at concurrency 16: latency p50 13.5 s, p90 13.6 s. Balanced: 159 output tokens/s at concurrency 4: latency p50 6.47 s, p90 6.52 s.
+At most 305 output tokens/s (2,749 with input), at concurrency 16: latency p50 13.5 s, p90 13.6 s. Balanced: 159 output tokens/s (1,428 with input), at concurrency 4: latency p50 6.47 s, p90 6.52 s.
 )");
 }
 

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <string>
 #include <utility>
+
+#include "bench/answer.h"
 
 namespace penstock::bench {
 namespace {
@@ -18,6 +21,10 @@ constexpr double kLoadDoubt = 0.60;
 constexpr double kLoadInvalid = 0.90;
 constexpr double kSharedReadsDoubt = 0.10;
 constexpr double kCachedDoubt = 0.01;
+constexpr double kCachedInvalid = 0.25;
+constexpr double kUnsentInvalid = 0.05;
+constexpr double kResidualInvalid = 0.01;
+constexpr double kDriftDoubt = 0.2;
 constexpr double kOffShareDoubt = 0.05;  // Of requests whose token counts are off.
 
 class Judgement {
@@ -47,6 +54,9 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
     judgement.Add(Severity::kInvalid, "no_success", "no measured request succeeded");
     return;
   }
+  // What the budget's test has settled needs no more samples; a level beyond the budget was ended
+  // early.
+  if (level.verdict.proven) return;
   // Without the level's own count in them, so that levels that lack the same can be told as one.
   if (level.succeeded < SamplesNeeded(0.90)) {
     judgement.Add(Severity::kDoubt, "few_samples",
@@ -67,11 +77,18 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
 }
 
 void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
-  if (level.cancelled() > 0) {
+  if (level.cancelled() > 0 && !level.cut) {
     judgement.Add(Severity::kDoubt, "interrupted",
                   fmt::format("the run was stopped with {} requests under way", level.cancelled()));
   }
   if (level.failures() == 0) return;
+  // A search goes beyond what the endpoint can do on purpose: that it then refuses is its answer.
+  if (level.verdict.proven && !level.verdict.passes) {
+    judgement.Add(Severity::kNote, "errors",
+                  fmt::format("{} of {} requests failed beyond the budget ({})", level.failures(),
+                              level.failures() + level.errors[0], ErrorsByKind(level)));
+    return;
+  }
   const bool many = level.error_share() >= kErrorShareInvalid;
   judgement.Add(
       many ? Severity::kInvalid : Severity::kDoubt, "errors",
@@ -97,6 +114,24 @@ void JudgeClient(const LevelSummary& level, Judgement& judgement) {
                               "--threads or a machine of its own",
                               100 * level.client_load));
   }
+  if (level.loop_lag_p99_ms > kLagFloorMs && base > 0 &&
+      level.loop_lag_p99_ms > kLagShareDoubt * base) {
+    // Receive times are the kernel's: a late loop colours what is sent, which client_lag judges.
+    judgement.Add(Severity::kDoubt, "loop_lag",
+                  fmt::format("the load generator's loops ran up to {:.1f} ms late (p99); give it "
+                              "more --threads or a machine of its own",
+                              level.loop_lag_p99_ms));
+  }
+  if (level.unsent > 0 && !level.cut && level.verdict.judged == 0) {
+    const bool many =
+        static_cast<double>(level.unsent) >
+        kUnsentInvalid * static_cast<double>(std::max<std::int64_t>(level.scheduled, 1));
+    judgement.Add(
+        many ? Severity::kInvalid : Severity::kDoubt, "unfinished",
+        fmt::format("{} of {} scheduled requests were never sent: the load was not the one "
+                    "that was asked for; lower the rate or raise --in-flight-max",
+                    level.unsent, level.scheduled));
+  }
   if (level.shared_read_share > kSharedReadsDoubt) {
     judgement.Add(
         Severity::kDoubt, "shared_reads",
@@ -119,9 +154,12 @@ void JudgeTokens(const LevelSummary& level, const RunSettings& settings, Judgeme
                     facts.without_usage));
   }
   if (facts.impossible > 0) {
-    judgement.Add(Severity::kDoubt, "impossible_usage",
-                  fmt::format("{} replies had more chunks with text than the server counted tokens",
-                              facts.impossible));
+    const bool many = share(facts.impossible) > kOffShareDoubt;
+    judgement.Add(
+        many ? Severity::kInvalid : Severity::kDoubt, "impossible_usage",
+        fmt::format("{} replies had more chunks with text than the server counted tokens: "
+                    "its usage cannot be true, nor any TPOT made of it",
+                    facts.impossible));
   }
   if (share(facts.input_off) > kOffShareDoubt) {
     judgement.Add(Severity::kDoubt, "input_tokens",
@@ -135,12 +173,53 @@ void JudgeTokens(const LevelSummary& level, const RunSettings& settings, Judgeme
                     "does not honour ignore_eos or min_tokens",
                     facts.output_off, settings.output_tokens, level.output_tokens_mean));
   }
-  if (static_cast<double>(facts.cached_tokens) >
-      kCachedDoubt * static_cast<double>(facts.input_tokens)) {
-    judgement.Add(Severity::kDoubt, "cached_tokens",
-                  fmt::format("{} of {} input tokens came from a prefix cache, which flatters TTFT",
-                              facts.cached_tokens, facts.input_tokens));
+  const double cached = static_cast<double>(facts.cached_tokens) /
+                        static_cast<double>(std::max<std::int64_t>(facts.input_tokens, 1));
+  if (cached > kCachedDoubt && !settings.salted) {
+    judgement.Add(Severity::kNote, "cached_tokens",
+                  fmt::format("{:.1f} % of the input tokens came from a prefix cache, as prompts "
+                              "without a salt allow",
+                              100 * cached));
+  } else if (cached > kCachedDoubt) {
+    judgement.Add(
+        cached > kCachedInvalid ? Severity::kInvalid : Severity::kDoubt, "cached_tokens",
+        fmt::format("{:.1f} % of the input tokens came from a prefix cache, though every "
+                    "prompt begins with text of its own: TTFT is flattered; find out what "
+                    "this server caches",
+                    100 * cached));
   }
+}
+
+// Figures that contradict each other or the request.
+void JudgeConsistency(const LevelSummary& level, Judgement& judgement) {
+  if (level.identity_residual_max > kResidualInvalid) {
+    judgement.Add(
+        Severity::kInvalid, "identity",
+        fmt::format("a latency differs from TTFT + TPOT x (N - n_first) by {:.1f} %: these "
+                    "records contradict themselves; do not edit them",
+                    100 * level.identity_residual_max));
+  }
+  if (level.tokens.beyond_wanted > 0) {
+    judgement.Add(Severity::kDoubt, "impossible_usage",
+                  fmt::format("{} replies count more output tokens than were allowed: the server "
+                              "ignores max_tokens, or its usage cannot be true",
+                              level.tokens.beyond_wanted));
+  }
+}
+
+void JudgeDrift(const LevelSummary& level, Judgement& judgement) {
+  const Drift& drift = level.drift;
+  if (!drift.significant || std::abs(drift.ratio - 1) < kDriftDoubt) return;
+  const bool open = level.rate_per_s > 0;
+  judgement.Add(
+      Severity::kDoubt, drift.ratio > 1 && open ? "no_steady_state" : "drift",
+      drift.ratio > 1 && open
+          ? fmt::format("latency rose by {:.0f} % from the first third to the last: the endpoint "
+                        "cannot keep this rate, and a longer run shows longer times; lower --rate",
+                        100 * (drift.ratio - 1))
+          : fmt::format("latency changed by {:+.0f} % from the first third to the last: something "
+                        "warms up, throttles or fills; raise --warmup or find out what",
+                        100 * (drift.ratio - 1)));
 }
 
 bool HasInvalid(const std::vector<Warning>& warnings) {
@@ -159,14 +238,16 @@ std::vector<Warning> AllWarnings(const RunSummary& summary) {
         return seen.first.severity == warning.severity && seen.first.message == warning.message;
       });
       if (same == by_level.end()) {
-        by_level.emplace_back(warning, fmt::format("{}", level.concurrency));
+        by_level.emplace_back(warning, LoadText(level));
       } else {
-        same->second += fmt::format(", {}", level.concurrency);
+        const std::string load = LoadText(level);
+        const std::string_view prefix = "concurrency ";
+        same->second += ", " + (load.starts_with(prefix) ? load.substr(prefix.size()) : load);
       }
     }
   }
   for (auto& [warning, levels] : by_level) {
-    warning.message = fmt::format("at concurrency {}: {}", levels, warning.message);
+    warning.message = fmt::format("at {}: {}", levels, warning.message);
     all.push_back(std::move(warning));
   }
   std::vector<Warning> sorted;
@@ -184,6 +265,8 @@ void Judge(const RunRecords& run, RunSummary& summary) {
     JudgeErrors(level, judgement);
     JudgeClient(level, judgement);
     JudgeTokens(level, run.header.settings, judgement);
+    JudgeConsistency(level, judgement);
+    JudgeDrift(level, judgement);
     if (HasInvalid(level.warnings)) summary.valid = false;
   }
   Judgement judgement(summary.warnings);

@@ -83,6 +83,28 @@ Task<void> NameThePeer(Loop& loop) {
 
 TYPED_TEST(ListenerTest, StreamsKnowTheirPeers) { this->Run(NameThePeer(this->loop())); }
 
+Task<void> ConnectFromSources(EpollLoop& loop) {
+  const auto listener = Must(loop.Listen(AnyTcp(), {}));
+  loop.SetSources({"127.0.0.7", "127.0.0.8"});
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (const std::string expected : {"127.0.0.7", "127.0.0.8", "127.0.0.7"}) {
+    streams.push_back(Must(co_await loop.Connect(listener->address(), {}, Deadline::Never())));
+    streams.push_back(Must(co_await listener->Accept()));
+    EXPECT_EQ(streams.back()->peer().host, expected);
+  }
+  loop.SetSources({"203.0.113.1"});  // Not one of ours.
+  const auto refused = co_await loop.Connect(listener->address(), {}, Deadline::Never());
+  EXPECT_FALSE(refused);
+  if (!refused) {
+    EXPECT_THAT(refused.error().message, HasSubstr("cannot connect from 203.0.113.1"));
+  }
+}
+
+TEST(EpollLoop, ConnectsFromItsSourcesInTurn) {
+  EpollLoop loop;
+  RunBlocking(loop, ConnectFromSources(loop));
+}
+
 Task<void> Echo(std::unique_ptr<Stream> stream) {
   const std::string text = Must(co_await ReadToEnd(*stream));
   Must(co_await stream->Write(text, Deadline::Never()));

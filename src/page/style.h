@@ -59,6 +59,21 @@ figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font
 .series-0 { stroke: var(--p50); } .series-1 { stroke: var(--p90); } .series-2 { stroke: var(--p99); }
 .line.series-1 { stroke-dasharray: 7 4; } .line.series-2 { stroke-dasharray: 2 3; }
 .dot { fill: var(--paper); stroke-width: 2; } .dot.series-0 { fill: var(--p50); }
+.rule { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 3; }
+.rule-text { fill: var(--bad); font-weight: 600; }
+.bar { fill: var(--p50); opacity: .8; } .series-3 { stroke: var(--good); }
+.pill { display: inline-block; border-radius: 1rem; padding: 0 .6rem; font-size: .82rem;
+  font-weight: 600; border: 1.5px solid; white-space: nowrap; }
+.pill.good { color: var(--good); } .pill.invalid { color: var(--bad); }
+.pill.note { color: var(--soft); } td.bad { color: var(--bad); font-weight: 700; }
+.promises td, .promises th { text-align: left; white-space: normal; vertical-align: top;
+  padding: .45rem .6rem; } .promises td:first-child { min-width: 14rem; }
+.sign { display: grid; grid-template-columns: 1fr 10rem 1fr; gap: 2rem; margin: 4rem 0 1rem;
+  break-inside: avoid; }
+.sign div { border-top: 1px solid var(--ink); padding-top: .3rem; color: var(--soft);
+  font-size: .82rem; }
+.provision { background: var(--card); border-radius: .5rem; padding: .9rem 1.1rem; margin: 1rem 0;
+  break-inside: avoid; } .provision strong { font-size: 1.25rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem .45rem; white-space: nowrap; }

@@ -58,8 +58,19 @@ std::pair<double, double> Range(const Chart& chart, Of of) {
   return {std::min(least, most), most};
 }
 
+// The range of the points, widened so that all rules that lie within twice of it are seen.
+std::pair<double, double> WithRules(std::pair<double, double> range,
+                                    const std::vector<ChartRule>& rules) {
+  const double reach = 2 * range.second;
+  for (const ChartRule& rule : rules) {
+    if (rule.value > 0 && rule.value <= reach) range.second = std::max(range.second, rule.value);
+  }
+  return range;
+}
+
 Axis VerticalAxis(const Chart& chart) {
-  const auto [least, most] = Range(chart, [](const ChartPoint& p) { return p.y; });
+  const auto [least, most] =
+      WithRules(Range(chart, [](const ChartPoint& p) { return p.y; }), chart.y_rules);
   Axis axis{.from_unit = static_cast<double>(chart.height - kBottom), .to_unit = kTop};
   axis.logarithmic = least > 0 && most / least > kLogSpan;
   axis.ticks = axis.logarithmic ? LogTicks(least, most) : LinearTicks(most > 0 ? most : 1, 5);
@@ -71,7 +82,8 @@ Axis VerticalAxis(const Chart& chart) {
 Axis HorizontalAxis(const Chart& chart) {
   Axis axis{.from_unit = kLeft, .to_unit = static_cast<double>(chart.width - kRight)};
   if (chart.x_categories.empty()) {
-    const double most = Range(chart, [](const ChartPoint& p) { return p.x; }).second;
+    const double most =
+        WithRules(Range(chart, [](const ChartPoint& p) { return p.x; }), chart.x_rules).second;
     axis.ticks = LinearTicks(most > 0 ? most : 1, 7);
     axis.to = axis.ticks.back();
     return axis;
@@ -98,6 +110,7 @@ class Drawing {
         EscapeHtml(chart_.title), chart_.id, EscapeHtml(chart_.description));
     DrawAxes();
     DrawLegend();
+    DrawRules();
     for (std::size_t i = chart_.series.size(); i-- > 0;) DrawSeries(i);
     DrawMarks();
     DrawLabels();
@@ -148,6 +161,35 @@ class Drawing {
     }
   }
 
+  // Rules beyond an axis are left out: the figures are far from them.
+  void DrawRules() {
+    const double floor = y_.Place(y_.from);
+    const double right = chart_.width - kRight;
+    for (const ChartRule& rule : chart_.x_rules) {
+      if (rule.value <= x_.from || rule.value > x_.to) continue;
+      const double x = x_.Place(rule.value);
+      Add(R"(<line class="rule" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2:.1f}"/>)", x, kTop,
+          floor);
+      DrawRuleText(rule.text, x, kTop + 12);
+    }
+    for (const ChartRule& rule : chart_.y_rules) {
+      if (rule.value <= y_.from || rule.value > y_.to) continue;
+      const double y = y_.Place(rule.value);
+      Add(R"(<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)", kLeft, right, y, y);
+      DrawRuleText(rule.text, right, y - 5);
+    }
+  }
+
+  // Ends left of `x`, or begins right of it where there is no room.
+  void DrawRuleText(const std::string& text, double x, double baseline) {
+    const double width = static_cast<double>(text.size()) * kLabelWidthPerCharacter;
+    const bool fits = x - 5 - width > kLeft;
+    const double left = fits ? x - 5 - width : x + 5;
+    taken_.push_back({left, baseline - kLabelHeight + 2, left + width, baseline + 3});
+    Add(R"(<text class="rule-text" x="{:.1f}" y="{:.1f}">{}</text>)", left, baseline,
+        EscapeHtml(text));
+  }
+
   void DrawSeries(std::size_t index) {
     const ChartSeries& series = chart_.series[index];
     std::string path;
@@ -156,6 +198,7 @@ class Drawing {
                      x_.Place(point.x), y_.Place(point.y));
     }
     if (!path.empty()) Add(R"(<path class="line series-{}" d="{}"/>)", index, path);
+    if (!chart_.dots) return;
     for (const ChartPoint& point : series.points) {
       Add(R"(<circle class="dot series-{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>)",
           index, x_.Place(point.x), y_.Place(point.y), index == 0 ? 4 : 3,

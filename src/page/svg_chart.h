@@ -32,6 +32,12 @@ struct ChartMark {
   std::string text{};
 };
 
+// A line across the chart at one value: a bound, or what was sold.
+struct ChartRule {
+  double value = 0;
+  std::string text{};
+};
+
 struct Chart {
   std::string id{};  // Unique in the page; letters and digits.
   std::string title{};
@@ -42,6 +48,9 @@ struct Chart {
   std::vector<std::string> x_categories{};
   std::vector<ChartSeries> series{};
   std::vector<ChartMark> marks{};
+  std::vector<ChartRule> x_rules{};  // Upright, at values of x. Not with x_categories.
+  std::vector<ChartRule> y_rules{};  // Level, at values of y.
+  bool dots = true;                  // A dot at each point; without, lines alone.
   int width = 720;
   int height = 380;
 };

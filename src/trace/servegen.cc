@@ -153,13 +153,12 @@ Result<LengthDistribution> LengthDistribution::Parse(std::string_view text) {
     skip();
     if (text.empty()) return Fail(Code::kCorrupt, "it does not end with '}'");
   }
-  if (!(sum > 0) || !std::isfinite(sum)) return Fail(Code::kCorrupt, "no length has a weight");
-  lengths.mean_ = weighted / sum;
+  if (!std::isfinite(sum)) return Fail(Code::kCorrupt, "the weights are too large");
+  if (sum > 0) lengths.mean_ = weighted / sum;
   return lengths;
 }
 
 int LengthDistribution::Draw(Random& random) const {
-  if (cumulative_.empty()) return 0;
   const double at = random.Uniform() * cumulative_.back().first;
   const auto found = std::ranges::upper_bound(cumulative_, at, {}, &std::pair<double, int>::first);
   return found == cumulative_.end() ? cumulative_.back().second : found->second;
@@ -199,11 +198,12 @@ Result<std::vector<ClientLengths>> ParseClientLengths(std::string_view text) {
     if (!input) return Fail(input.error());
     auto output = ReadLengths(part, key, "output_tokens");
     if (!output) return Fail(output.error());
+    if (input->empty() || output->empty()) continue;
     all.push_back({.start_s = static_cast<std::int64_t>(*start),
                    .input = std::move(*input),
                    .output = std::move(*output)});
   }
-  if (all.empty()) return Fail(Code::kCorrupt, "there is no distribution in it");
+  if (root.size() == 0) return Fail(Code::kCorrupt, "there is no distribution in it");
   std::ranges::sort(all, {}, &ClientLengths::start_s);
   return all;
 }
@@ -211,6 +211,7 @@ Result<std::vector<ClientLengths>> ParseClientLengths(std::string_view text) {
 Result<Trace> DrawArrivals(const std::vector<Client>& clients, const DrawOptions& options) {
   Trace trace{.format = "servegen"};
   for (const Client& client : clients) {
+    if (client.lengths.empty()) continue;
     for (std::size_t i = 0; i < client.windows.size(); ++i) {
       const ClientWindow& window = client.windows[i];
       const std::int64_t end_s = i + 1 < client.windows.size() ? client.windows[i + 1].start_s

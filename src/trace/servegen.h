@@ -20,11 +20,12 @@ namespace penstock::trace {
 // Whole numbers and how likely each is.
 class LengthDistribution {
  public:
-  // "{45: 0.0096, 46: 0.0117}", as ServeGen writes them; the weights need not add up to 1. Errors:
-  // kCorrupt saying what is wrong, without a place.
+  // "{45: 0.0096, 46: 0.0117}", as ServeGen writes them; the weights need not add up to 1. "{}" is
+  // empty: nobody knows. Errors: kCorrupt saying what is wrong, without a place.
   static Result<LengthDistribution> Parse(std::string_view text);
 
-  int Draw(Random& random) const;
+  bool empty() const { return cumulative_.empty(); }
+  int Draw(Random& random) const;  // REQUIRES: not empty.
   double mean() const { return mean_; }
 
  private:
@@ -49,15 +50,15 @@ struct ClientLengths {
 struct Client {
   int number = 0;
   std::vector<ClientWindow> windows{};   // In order of time, evenly apart.
-  std::vector<ClientLengths> lengths{};  // In order of time; never empty.
+  std::vector<ClientLengths> lengths{};  // In order of time. Empty: it never sent anything.
 };
 
 // Rows of window start (s), rate (requests/s), CV, distribution, shape, scale; no header. Errors:
 // kCorrupt naming row and column.
 Result<std::vector<ClientWindow>> ParseClientWindows(std::string_view text);
 
-// {"0": {"input_tokens": "{…}", "output_tokens": "{…}"}, "21600": …}. Errors: kCorrupt naming the
-// part.
+// {"0": {"input_tokens": "{…}", "output_tokens": "{…}"}, "21600": …}. Parts in which the client was
+// silent have empty distributions, and are left out. Errors: kCorrupt naming the part.
 Result<std::vector<ClientLengths>> ParseClientLengths(std::string_view text);
 
 struct DrawOptions {

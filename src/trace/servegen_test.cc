@@ -58,6 +58,19 @@ TEST(ServeGen, EqualSeedsGiveEqualArrivals) {
   EXPECT_FALSE(DrawArrivals(OneClient(), {.from_s = 0, .span_s = 600}));
 }
 
+TEST(ServeGen, LeavesOutPartsInWhichAClientWasSilent) {
+  const auto lengths =
+      ParseClientLengths(R"({"0": {"input_tokens": "{}", "output_tokens": "{}"},)"
+                         R"( "600": {"input_tokens": "{8: 1}", "output_tokens": "{9: 1}"}})");
+  ASSERT_TRUE(lengths) << lengths.error().message;
+  ASSERT_EQ(lengths->size(), 1u);
+  EXPECT_EQ(lengths->front().start_s, 600);
+  const auto none = ParseClientLengths(R"({"0": {"input_tokens": "{}", "output_tokens": "{}"}})");
+  ASSERT_TRUE(none);
+  EXPECT_TRUE(none->empty());
+  EXPECT_FALSE(DrawArrivals({{.windows = *ParseClientWindows(kWindows)}}, {.span_s = 9999}));
+}
+
 TEST(ServeGen, NamesWhatItCannotRead) {
   const auto windows = [](std::string_view text) {
     const auto parsed = ParseClientWindows(text);

@@ -34,7 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   static_cast<void>(penstock::trace::ColumnNames::Parse(text));
   static_cast<void>(penstock::trace::ParseClientLengths(text));
   if (const auto windows = penstock::trace::ParseClientWindows(text)) {
-    penstock::trace::Client client{.windows = *windows, .lengths = {{}}};
+    penstock::trace::Client client{.windows = *windows, .lengths = {}};
+    client.lengths.push_back({.input = *penstock::trace::LengthDistribution::Parse("{7: 1}"),
+                              .output = *penstock::trace::LengthDistribution::Parse("{3: 1}")});
     client.windows.resize(std::min<std::size_t>(client.windows.size(), 4));
     for (auto& window : client.windows) window.scale_s = std::max(window.scale_s, 1.0);
     static_cast<void>(penstock::trace::DrawArrivals({client}, {.span_s = 60}));

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
-const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
+const kCommands = ['', 'serve', 'engine', 'bench', 'bench agent', 'bench report', 'bench compare', 'bench prove',
+  'model', 'model synth', 'model register', 'model list',
   'model show', 'model versions', 'model alias', 'model delete', 'model convert', 'model pull', 'model calibrate',
   'model jobs',
   'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
@@ -29,7 +30,8 @@ test('no command is missing above', async () => {
   const listed = async (words) => {
     const { stdout } = await run([...words, '--help']);
     const [, list] = stdout.split('Subcommands:\n');
-    return [...(list ?? '').matchAll(/^ {2}(\w+)/gm)].map(([, name]) => [...words, name]);
+    // Examples may follow behind an empty line.
+    return [...(list ?? '').split('\n\n')[0].matchAll(/^ {2}(\w+)/gm)].map(([, name]) => [...words, name]);
   };
   const found = [''];
   for (const words of await listed([])) {

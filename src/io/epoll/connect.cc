@@ -1,4 +1,6 @@
 // Connecting on the real network: EpollLoop::Connect.
+#include <netinet/in.h>
+
 #include <cerrno>
 
 #include "io/epoll/epoll_loop.h"
@@ -39,6 +41,18 @@ Task<Result<int>> ConnectSocket(EpollLoop& loop, int socket, const SocketAddress
   co_return error;
 }
 
+// Gives `socket` its own address, and leaves the port to connect(), which may use one for several
+// targets.
+Status BindSource(int socket, const std::string& host) {
+  const Address source{.host = host};
+  const Result<SocketAddress> address = ToSocketAddress(source);
+  if (!address) return Fail(address.error());
+  const int on = 1;
+  setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  if (bind(socket, address->get(), address->size) == 0) return {};
+  return Fail(SocketError("cannot connect from", source, errno));
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<Stream>>> EpollLoop::Connect(Address address, ConnectOptions options,
@@ -50,6 +64,10 @@ Task<Result<std::unique_ptr<Stream>>> EpollLoop::Connect(Address address, Connec
   if (!target) co_return Fail(target.error());
   Result<Descriptor> socket = OpenSocket(address);
   if (!socket) co_return Fail(socket.error());
+  if (!sources_.empty() && address.kind == Address::Kind::kTcp) {
+    const std::string& host = sources_[next_source_++ % sources_.size()];
+    if (const Status bound = BindSource(socket->get(), host); !bound) co_return Fail(bound.error());
+  }
   const Result<int> error = co_await ConnectSocket(*this, socket->get(), *target, deadline);
   if (!error) co_return Fail(ConnectError(address, error.error()));
   if (*error != 0) co_return Fail(SocketError("cannot connect to", address, *error));

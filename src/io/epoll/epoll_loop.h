@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -31,6 +33,10 @@ class EpollLoop final : public Loop, private EventHandler {
 
   Poller& poller() { return poller_; }
 
+  // From now on, outgoing TCP connections come from these numeric addresses in turn, the port left
+  // to the system until the target is known: one address has about 28,000 ports for one target.
+  void SetSources(std::vector<std::string> hosts) { sources_ = std::move(hosts); }
+
  private:
   void OnEvents(std::uint32_t events) override;
   void Wake() const;
@@ -38,6 +44,8 @@ class EpollLoop final : public Loop, private EventHandler {
   std::int64_t WaitLimit() const;
 
   Poller poller_;
+  std::vector<std::string> sources_;
+  std::size_t next_source_ = 0;
   Descriptor wake_;
   std::atomic<bool> stopping_ = false;
   std::mutex

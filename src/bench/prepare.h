@@ -1,0 +1,52 @@
+// Prepare: from options to all that a run needs, checked before anything is sent.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "bench/composer.h"
+#include "bench/corpus.h"
+#include "bench/driver.h"
+#include "bench/endpoint.h"
+#include "bench/load_shape.h"
+#include "bench/options.h"
+#include "bench/record.h"
+#include "http/origin.h"
+
+namespace penstock::bench {
+
+struct Prepared {
+  Endpoint endpoint;
+  http::Origin origin;
+  Corpus corpus;
+  Mix mix;
+  RunHeader header;
+  std::optional<OpenShape> open;  // None: a closed loop.
+  std::vector<std::pair<std::string, std::string>> headers;
+  TimePoint start{};      // What times in records count from.
+  int chunk = 0;          // Unit of sale of the endpoint, in tokens/s; 0: not known.
+  int in_flight_max = 0;  // What descriptors and the user allow, over all threads.
+};
+
+// Blocks: reads files and looks names up. Errors: kInvalidArgument naming the flag, kNotFound and
+// kCorrupt for files, kExhausted (descriptors), kUnavailable (names).
+Result<Prepared> Prepare(const BenchOptions& options);
+
+// The workload that the flags describe. Errors: kInvalidArgument naming the flag; those of files.
+Result<Mix> MixOf(const BenchOptions& options);
+
+DriverSettings SettingsFor(const BenchOptions& options, const Prepared& prepared);
+ComposerSettings ComposerFor(const BenchOptions& options, const Prepared& prepared);
+
+// Whether the run searches for the most load within its budget, and over which load.
+bool Searches(const BenchOptions& options);
+bool SearchesRates(const BenchOptions& options);
+
+// Most requests at once in a closed loop.
+int ConcurrencyMax(const BenchOptions& options);
+
+}  // namespace penstock::bench

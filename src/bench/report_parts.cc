@@ -1,0 +1,46 @@
+#include "bench/report_parts.h"
+
+#include <fmt/format.h>
+
+#include "page/numbers.h"
+#include "page/svg_chart.h"
+
+namespace penstock::bench {
+
+void AddEnvironment(const RunHeader& header, page::Page& page) {
+  const Environment& environment = header.environment;
+  page.Add("<dl>");
+  page.AddTerm("Started", MomentText(header.started_at));
+  page.AddTerm("Load generator",
+               fmt::format("penstock {} ({})", environment.version, environment.build_type));
+  page.AddTerm("Its processor", environment.host_cpu);
+  page.AddTerm("Its cores", fmt::format("{}, of which {} drove", environment.host_cores,
+                                        header.settings.threads));
+  page.AddTerm("Its system", environment.system);
+  if (const SelfTest& test = header.self_test; test.samples > 0) {
+    page.AddTerm(
+        "Its own error",
+        fmt::format("TTFT p50 {}, p99 {}; stamps p99 {} ({} streams, self-test)",
+                    page::DurationText(static_cast<double>(test.ttft_error_p50_ns) * 1e-6),
+                    page::DurationText(static_cast<double>(test.ttft_error_p99_ns) * 1e-6),
+                    page::DurationText(static_cast<double>(test.stamp_error_p99_ns) * 1e-6),
+                    test.streams));
+  } else {
+    page.AddTerm("Its own error", "not measured; --self-test measures it");
+  }
+  if (!header.settings.command.empty()) {
+    page.Add("<dt>Command</dt><dd><code>{}</code></dd>", page::EscapeHtml(header.settings.command));
+  }
+  page.Add("</dl>");
+}
+
+std::string MomentText(const std::string& started_at) {
+  if (started_at.size() != 24 || started_at[10] != 'T') return started_at;
+  return started_at.substr(0, 10) + " " + started_at.substr(11, 8) + " UTC";
+}
+
+std::string TargetText(const RunHeader& header) {
+  return header.settings.model.empty() ? header.settings.url : header.settings.model;
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,143 @@
+#include "bench/search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <random>
+
+namespace penstock::bench {
+namespace {
+
+// A server in a formula: alone a request takes `base_ms`; from `knee` requests at once on, time
+// grows with their number. The budget bounds the time.
+struct Server {
+  double base_ms = 100;
+  double knee = 8;
+  double bound_ms = 200;
+  double LatencyAt(double load) const { return base_ms * std::max(1.0, load / knee); }
+  // The most that holds the bound.
+  double Truth() const { return knee * bound_ms / base_ms; }
+  ProbeOutcome Probe(double load) const {
+    return {.load = load,
+            .passes = LatencyAt(load) <= bound_ms,
+            .output_tokens_per_s = 1e5 * load / LatencyAt(load),
+            .latency_p50_ms = LatencyAt(load)};
+  }
+};
+
+int RunSearch(Search& search, const std::function<ProbeOutcome(double)>& probe) {
+  int probes = 0;
+  while (const auto load = search.Next()) {
+    search.Observe(probe(*load));
+    if (++probes > 1000) break;
+  }
+  return probes;
+}
+
+TEST(Search, FindsTheMostThatHolds) {
+  const Server server{.knee = 9, .bound_ms = 100};  // Throughput grows up to the very bound.
+  Search search({.most = 1000});
+  RunSearch(search, [&](double load) { return server.Probe(load); });
+  EXPECT_EQ(search.end(), SearchEnd::kFound);
+  EXPECT_EQ(search.held(), 9);
+  EXPECT_EQ(search.broken(), 10);
+}
+
+// Any knee, any limits: the answer lies within the tolerance of the truth, below it, and each load
+// is probed once, within the limits.
+TEST(Search, FindsRandomKneesWithinTheTolerance) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    const bool whole = random() % 2 == 0;
+    const double truth = std::exp(static_cast<double>(random() % 1000) / 1000 * std::log(5000.0));
+    SearchLimits limits{
+        .whole = whole, .start = whole ? 1 : 0.5, .least = whole ? 1 : 0.01, .most = 10'000};
+    if (random() % 3 == 0) limits.start = 64;
+    Search search(limits);
+    const int probes = RunSearch(search, [truth](double load) {
+      return ProbeOutcome{.load = load,
+                          .passes = load <= truth,
+                          .output_tokens_per_s = load * 100,
+                          .latency_p50_ms = 100};
+    });
+    EXPECT_EQ(search.end(), SearchEnd::kFound);
+    EXPECT_LE(probes, limits.probes_max);
+    EXPECT_LE(*search.held(), truth);
+    EXPECT_GT(*search.broken(), truth);
+    EXPECT_LE(*search.broken() - *search.held(),
+              std::max(whole ? 1.0 : 0.0, limits.tolerance * *search.held()) + 1e-9);
+    for (std::size_t i = 1; i < search.probes().size(); ++i) {
+      EXPECT_LT(search.probes()[i - 1].load, search.probes()[i].load);
+    }
+    EXPECT_GE(search.probes().front().load, limits.least);
+    EXPECT_LE(search.probes().back().load, limits.most);
+  }
+}
+
+TEST(Search, ABudgetThatNothingMeetsEndsAtTheLeastLoad) {
+  Search search({.start = 16});
+  RunSearch(search, [](double load) { return ProbeOutcome{.load = load}; });
+  EXPECT_EQ(search.end(), SearchEnd::kCannotBeMet);
+  EXPECT_FALSE(search.held());
+  EXPECT_EQ(search.broken(), 1);
+  EXPECT_EQ(search.probes().size(), 5u);
+}
+
+TEST(Search, ABudgetThatNeverBreaksEndsWhereThroughputDoes) {
+  const Server server{.knee = 8, .bound_ms = 1e9};
+  Search search({.most = 4096});
+  RunSearch(search, [&](double load) { return server.Probe(load); });
+  EXPECT_EQ(search.end(), SearchEnd::kSaturated);
+  EXPECT_EQ(search.held(), 16);
+  Search limited({.most = 4});
+  RunSearch(limited, [&](double load) { return server.Probe(load); });
+  EXPECT_EQ(limited.end(), SearchEnd::kNeverBroken);
+  EXPECT_EQ(limited.held(), 4);
+}
+
+TEST(Search, ProbesAroundTheKnee) {
+  // Throughput ÷ latency is greatest at the knee itself, 11.
+  const Server server{.knee = 11, .bound_ms = 500};
+  Search search({.most = 1000, .gain_min = -1});
+  RunSearch(search, [&](double load) { return server.Probe(load); });
+  const auto knee = std::ranges::max_element(search.probes(), {}, [](const ProbeOutcome& probe) {
+    return probe.output_tokens_per_s / probe.latency_p50_ms;
+  });
+  EXPECT_NEAR(knee->load, 11, 1);
+  EXPECT_EQ(search.end(), SearchEnd::kFound);
+  EXPECT_EQ(search.held(), 55);
+}
+
+TEST(Search, TheLimitOfProbesEndsIt) {
+  Search search({.most = 1e6, .probes_max = 5});
+  const int probes = RunSearch(search, [](double load) {
+    return ProbeOutcome{
+        .load = load, .passes = true, .output_tokens_per_s = load, .latency_p50_ms = 1};
+  });
+  EXPECT_EQ(probes, 5);
+  EXPECT_EQ(search.end(), SearchEnd::kProbesMax);
+}
+
+// Verdicts may contradict each other: it ends all the same, with the safer answer.
+TEST(Search, ContradictionsEnd) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    Search search({.start = 8, .most = 500});
+    const int probes = RunSearch(search, [&random](double load) {
+      return ProbeOutcome{.load = load,
+                          .passes = random() % 2 == 0,
+                          .output_tokens_per_s = static_cast<double>(random() % 1000),
+                          .latency_p50_ms = static_cast<double>(random() % 100)};
+    });
+    EXPECT_LE(probes, 43);
+    EXPECT_NE(search.end(), SearchEnd::kNotEnded);
+    if (search.held() && search.broken()) EXPECT_LT(*search.held(), *search.broken());
+  }
+}
+
+}  // namespace
+}  // namespace penstock::bench
