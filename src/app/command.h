@@ -52,6 +52,7 @@ void AddEngineCommand(Program& program);
 void AddBenchCommand(Program& program);
 void AddModelCommand(Program& program);
 void AddEndpointCommand(Program& program);
+void AddSimulateCommand(Program& program);
 void AddSizeCommand(Program& program);
 void AddVersionCommand(Program& program);
 

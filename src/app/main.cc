@@ -35,6 +35,7 @@ int Main(int argc, char** argv) {
   AddBenchCommand(program);
   AddModelCommand(program);
   AddEndpointCommand(program);
+  AddSimulateCommand(program);
   AddSizeCommand(program);
   AddVersionCommand(program);
 

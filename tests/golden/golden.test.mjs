@@ -9,7 +9,7 @@ import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
 const kCommands = ['', 'serve', 'engine', 'bench', 'model', 'model synth', 'model register', 'model list',
-  'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'size', 'version'];
+  'endpoint', 'endpoint create', 'endpoint list', 'endpoint get', 'endpoint delete', 'simulate', 'size', 'version'];
 
 for (const command of kCommands) {
   test(`penstock ${command} --help`, async () => {
