@@ -61,6 +61,7 @@ void AddApplyCommand(Program& program);
 void AddKeyCommand(Program& program);
 void AddBillingCommand(Program& program);
 void AddCompletionCommand(Program& program);
+void AddSimulateCommand(Program& program);
 void AddSizeCommand(Program& program);
 void AddUsageCommand(Program& program);
 void AddTopCommand(Program& program);

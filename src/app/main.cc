@@ -39,6 +39,7 @@ int Main(int argc, char** argv) {
   AddKeyCommand(program);
   AddBillingCommand(program);
   AddCompletionCommand(program);
+  AddSimulateCommand(program);
   AddSizeCommand(program);
   AddUsageCommand(program);
   AddTopCommand(program);

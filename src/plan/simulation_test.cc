@@ -1,0 +1,151 @@
+#include "plan/simulation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "plan/scenario.h"
+#include "plan/simulation_text.h"
+
+namespace penstock::plan {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kFleet =
+    "fleet: {step: {fixed_ms: 10, prefill_us: 100, decode_us: 500}, cost_per_s: 6000, "
+    "output_weight: 4, concurrency: 16, replicas: [2, 2]}\n";
+
+Scenario Parsed(const std::string& yaml) {
+  auto scenario = ParseScenario(yaml, ".");
+  EXPECT_TRUE(scenario) << scenario.error().message;
+  return scenario ? *std::move(scenario) : Scenario{};
+}
+
+// A conforming tenant with a guarantee beside one that floods.
+std::string Flood(const std::string& policy) {
+  return "policy: " + policy + "\n" + kFleet +
+         "tenants:\n"
+         "  - {name: good, range: [2000, 4000], traffic: {requests_per_minute: 90, input_tokens: "
+         "1000, output_tokens: 100, span_s: 300}}\n"
+         "  - {name: flood, traffic: {requests_per_minute: 2000, input_tokens: 1000, "
+         "output_tokens: "
+         "100, span_s: 300, seed: 5}}\n";
+}
+
+TEST(Simulation, EveryRequestEndsOnceAndNothingIsServedTwice) {
+  const SimOutcome outcome = Simulate(Parsed(Flood("penstock")));
+  for (const TenantOutcome& tenant : outcome.tenants) {
+    EXPECT_GT(tenant.arrived, 0u);
+    EXPECT_EQ(tenant.arrived, tenant.completed + tenant.failed + tenant.refusals());
+    EXPECT_EQ(tenant.latency_us.count(), tenant.completed);
+    EXPECT_LE(tenant.served_cost, tenant.offered_cost * (1 + 1e-9));
+  }
+  EXPECT_GT(outcome.busy_share, 0.5);
+  EXPECT_LE(outcome.busy_share, 1 + 1e-9);
+}
+
+TEST(Simulation, AGuaranteeHoldsBesideAFloodAndNotWithoutTheContract) {
+  const SimOutcome contract = Simulate(Parsed(Flood("penstock")));
+  const SimOutcome fifo = Simulate(Parsed(Flood("fifo")));
+  EXPECT_GT(contract.tenants[0].attainment(), 0.95);
+  EXPECT_LT(fifo.tenants[0].attainment(), 0.5);
+}
+
+TEST(Simulation, TheSameScenarioGivesTheSameAnswerBitForBit) {
+  const auto json = [] {
+    const std::vector<SimRun> runs = {{.outcome = Simulate(Parsed(Flood("penstock")))}};
+    return SimulationJson(runs);
+  };
+  EXPECT_EQ(json(), json());
+}
+
+TEST(Simulation, AFleetGrowsWithItsLoadAndShrinksAgain) {
+  const Scenario scenario = Parsed(
+      "fleet: {step: {fixed_ms: 10, prefill_us: 100, decode_us: 500}, cost_per_s: 6000, "
+      "concurrency: "
+      "16, replicas: [1, 8], start_s: 30}\n"
+      "tenants:\n  - {name: a, traffic: {requests_per_minute: 600, input_tokens: 1000, "
+      "output_tokens: "
+      "100, span_s: 900}}\n"
+      "  - {name: b, traffic: {requests_per_minute: 6, input_tokens: 10, output_tokens: 1, span_s: "
+      "3000}}\n");
+  const SimOutcome outcome = Simulate(scenario);
+  double most = 0;
+  for (const FleetMinute& minute : outcome.minutes) most = std::max(most, minute.replicas);
+  EXPECT_GE(most, 3);
+  EXPECT_EQ(outcome.minutes.back().replicas, 1);
+  EXPECT_FALSE(outcome.decisions.empty());
+}
+
+TEST(Simulation, AReplicaThatFailsIsReplacedAndWhatHadNotBegunIsRetried) {
+  Scenario scenario = Parsed(Flood("penstock"));
+  scenario.fleet.failures = {{.at_s = 100, .replicas = 1}};
+  const SimOutcome outcome = Simulate(scenario);
+  EXPECT_GT(outcome.tenants[0].failed + outcome.tenants[1].failed, 0u);
+  EXPECT_LT(outcome.tenants[0].failed + outcome.tenants[1].failed, 17u);
+  EXPECT_EQ(outcome.minutes.back().replicas, 2);
+}
+
+TEST(Scenario, WhatIsWrongIsNamedByItsPath) {
+  const auto message = [](const std::string& yaml) {
+    const auto scenario = ParseScenario(yaml, ".");
+    return scenario ? std::string("accepted") : scenario.error().message;
+  };
+  const std::string fleet = kFleet;
+  EXPECT_THAT(message("fleet: {replica: 1}\n"), HasSubstr("fleet.replica is not known here"));
+  EXPECT_THAT(message("fleet: {replicas: [3, 2]}\n"), HasSubstr("fleet.replicas must be"));
+  EXPECT_THAT(message("fleet: {step: {prefill_us: 0}}\n"), HasSubstr("fleet.step.prefill_us"));
+  EXPECT_THAT(message(fleet), HasSubstr("tenants is missing"));
+  EXPECT_THAT(message(fleet + "tenants: [{traffic: {requests_per_minute: 1}}]\n"),
+              HasSubstr("tenants[0].name is missing"));
+  EXPECT_THAT(message(fleet + "tenants: [{name: a, traffic: {}}]\n"),
+              HasSubstr("tenants[0].traffic.requests_per_minute is missing"));
+  EXPECT_THAT(message(fleet + "tenants: [{name: a, overload: drop, traffic: "
+                              "{requests_per_minute: 1}}]\n"),
+              HasSubstr("drop"));
+  EXPECT_THAT(message(fleet + "tenants: [{name: a, traffic: {trace: /no/such}}]\n"),
+              HasSubstr("/no/such"));
+  EXPECT_THAT(message("fleet: {}\ntenants: [{name: a, range: [1, 2], traffic: "
+                      "{requests_per_minute: 1}}]\n"),
+              HasSubstr("needs fleet.cost_per_s"));
+  EXPECT_THAT(message("a: ["), HasSubstr("not YAML"));
+  EXPECT_THAT(message("- 1"), HasSubstr("must be a mapping"));
+}
+
+TEST(Scenario, SweepsVaryNamedFigures) {
+  Scenario scenario;
+  EXPECT_TRUE(Vary("replicas", "2-6", scenario));
+  EXPECT_EQ(scenario.fleet.replicas_min, 2);
+  EXPECT_EQ(scenario.fleet.replicas_max, 6);
+  EXPECT_TRUE(Vary("replicas", "3", scenario));
+  EXPECT_EQ(scenario.fleet.replicas_max, 3);
+  EXPECT_TRUE(Vary("start_s", "12.5", scenario));
+  EXPECT_TRUE(Vary("policy", "fifo", scenario));
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, std::string>>{{"replicas", "6-2"},
+                                                        {"replicas", "x"},
+                                                        {"concurrency", "0"},
+                                                        {"policy", "best"},
+                                                        {"colour", "1"},
+                                                        {"start_s", "-1"}}) {
+    EXPECT_FALSE(Vary(name, value, scenario)) << name << "=" << value;
+  }
+}
+
+TEST(SimulationText, EveryFormSaysTheSame) {
+  const std::vector<SimRun> runs = {
+      {.name = "policy=penstock", .outcome = Simulate(Parsed(Flood("penstock")))},
+      {.name = "policy=fifo", .outcome = Simulate(Parsed(Flood("fifo")))}};
+  EXPECT_THAT(SimulationTable(runs), HasSubstr("policy=fifo"));
+  const boost::json::value json = boost::json::parse(SimulationJson(runs));
+  EXPECT_EQ(json.at("runs").as_array().size(), 2u);
+  EXPECT_EQ(json.at("runs").at(0).at("tenants").at(0).at("name").as_string(), "good");
+  const std::string page = SimulationPage(runs, "<flood>");
+  EXPECT_THAT(page, HasSubstr("Simulation of &lt;flood&gt;"));
+  EXPECT_THAT(page, HasSubstr("Attainment against cost"));
+}
+
+}  // namespace
+}  // namespace penstock::plan

@@ -1,0 +1,214 @@
+#include "plan/simulation_text.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <cmath>
+#include <iterator>
+
+#include "page/numbers.h"
+#include "page/page.h"
+#include "page/svg_chart.h"
+
+namespace penstock::plan {
+
+using page::Count;
+using page::DurationText;
+using page::EscapeHtml;
+using page::Figure;
+using page::Page;
+
+namespace {
+
+double Millis(const QuantileSketch& sketch, double quantile) {
+  return sketch.empty() ? 0 : sketch.Quantile(quantile) / 1000;
+}
+
+std::string Heading(const SimRun& run) {
+  return fmt::format("{}{} of traffic, {} replica hours, busy {:.0f} %, {} changes of the fleet",
+                     run.name.empty() ? "" : run.name + ": ",
+                     DurationText(run.outcome.span_s * 1000), Figure(run.outcome.replica_hours),
+                     run.outcome.busy_share * 100, Count(std::ssize(run.outcome.decisions)));
+}
+
+// Share of the contracted cost that was asked for which was served.
+double Delivered(const TenantOutcome& tenant) {
+  const double due = std::min(tenant.guaranteed_cost, tenant.offered_cost);
+  return due > 0 ? std::min(1.0, tenant.served_cost / due) : 1;
+}
+
+std::string Refusals(const TenantOutcome& tenant) {
+  std::string text;
+  for (std::size_t i = 0; i < policy::kRefusals; ++i) {
+    if (tenant.refused[i] == 0) continue;
+    fmt::format_to(std::back_inserter(text), "{}{} {}", text.empty() ? "" : ", ",
+                   Count(static_cast<long long>(tenant.refused[i])),
+                   policy::ToString(static_cast<policy::Refusal>(i)));
+  }
+  return text;
+}
+
+boost::json::object Quantiles(const QuantileSketch& sketch) {
+  return {{"p50", Millis(sketch, 0.5)},
+          {"p90", Millis(sketch, 0.9)},
+          {"p95", Millis(sketch, 0.95)},
+          {"p99", Millis(sketch, 0.99)}};
+}
+
+boost::json::object TenantJson(const TenantOutcome& tenant) {
+  boost::json::object refused;
+  for (std::size_t i = 1; i < policy::kRefusals; ++i) {
+    refused[policy::ToString(static_cast<policy::Refusal>(i))] = tenant.refused[i];
+  }
+  return {{"name", tenant.name},
+          {"arrived", tenant.arrived},
+          {"completed", tenant.completed},
+          {"failed", tenant.failed},
+          {"refused", std::move(refused)},
+          {"attainment", tenant.attainment()},
+          {"offered_cost", tenant.offered_cost},
+          {"served_cost", tenant.served_cost},
+          {"guaranteed_cost", tenant.guaranteed_cost},
+          {"ttft_ms", Quantiles(tenant.ttft_us)},
+          {"tpot_ms", Quantiles(tenant.tpot_us)},
+          {"latency_ms", Quantiles(tenant.latency_us)},
+          {"queue_wait_ms", Quantiles(tenant.queue_us)}};
+}
+
+page::Chart Replicas(const SimRun& run, std::size_t number) {
+  page::Chart chart{.id = fmt::format("fleet{}", number),
+                    .title = "Replicas over time",
+                    .description = "Replicas that take requests, by the minute.",
+                    .x_title = "minutes",
+                    .y_title = "replicas",
+                    .height = 220};
+  page::ChartSeries ready{.name = "ready"};
+  page::ChartSeries wanted{.name = "wanted"};
+  for (std::size_t i = 0; i < run.outcome.minutes.size(); ++i) {
+    const auto minute = static_cast<double>(i + 1);
+    ready.points.push_back({.x = minute, .y = run.outcome.minutes[i].replicas});
+    wanted.points.push_back({.x = minute, .y = run.outcome.minutes[i].wanted});
+  }
+  chart.series = {std::move(ready), std::move(wanted)};
+  return chart;
+}
+
+// What each run cost against what its tenants got.
+page::Chart CostAgainstAttainment(std::span<const SimRun> runs) {
+  page::Chart chart{.id = "sweep",
+                    .title = "Attainment against cost",
+                    .description = "Each point is a run of the sweep.",
+                    .x_title = "replica hours",
+                    .y_title = "first tokens in time, percent"};
+  for (std::size_t tenant = 0; tenant < runs[0].outcome.tenants.size(); ++tenant) {
+    page::ChartSeries series{.name = runs[0].outcome.tenants[tenant].name};
+    for (const SimRun& run : runs) {
+      series.points.push_back({.x = run.outcome.replica_hours,
+                               .y = run.outcome.tenants[tenant].attainment() * 100,
+                               .label = tenant == 0 ? run.name : "",
+                               .tooltip = run.name});
+    }
+    chart.series.push_back(std::move(series));
+  }
+  return chart;
+}
+
+void AddRun(const SimRun& run, std::size_t number, Page& page) {
+  page.Add("<h2>{}</h2><p>{}</p>", EscapeHtml(run.name.empty() ? "Outcome" : run.name),
+           EscapeHtml(Heading(run)));
+  page.Add(
+      "<div class=\"wide\"><table><thead><tr><th class=\"remark\">tenant</th><th>requests</th>"
+      "<th>in time</th><th>of its contract</th><th>TTFT p50</th><th>p95</th><th>p99</th><th>TPOT "
+      "p50</th><th>wait p95</th><th class=\"remark\">refused</th></tr></thead><tbody>");
+  for (const TenantOutcome& tenant : run.outcome.tenants) {
+    page.Add(
+        "<tr><td class=\"remark\">{}</td><td>{}</td><td class=\"strong\">{:.1f} %</td><td>{}</td>"
+        "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"remark\">{}</td></tr>",
+        EscapeHtml(tenant.name), Count(static_cast<long long>(tenant.arrived)),
+        tenant.attainment() * 100,
+        tenant.guaranteed_cost > 0 ? fmt::format("{:.1f} %", Delivered(tenant) * 100) : "–",
+        DurationText(Millis(tenant.ttft_us, 0.5)), DurationText(Millis(tenant.ttft_us, 0.95)),
+        DurationText(Millis(tenant.ttft_us, 0.99)), DurationText(Millis(tenant.tpot_us, 0.5)),
+        DurationText(Millis(tenant.queue_us, 0.95)), EscapeHtml(Refusals(tenant)));
+  }
+  page.Add("</tbody></table></div>");
+  if (run.outcome.minutes.size() > 1) {
+    page.Add("<figure>{}</figure>", RenderChart(Replicas(run, number)));
+  }
+}
+
+}  // namespace
+
+std::string SimulationTable(std::span<const SimRun> runs) {
+  std::string out;
+  const auto add = std::back_inserter(out);
+  for (const SimRun& run : runs) {
+    fmt::format_to(add, "{}\n", Heading(run));
+    fmt::format_to(add, "  {:<16} {:>9} {:>8} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "tenant",
+                   "requests", "in time", "contract", "TTFT p50", "p95", "p99", "TPOT p50",
+                   "wait p95");
+    for (const TenantOutcome& tenant : run.outcome.tenants) {
+      fmt::format_to(
+          add, "  {:<16} {:>9} {:>7.1f}% {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}", tenant.name,
+          Count(static_cast<long long>(tenant.arrived)), tenant.attainment() * 100,
+          tenant.guaranteed_cost > 0 ? fmt::format("{:.1f}%", Delivered(tenant) * 100) : "-",
+          DurationText(Millis(tenant.ttft_us, 0.5)), DurationText(Millis(tenant.ttft_us, 0.95)),
+          DurationText(Millis(tenant.ttft_us, 0.99)), DurationText(Millis(tenant.tpot_us, 0.5)),
+          DurationText(Millis(tenant.queue_us, 0.95)));
+      if (tenant.refusals() > 0) fmt::format_to(add, "  refused: {}", Refusals(tenant));
+      if (tenant.failed > 0) {
+        fmt::format_to(add, "  failed: {}", Count(static_cast<long long>(tenant.failed)));
+      }
+      out += '\n';
+    }
+  }
+  return out;
+}
+
+std::string SimulationJson(std::span<const SimRun> runs) {
+  boost::json::array all;
+  for (const SimRun& run : runs) {
+    boost::json::array tenants;
+    for (const TenantOutcome& tenant : run.outcome.tenants) tenants.push_back(TenantJson(tenant));
+    boost::json::array minutes;
+    for (const FleetMinute& minute : run.outcome.minutes) {
+      minutes.push_back({{"replicas", minute.replicas},
+                         {"wanted", minute.wanted},
+                         {"offered_cost_per_s", minute.offered_cost_per_s},
+                         {"queued", minute.queued}});
+    }
+    boost::json::array decisions;
+    for (const policy::AutoscaleDecision& decision : run.outcome.decisions) {
+      decisions.emplace_back(decision.Explain());
+    }
+    all.push_back({{"run", run.name},
+                   {"span_s", run.outcome.span_s},
+                   {"replica_hours", run.outcome.replica_hours},
+                   {"busy_share", run.outcome.busy_share},
+                   {"events", run.outcome.events},
+                   {"tenants", std::move(tenants)},
+                   {"minutes", std::move(minutes)},
+                   {"decisions", std::move(decisions)}});
+  }
+  return boost::json::serialize(boost::json::object{{"runs", std::move(all)}});
+}
+
+std::string SimulationPage(std::span<const SimRun> runs, const std::string& title) {
+  Page page;
+  page.Open("Simulation of " + title,
+            "By the policy code that runs in production, on a virtual clock");
+  if (runs.size() > 1) {
+    page.Add(
+        "<figure class=\"curve\">{}<figcaption>Up is more first tokens in time, left is fewer "
+        "replica hours.</figcaption></figure>",
+        RenderChart(CostAgainstAttainment(runs)));
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) AddRun(runs[i], i, page);
+  page.Close(
+      "In time: first tokens within the target, of all that arrived, refused ones included. "
+      "Of its contract: served cost, of what was both promised and asked for. Replicas are a "
+      "model: each step takes what the calibration's fit says.");
+  return page.Take();
+}
+
+}  // namespace penstock::plan

@@ -1,0 +1,22 @@
+// Simulation text: outcomes as a table, as JSON, and as a page that compares several runs. Pure.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "plan/simulation.h"
+
+namespace penstock::plan {
+
+// One run of a sweep; the only one where nothing varies.
+struct SimRun {
+  std::string name{};   // "replicas=4"; "" for the only one.
+  Scenario scenario{};  // Its arrivals may have been dropped.
+  SimOutcome outcome{};
+};
+
+std::string SimulationTable(std::span<const SimRun> runs);
+std::string SimulationJson(std::span<const SimRun> runs);
+std::string SimulationPage(std::span<const SimRun> runs, const std::string& title);
+
+}  // namespace penstock::plan
