@@ -390,6 +390,7 @@ TEST_F(HttpApiTest, RoutesFollowTheReconciler) {
   parts_->reconciler.Step(now_);
   EXPECT_TRUE(parts_->endpoints.Routes(address_of).Find("chat")->served[0].replicas.empty());
   parts_->reconciler.OnProbe(1, true, "", now_);
+  EXPECT_TRUE(parts_->endpoints.Advance({.now = now_, .wall = {}}));
   const auto route = parts_->endpoints.Routes(address_of).Find("chat");
   ASSERT_EQ(route->served[0].replicas.size(), 1u);
   EXPECT_EQ(route->served[0].replicas[0].address, "unix:/1");

@@ -15,7 +15,7 @@
 namespace penstock::control {
 namespace {
 
-constexpr std::size_t kTagSizeMax = 256;  // Bytes of a key, or of a value.
+constexpr std::size_t kModelTagSizeMax = 256;  // Bytes of a key, or of a value.
 
 // "name" alone may be the full name; with its catalog and schema it is the last part.
 std::string ReadFullName(JsonReader& reader, const char* key) {
@@ -118,12 +118,12 @@ std::optional<Tags> ReadTags(JsonReader& reader, const boost::json::object& json
     }
   }
   const bool long_one = std::ranges::any_of(tags, [](const auto& tag) {
-    return tag.first.empty() || tag.first.size() > kTagSizeMax || tag.second.size() > kTagSizeMax;
+    return tag.first.empty() || tag.first.size() > kModelTagSizeMax || tag.second.size() > kModelTagSizeMax;
   });
   if (tags.size() > kModelTagsMax || long_one) {
     reader.Refuse({Code::kInvalidArgument,
                    fmt::format("tags must be at most {}, each of at most {} bytes", kModelTagsMax,
-                               kTagSizeMax),
+                               kModelTagSizeMax),
                    "tags"});
   }
   return tags;

@@ -123,6 +123,7 @@ class History {
     }
     if (!calm_ && OneIn(8)) {  // No room for it now.
       reconciler_.OnNoCapacity(start.replica, "full", now_);
+      refused_.insert(start.replica);
       earliest_start_[{start.pool, start.place}] = now_ + settings_.capacity_retry;
       return;
     }
@@ -135,6 +136,7 @@ class History {
   }
 
   void Do(const ProbeReplica& probe) {
+    if (refused_.contains(probe.replica)) return;  // Asked for together with its start.
     const auto found = living_.find(probe.replica);
     ASSERT_NE(found, living_.end()) << "a dead replica is probed";
     const bool healthy = !found->second.hangs && now_ >= found->second.healthy_at;
@@ -200,6 +202,7 @@ class History {
   std::set<std::string> removed_;
   std::map<std::uint64_t, FakeReplica> living_;
   std::set<std::uint64_t> ids_;
+  std::set<std::uint64_t> refused_;  // That found no room.
   std::set<std::uint64_t> taking_requests_;
   std::map<std::pair<std::string, int>, TimePoint> earliest_start_;
 };

@@ -107,7 +107,7 @@ TEST_F(ReconcilerTest, ScalesToZeroAndBack) {
   reconciler_.SetPool("p", 0, now_);
   EXPECT_EQ(Step(), std::vector<Action>{PublishRoutes{}});
   now_ = reconciler_.NextWake();
-  EXPECT_EQ(Step(), std::vector<Action>{TerminateReplica{1}});
+  EXPECT_EQ(Step(), (std::vector<Action>{PublishRoutes{}, TerminateReplica{1}}));
   reconciler_.OnExit(1, "exited with status 0", now_);
   EXPECT_TRUE(Step().empty());
   EXPECT_EQ(reconciler_.StatusOf("p", now_).wanted, 0);
