@@ -99,7 +99,8 @@ int Explain(const WatchOptions& options) {
     fmt::print("{} ({}, {}): scaled to {} tokens/s\n", JsonText(entity, "served_entity_name"),
                JsonText(entity, "strategy"), JsonText(entity, "isolation"),
                JsonText(entity, "level_tokens_per_s"));
-    fmt::print("  now: {}\n", JsonText(entity, "scaling.now.explanation"));
+    const std::string now = JsonText(entity, "scaling.now.explanation");
+    fmt::print("  now: {}\n", now.empty() ? "no decision yet; one is made every second" : now);
     const auto* changes = JsonAt(entity, "scaling.changes");
     if (changes == nullptr) continue;
     for (const auto& change : changes->as_array()) {

@@ -128,8 +128,9 @@ class Run {
     if (auto probed = Probe(); !probed) return Fail(probed.error());
     ChooseLength(plan_.length);
     Status measured = MeasureCurve();
-    // A context that is smaller than it seemed, for one: short requests may fit.
-    const bool refused = !measured && measured.error().code == Code::kInvalidArgument;
+    // Short requests may fit where the reference workload was refused: in a context that is smaller
+    // than it seemed, or with a tokenizer of so many tokens a word that the first try was too long.
+    const bool refused = !measured && measured.error().code != Code::kCancelled;
     if (refused && plan_.length == CurveLength::kAuto) {
       points_.curve.clear();
       ChooseLength(CurveLength::kQuick);

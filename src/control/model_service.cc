@@ -118,7 +118,8 @@ std::optional<Tags> ReadTags(JsonReader& reader, const boost::json::object& json
     }
   }
   const bool long_one = std::ranges::any_of(tags, [](const auto& tag) {
-    return tag.first.empty() || tag.first.size() > kModelTagSizeMax || tag.second.size() > kModelTagSizeMax;
+    return tag.first.empty() || tag.first.size() > kModelTagSizeMax ||
+           tag.second.size() > kModelTagSizeMax;
   });
   if (tags.size() > kModelTagsMax || long_one) {
     reader.Refuse({Code::kInvalidArgument,

@@ -44,7 +44,7 @@ TEST(Routes, TellReportsFromTheControlPlane) {
   }
   EXPECT_EQ(FindRoute("GET", "/api/2.0/serving-endpoints/metrics").kind, RouteKind::kControl);
   EXPECT_EQ(FindRoute("GET", "/api/2.0/usages").kind, RouteKind::kControl);
-  EXPECT_EQ(FindRoute("GET", "/subscriptions/metrics").kind, RouteKind::kNoSuchPath);
+  EXPECT_EQ(FindRoute("GET", "/subscriptions/metrics").kind, RouteKind::kControl);
 }
 
 TEST(Routes, LeaveTheControlPlaneToItself) {

@@ -83,8 +83,9 @@ test('an engine that cannot start fails the calibration in its own words', async
   const server = await Server.start(t);
   const file = join(temporaryFolder(t), 'cut.gguf');
   copyFileSync(await synthesise('toy'), file);
-  truncateSync(file, Math.floor(readFileSync(file).length / 2));
   await register(server, file);
+  // Cut afterwards: a file that is cut already is refused at registration.
+  truncateSync(file, Math.floor(readFileSync(file).length / 2));
   const measured = await run(['model', 'calibrate', 'main.test.toy', '--data-dir', server.dataDirectory]);
   assert.equal(measured.code, 1);
   assert.match(measured.stderr, /the engine exited with status 2.*cut off/s);

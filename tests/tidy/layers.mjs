@@ -11,7 +11,7 @@ const kLinks = {
   http: ['io'],
   api: ['base'],
   policy: ['base'],
-  meter: ['base', 'api', 'store'],
+  meter: ['base', 'api'],
   engine: ['http', 'api', 'meter'],
   fleet: ['base'],
   store: ['base'],
@@ -24,6 +24,9 @@ const kLinks = {
   app: ['base', 'page', 'trace', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
         'convert', 'hub', 'control', 'gateway'],
 };
+
+// What a folder's own files may include beside its links, without passing it on.
+const kPrivateLinks = { meter: ['store'] };
 
 // Headers of the world that only some places may include.
 const kReserved = [
@@ -52,6 +55,7 @@ export function allowedFolders(folder) {
     }
   };
   add(folder);
+  for (const link of kPrivateLinks[folder] ?? []) allowed.add(link);
   return allowed;
 }
 

@@ -181,4 +181,6 @@ test('blanking keeps every position', () => {
 test('a folder may include what its links may include', () => {
   assert.deepEqual([...allowedFolders('gateway')].sort(),
       ['api', 'base', 'gateway', 'http', 'io', 'meter', 'policy']);
+  // A private link is the folder's own: the ledger's store is not the gateway's.
+  assert.ok(allowedFolders('meter').has('store'));
 });
