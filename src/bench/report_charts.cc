@@ -126,6 +126,7 @@ Chart DistributionChart(const RunSummary& summary, std::string_view id, std::str
               .title = fmt::format("Distribution of {}", name),
               .x_title = fmt::format("{}, milliseconds", name),
               .y_title = "share of requests, %",
+              .linear_y = true,
               .dots = false,
               .width = 440,
               .height = 300};

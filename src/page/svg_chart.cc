@@ -72,7 +72,7 @@ Axis VerticalAxis(const Chart& chart) {
   const auto [least, most] =
       WithRules(Range(chart, [](const ChartPoint& p) { return p.y; }), chart.y_rules);
   Axis axis{.from_unit = static_cast<double>(chart.height - kBottom), .to_unit = kTop};
-  axis.logarithmic = least > 0 && most / least > kLogSpan;
+  axis.logarithmic = !chart.linear_y && least > 0 && most / least > kLogSpan;
   axis.ticks = axis.logarithmic ? LogTicks(least, most) : LinearTicks(most > 0 ? most : 1, 5);
   axis.from = axis.ticks.front();
   axis.to = axis.ticks.back();

@@ -50,12 +50,14 @@ struct Chart {
   std::vector<ChartMark> marks{};
   std::vector<ChartRule> x_rules{};  // Upright, at values of x. Not with x_categories.
   std::vector<ChartRule> y_rules{};  // Level, at values of y.
+  bool linear_y = false;             // Also where values span far: shares, counts.
   bool dots = true;                  // A dot at each point; without, lines alone.
   int width = 720;
   int height = 380;
 };
 
-// An <svg> element. y is linear from 0; logarithmic where values span more than a factor of 40.
+// An <svg> element. y is linear from 0; logarithmic where values span more than a factor of 40 and
+// `linear_y` does not forbid it.
 std::string RenderChart(const Chart& chart);
 
 // Round axis values from 0 that cover `maximum` in about `count` steps of 1, 2, 2.5 or 5 times a

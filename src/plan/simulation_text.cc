@@ -81,6 +81,7 @@ page::Chart Replicas(const SimRun& run, std::size_t number) {
                     .description = "Replicas that take requests, by the minute.",
                     .x_title = "minutes",
                     .y_title = "replicas",
+                    .dots = false,
                     .height = 220};
   page::ChartSeries ready{.name = "ready"};
   page::ChartSeries wanted{.name = "wanted"};
@@ -99,7 +100,8 @@ page::Chart CostAgainstAttainment(std::span<const SimRun> runs) {
                     .title = "Attainment against cost",
                     .description = "Each point is a run of the sweep.",
                     .x_title = "replica hours",
-                    .y_title = "first tokens in time, percent"};
+                    .y_title = "first tokens in time, percent",
+                    .linear_y = true};
   for (std::size_t tenant = 0; tenant < runs[0].outcome.tenants.size(); ++tenant) {
     page::ChartSeries series{.name = runs[0].outcome.tenants[tenant].name};
     for (const SimRun& run : runs) {
@@ -199,7 +201,8 @@ std::string SimulationPage(std::span<const SimRun> runs, const std::string& titl
             "By the policy code that runs in production, on a virtual clock");
   if (runs.size() > 1) {
     page.Add(
-        "<figure class=\"curve\">{}<figcaption>Up is more first tokens in time, left is fewer "
+        "<h2>What each run costs, and what its tenants get</h2><figure "
+        "class=\"curve\">{}<figcaption>Up is more first tokens in time, left is fewer "
         "replica hours.</figcaption></figure>",
         RenderChart(CostAgainstAttainment(runs)));
   }
