@@ -13,6 +13,7 @@
 #include "control/key_service.h"
 #include "control/names.h"
 #include "http/url.h"
+#include "plan/arm_capacity.h"
 
 namespace penstock::control {
 namespace {
@@ -406,6 +407,11 @@ boost::json::object AzureApi::DeploymentJson(const Endpoint& endpoint, TimePoint
 
 Result<ApiAnswer> AzureApi::OfProvider(const ApiRequest& request, const Segments& path,
                                        Moment moment) {
+  if (path[4] == "calculateModelCapacity" && request.method == "POST") {
+    auto answer = plan::CalculateModelCapacity(request.body, plan::BuiltInPtuTable());
+    if (!answer) return Fail(answer.error());
+    return ApiAnswer{.status = 200, .body = *std::move(answer)};
+  }
   if (request.method != "GET") return NoSuchPath(request);
   const ApiCall call{.parts = parts_, .request = request, .parameters = {}, .moment = moment};
   if (path[4] == "modelCapacities") return List(Capacities(call));

@@ -5,7 +5,8 @@
 //       PUT, GET, PATCH, DELETE …/deployments/{d}, GET …/deployments, GET …/deployments/{d}/skus,
 //       GET …/models, GET …/usages, POST …/listKeys, POST …/regenerateKey
 //   /subscriptions/{s}/providers/Microsoft.CognitiveServices
-//       GET …/modelCapacities, GET …/locations/{l}/usages, GET …/locations/{l}/models
+//       GET …/modelCapacities, GET …/locations/{l}/usages, GET …/locations/{l}/models,
+//       POST …/calculateModelCapacity (of the models of the PTU table, src/plan/data)
 //
 // A deployment is an endpoint with one served entity. *ProvisionedManaged: one unit of capacity is
 // one chunk, as floor and as ceiling; what exceeds it is refused. *Standard: one unit is a quota of

@@ -76,6 +76,19 @@ test('a standard deployment has a quota', async () => {
   assert.ok(capacities[1].properties.availableCapacity >= 0);
 });
 
+test('calculateModelCapacity gives the published examples', async () => {
+  for (const [requestPerMinute, avgPromptTokens, avgGeneratedTokens, deployable] of
+    [[30, 800, 150, 15], [1000, 5000, 50, 140], [500, 1000, 300, 30]]) {
+    const { estimatedCapacity } = await client.calculateModelCapacity({
+      model: { format: 'OpenAI', name: 'gpt-4o-mini', version: '2024-07-18' },
+      skuName: 'GlobalProvisionedManaged',
+      workloads: [{ requestPerMinute, requestParameters: { avgPromptTokens, avgGeneratedTokens } }],
+    });
+    assert.equal(estimatedCapacity.deployableValue, deployable);
+    assert.ok(estimatedCapacity.value <= deployable);
+  }
+});
+
 test('errors are Azure\'s', async () => {
   await assert.rejects(client.deployments.get(...kPlace, 'none'),
     (error) => error.statusCode === 404);

@@ -19,7 +19,7 @@ const kLinks = {
   convert: ['base'],
   hub: ['http'],
   plan: ['policy', 'page', 'trace'],
-  control: ['store', 'fleet', 'policy', 'api', 'bench', 'http', 'convert', 'hub'],
+  control: ['plan', 'store', 'fleet', 'policy', 'api', 'bench', 'http', 'convert', 'hub'],
   gateway: ['http', 'api', 'policy', 'meter'],
   app: ['base', 'page', 'trace', 'io', 'http', 'api', 'policy', 'meter', 'engine', 'fleet', 'store', 'bench', 'plan',
         'convert', 'hub', 'control', 'gateway'],
