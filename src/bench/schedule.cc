@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kSpacingNames = {"constant", "poisson", "gamma"};
 
-double Seconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-9; }
+double Seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 // How many arrivals a stage holds on average.
 double Expected(const Stage& stage) {
