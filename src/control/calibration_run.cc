@@ -32,11 +32,6 @@ constexpr Duration kEndWait = std::chrono::seconds(10);
 constexpr std::size_t kLastWordsMax = 400;
 constexpr std::size_t kHealthAnswerMax = 64 * 1024;
 
-template <typename Options, typename Show>
-void ShowProgress(Options& options, Show show) {
-  if constexpr (requires { options.on_progress; }) options.on_progress = std::move(show);
-}
-
 policy::Percentiles PercentilesOf(const bench::Distribution& of) {
   return {.p50 = of.p50, .p90 = of.p90, .p99 = of.p99};
 }
@@ -181,9 +176,9 @@ class Run {
   // One load; its points go to `points`.
   Status Measure(bench::BenchOptions options, const std::string& what,
                  std::vector<policy::CurvePoint>& points) {
-    ShowProgress(options, [this, &what](const bench::ProgressState& state) {
+    options.on_progress = [this, &what](const bench::ProgressState& state) {
       job_.Report(fmt::format("{}: {}", what, state.stage), state.done, state.total);
-    });
+    };
     job_.Report(what, 0, 0);
     const auto outcome = bench::RunBench(options, job_.stop());
     if (!outcome) return Fail(outcome.error());
