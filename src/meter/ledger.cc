@@ -36,8 +36,7 @@ Result<std::shared_ptr<Segment>> Ledger::NewSegment(WallTime at) {
   segment->stem =
       fmt::format("{:013}-{}-{:06}", at.time_since_epoch().count(), run_, next_number_++);
   const std::string path = fmt::format("{}/{}{}", folder_, segment->stem, kOpenEnding);
-  segment->file =
-      Descriptor(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  segment->file = Descriptor(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!segment->file) return Fail(SystemError("make", path, errno));
   living_.push_back(segment);
   return segment;
@@ -166,7 +165,15 @@ void LedgerWriter::Write(WallTime at) {
 }
 
 void LedgerWriter::WritePending() {
-  const ssize_t wrote = write(segment_->file.get(), pending_.data(), pending_.size());
+  const std::uint64_t at = segment_->written.load(std::memory_order_relaxed);
+  if (pending_.size() <= LedgerWindow::kBytes / 2 &&
+      window_.Reach(segment_->file.get(), at, pending_.size())) {
+    window_.Put(at, pending_);
+    Written();
+    return;
+  }
+  const ssize_t wrote =
+      pwrite(segment_->file.get(), pending_.data(), pending_.size(), static_cast<off_t>(at));
   if (wrote < 0 || static_cast<std::size_t>(wrote) < pending_.size()) {
     ++ledger_.counters_.write_failures;
     if (wrote <= 0) return;
@@ -176,6 +183,11 @@ void LedgerWriter::WritePending() {
     bound_ = true;
     return;
   }
+  Written();
+}
+
+// All that was pending is in the file.
+void LedgerWriter::Written() {
   segment_->written.fetch_add(pending_.size(), std::memory_order_release);
   ledger_.counters_.records += pending_records_;
   pending_.clear();
@@ -199,6 +211,10 @@ bool LedgerWriter::Begin(WallTime at) {
 
 void LedgerWriter::Finish() {
   if (!segment_) return;
+  window_.Close();
+  // What was made ready and not used. Where it cannot be cut off, readers pass over it.
+  const auto written = static_cast<off_t>(segment_->written.load(std::memory_order_relaxed));
+  if (ftruncate(segment_->file.get(), written) != 0) ++ledger_.counters_.write_failures;
   segment_->finished.store(true, std::memory_order_release);
   segment_ = nullptr;
   ledger_.WakeUp();

@@ -4,9 +4,10 @@
 //   ledger/TIME-RUN-NUMBER.ledger   finished
 //
 // TIME is the first record's, in milliseconds since 1970; RUN tells the process. Each I/O thread
-// writes a segment of its own, so recording takes no lock: a record is one write(2), done before
-// Record() returns, and survives the death of the process from then on. A background thread calls
-// SyncDirty(), so that a power cut loses what it did not reach.
+// writes a segment of its own, so recording takes no lock: a record is copied into the file's pages
+// (LedgerWindow; where that cannot be, by one write) before Record() returns, and survives the
+// death of the process from then on. A background thread calls SyncDirty(), so that a power cut
+// loses what it did not reach. A segment that is being written ends in zeros.
 //
 // A disk that fails keeps nobody from being served: up to kPendingBytesMax of records wait in
 // memory, what does not fit is counted as lost.
@@ -23,6 +24,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/result.h"
+#include "meter/ledger_window.h"
 #include "meter/usage_record.h"
 
 namespace penstock::meter {
@@ -75,11 +77,13 @@ class LedgerWriter : public UsageSink {
   void Append(const T& record, WallTime at);
   void Write(WallTime at);
   void WritePending();
+  void Written();
   bool Begin(WallTime at);
   void Finish();
 
   Ledger& ledger_;
   std::shared_ptr<Segment> segment_;
+  LedgerWindow window_;  // Of segment_.
   WallTime begun_at_{};
   std::string pending_;  // What is not written yet; usually one frame.
   std::uint64_t pending_records_ = 0;

@@ -93,9 +93,12 @@ Status Ledger::Recover() {
     while (reader.Next()) continue;
     const std::size_t good = has_head ? kSegmentHead.size() + reader.position() : 0;
     if (good < text.size()) {
-      counters_.torn_bytes += text.size() - good;
-      Log().warn("ledger: {} ended within a record; its last {} bytes are cut off", segment.path,
-                 text.size() - good);
+      const std::size_t used = text.find_last_not_of('\0') + 1;  // 0 where nothing is.
+      if (good < used) {
+        counters_.torn_bytes += used - good;
+        Log().warn("ledger: {} ended within a record; its last {} bytes are cut off", segment.path,
+                   used - good);
+      }
       if (truncate(segment.path.c_str(), static_cast<off_t>(good)) != 0) {
         return Fail(SystemError("truncate", segment.path, errno));
       }

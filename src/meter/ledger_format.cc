@@ -41,7 +41,7 @@ std::optional<std::string_view> FrameReader::Next() {
   if (left.size() < kFrameHeadBytes) return {};
   const std::size_t size = Get32(left);
   if (size == 0 || size > kPayloadBytesMax) {
-    damaged_ = true;
+    damaged_ = left.find_first_not_of('\0') != std::string_view::npos;
     return {};
   }
   if (left.size() < kFrameHeadBytes + size) return {};

@@ -5,7 +5,8 @@
 //           CRC-32          32 bits, over the size's four bytes and the payload
 //           payload         what usage_record.h writes
 //
-// A segment only grows. A writer that was killed leaves at most one unfinished frame, at the end.
+// Behind the last frame of a segment that is being written stand zeros, in which the next ones will
+// be. A writer that was killed leaves at most one unfinished frame, in front of them.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,7 @@ class FrameReader {
   // Bytes of the whole frames so far.
   std::size_t position() const { return position_; }
   // After Next() gave none: what follows can never become a frame by more bytes. Else it is the
-  // end, or a frame that may still be being written.
+  // end, zeros that reach to it, or a frame that may still be being written.
   bool damaged() const { return damaged_; }
 
  private:

@@ -40,11 +40,18 @@ void VisitPayload(std::string_view payload, const LedgerVisitor& visitor, Recent
 
 }  // namespace
 
+// Neighbours share a block, since a server counts its ids up: most look-ups are for the last block.
 bool RecentIds::Insert(const RequestId& id) {
-  if (older_.contains(id) || !newer_.insert(id).second) return false;
-  if (newer_.size() >= kRememberedMax) {
-    older_ = std::move(newer_);
-    newer_ = {};
+  const RequestId block{.high = id.high, .low = id.low / 64};
+  const std::uint64_t bit = std::uint64_t{1} << (id.low % 64);
+  const auto old = older_.find(block);
+  if (old != older_.end() && (old->second & bit) != 0) return false;
+  std::uint64_t& bits = newer_[block];
+  if ((bits & bit) != 0) return false;
+  bits |= bit;
+  if (++newer_size_ >= kRememberedMax) {
+    older_ = std::exchange(newer_, {});
+    newer_size_ = 0;
   }
   return true;
 }
@@ -85,10 +92,13 @@ Result<LedgerReadStats> ReadLedger(const std::string& folder, WallTime from, Wal
     if (!content) continue;  // Removed meanwhile.
     const std::string_view text(*content);
     if (!text.starts_with(kSegmentHead)) {
-      stats.damaged_bytes += text.size();
+      if (segment.finished) stats.damaged_bytes += text.size();
       continue;
     }
+    const std::uint64_t damaged = stats.damaged_bytes;
     VisitFrames(text.substr(kSegmentHead.size()), within, &ids, stats);
+    // A frame that is just being written looks like a damaged one.
+    if (!segment.finished) stats.damaged_bytes = damaged;
   }
   return stats;
 }

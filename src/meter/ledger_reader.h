@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -32,8 +32,11 @@ class RecentIds {
       return static_cast<std::size_t>(id.low * 0x9E3779B97F4A7C15u ^ id.high);
     }
   };
-  std::unordered_set<RequestId, Hash> newer_;
-  std::unordered_set<RequestId, Hash> older_;
+  // By block of 64 ids in a row: those that were seen, as bits.
+  using Blocks = std::unordered_map<RequestId, std::uint64_t, Hash>;
+  Blocks newer_;
+  Blocks older_;
+  std::size_t newer_size_ = 0;  // Ids.
 };
 
 struct LedgerVisitor {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,11 +91,64 @@ TEST(Ledger, SegmentsEndAtTheirSizeAndAge) {
   auto writer = ledger->MakeWriter();
   for (std::uint64_t i = 0; i < 100; ++i) writer->Record(RecordOf(i));
   writer->Record(RecordOf(100, kStart + hours(1)));
+  writer.reset();  // The last one is longer, by what was made ready.
   EXPECT_GT(NamesOf(ledger->folder(), ".open").size(), 4u);
   for (const std::string& path : NamesOf(ledger->folder(), ".open")) {
     EXPECT_LE(std::filesystem::file_size(path), 1200u);
   }
   EXPECT_EQ(IdsOf(ledger->folder()).size(), 101u);
+}
+
+// What is written goes on over the border of a window, however records fall on it.
+TEST(Ledger, RecordsCrossWindows) {
+  const TestFolder folder;
+  auto ledger = *Ledger::Open(folder.File("ledger"));
+  auto writer = ledger->MakeWriter();
+  std::uint64_t number = 0;
+  const std::string path = [&] {
+    writer->Record(RecordOf(number++));
+    return NamesOf(ledger->folder(), ".open").at(0);
+  }();
+  while (ledger->Living().at(0)->written < 3 * LedgerWindow::kBytes) {
+    writer->Record(RecordOf(number++));
+  }
+  LedgerReadStats stats;
+  EXPECT_EQ(IdsOf(ledger->folder(), &stats).size(), number);
+  const std::uint64_t written = ledger->Living().at(0)->written;
+  writer.reset();
+  EXPECT_EQ(std::filesystem::file_size(path), written);
+  ledger->SyncDirty();
+  EXPECT_EQ(IdsOf(ledger->folder(), &stats).size(), number);
+  EXPECT_EQ(stats.damaged_bytes, 0u);
+}
+
+// A writer that was killed leaves zeros behind its last record, and perhaps a part of the next.
+TEST(Ledger, WhatWasMadeReadyIsCutOffAtTheStart) {
+  const TestFolder folder;
+  std::string content;
+  std::size_t used = 0;
+  {
+    auto ledger = *Ledger::Open(folder.File("whole"));
+    const auto writer = ledger->MakeWriter();
+    for (std::uint64_t i = 0; i < 5; ++i) writer->Record(RecordOf(i));
+    content = *ReadSmallFile(NamesOf(ledger->folder(), ".open").at(0), 1 << 20);
+    used = ledger->Living().at(0)->written;
+  }
+  ASSERT_LT(used + 100, content.size());
+  for (const bool torn : {false, true}) {
+    const std::string killed = folder.File(torn ? "torn" : "clean");
+    std::filesystem::create_directory(killed);
+    std::string left = content;
+    if (torn) left.replace(used + 8, 20, 20, 'x');  // The size comes last.
+    std::ofstream(killed + "/1800000000000-00000000-000000.open", std::ios::binary) << left;
+    auto ledger = Ledger::Open(killed);
+    ASSERT_TRUE(ledger);
+    EXPECT_EQ((*ledger)->counters().torn_bytes > 0, torn);
+    LedgerReadStats stats;
+    EXPECT_EQ(IdsOf(killed, &stats).size(), 5u);
+    EXPECT_EQ(stats.damaged_bytes, 0u);
+    EXPECT_EQ(std::filesystem::file_size(NamesOf(killed, ".ledger").at(0)), used);
+  }
 }
 
 // A segment cut at every byte: what was whole stays, and the ledger goes on.
@@ -106,6 +160,7 @@ TEST(Ledger, SurvivesACutAtAnyByte) {
     const auto writer = ledger->MakeWriter();
     for (std::uint64_t i = 0; i < 5; ++i) writer->Record(RecordOf(i));
     content = *ReadSmallFile(NamesOf(ledger->folder(), ".open").at(0), 1 << 20);
+    content.resize(ledger->Living().at(0)->written);
   }
   std::size_t most = 0;
   for (std::size_t size = 0; size <= content.size(); ++size) {
@@ -209,6 +264,18 @@ TEST(RecentIds, RememberABoundedNumber) {
   EXPECT_TRUE(ids.Insert({.high = 0, .low = 0}));
   for (std::uint64_t i = 1; i < RecentIds::kRememberedMax; ++i) ids.Insert({.high = 0, .low = i});
   EXPECT_FALSE(ids.Insert({.high = 0, .low = 0}));
+}
+
+// Against a set that remembers everything: no id twice, none refused that is new.
+TEST(RecentIds, TellTheSameAsASet) {
+  const auto seed = static_cast<std::uint64_t>(Clock::now().time_since_epoch().count());
+  Random random(seed);
+  RecentIds ids;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> all;
+  for (int i = 0; i < 50'000; ++i) {
+    const RequestId id{.high = random.Below(3), .low = random.Below(40'000)};
+    EXPECT_EQ(ids.Insert(id), all.insert({id.high, id.low}).second) << "seed " << seed;
+  }
 }
 
 }  // namespace

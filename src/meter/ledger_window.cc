@@ -1,0 +1,58 @@
+#include "meter/ledger_window.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace penstock::meter {
+
+namespace {
+constexpr std::uint64_t kPage = 4096;  // Offsets of mappings must be multiples of it.
+constexpr std::size_t kSizeBytes = 4;  // Of a frame's size, at its beginning.
+
+// Those whose fallocate() is a promise for every later store. Where blocks are copied when they are
+// written again, a full disk would be a signal.
+bool KeepsPromises(int file) {
+  constexpr std::uint32_t kXfs = 0x58465342;  // In no header for programs.
+  struct statfs found{};
+  if (fstatfs(file, &found) != 0) return false;
+  const auto kind = static_cast<std::uint32_t>(found.f_type);
+  return kind == EXT4_SUPER_MAGIC || kind == TMPFS_MAGIC || kind == kXfs;
+}
+}  // namespace
+
+bool LedgerWindow::Reach(int file, std::uint64_t offset, std::size_t bytes) {
+  CHECK(bytes <= kBytes / 2, "what is written at once fits the window");
+  if (memory_ != nullptr && offset >= begin_ && offset + bytes <= begin_ + kBytes) return true;
+  Close();
+  const std::uint64_t begin = offset / kPage * kPage;
+  if (!KeepsPromises(file)) return false;
+  if (fallocate(file, 0, static_cast<off_t>(begin), kBytes) != 0) return false;
+  void* const memory =
+      mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(begin));
+  if (memory == MAP_FAILED) return false;
+  memory_ = static_cast<char*>(memory);
+  begin_ = begin;
+  return true;
+}
+
+void LedgerWindow::Put(std::uint64_t offset, std::string_view frames) {
+  char* const to = memory_ + (offset - begin_);
+  std::memcpy(to + kSizeBytes, frames.data() + kSizeBytes, frames.size() - kSizeBytes);
+  std::atomic_thread_fence(std::memory_order_release);
+  std::memcpy(to, frames.data(), kSizeBytes);
+}
+
+void LedgerWindow::Close() {
+  if (memory_ == nullptr) return;
+  munmap(memory_, kBytes);
+  memory_ = nullptr;
+}
+
+}  // namespace penstock::meter
