@@ -124,7 +124,7 @@ int Fill(const std::string& folder, int days) {
   const double seconds = Microseconds(Clock::now() - began) / 1e6;
   std::uint64_t bytes = 0;
   if (auto read = series->Read("summaries", {.from = 0, .until = Minute{1} << 40},
-                               Sketches::kWithout, [](const auto&, auto, const auto&) {});
+                               Columns::Numbers(), [](const auto&, auto, const auto&) {});
       !read) {
     return Refuse(read.error());
   }
@@ -148,7 +148,7 @@ int FillPeer(Series& series, const std::string& path) {
   sqlite3_prepare_v2(database, "INSERT INTO cell VALUES ('summaries', ?, ?, ?, ?, ?, ?, ?, ?)", -1,
                      &insert, nullptr);
   const auto read =
-      series.Read("summaries", {.from = 0, .until = Minute{1} << 40}, Sketches::kWithout,
+      series.Read("summaries", {.from = 0, .until = Minute{1} << 40}, Columns::Numbers(),
                   [insert](const std::string&, Minute minute, const EndpointMinute& content) {
                     for (const auto& [key, cell] : content.cells) {
                       int at = 0;
@@ -199,7 +199,7 @@ int Query(const std::string& folder, int days) {
   const Series::Range range{.from = until - days * kMinutesPerDay, .until = until};
   const auto began = Clock::now();
   std::uint64_t requests = 0;
-  const auto read = series->Read("summaries", range, Sketches::kWithout,
+  const auto read = series->Read("summaries", range, Column::kRequests,
                                  [&](const std::string&, Minute, const EndpointMinute& content) {
                                    for (const auto& [key, cell] : content.cells) {
                                      requests += cell.requests;
@@ -216,8 +216,8 @@ int Query(const std::string& folder, int days) {
   query.filter = *ParseAzureFilter(parameters.filter);
   const auto asked = Clock::now();
   const auto answer = AnswerAzureQuery(
-      parameters, query, [&](Series::Range wanted, Sketches sketches, const Series::Visit& visit) {
-        return series->Read("summaries", wanted, sketches, visit);
+      parameters, query, [&](Series::Range wanted, Columns columns, const Series::Visit& visit) {
+        return series->Read("summaries", wanted, columns, visit);
       });
   const double api_ms = Microseconds(Clock::now() - asked) / 1000;
   if (!answer) return Refuse(answer.error());

@@ -170,7 +170,7 @@ Reports::Answer Reports::Minutes(const ControlRequest& request) {
                                    .until = meter::MinuteOf(filter->until) + 1};
   auto body = meter::MinutesToJson(
       filter->endpoint, range, [&](meter::Series::Range wanted, const meter::Series::Visit& visit) {
-        return service_.ReadMinutes(filter->endpoint, wanted, meter::Sketches::kWith, visit);
+        return service_.ReadMinutes(filter->endpoint, wanted, meter::Columns::All(), visit);
       });
   if (!body) return Fail(body.error());
   return ControlAnswer{.status = 200, .body = std::move(*body)};
@@ -184,7 +184,7 @@ Reports::Answer Reports::Check(const ControlRequest& request) {
   const auto check = meter::CheckSeries(
       service_.ledger().folder(), {.from = meter::MinuteOf(filter->from), .until = last},
       [&](meter::Series::Range wanted, const meter::Series::Visit& visit) {
-        return service_.ReadMinutes(std::nullopt, wanted, meter::Sketches::kWith, visit);
+        return service_.ReadMinutes(std::nullopt, wanted, meter::Columns::All(), visit);
       });
   if (!check) return Fail(check.error());
   return ControlAnswer{.status = 200, .body = meter::ToJson(*check)};
@@ -197,7 +197,7 @@ Reports::Answer Reports::Databricks(const std::string& endpoint) {
   const meter::Minute minute = meter::MinuteOf(wall_now_()) - 1;
   meter::EndpointMinute content;
   const Status read =
-      service_.ReadMinutes(endpoint, {.from = minute, .until = minute + 1}, meter::Sketches::kWith,
+      service_.ReadMinutes(endpoint, {.from = minute, .until = minute + 1}, meter::Columns::All(),
                            [&content](const std::string&, meter::Minute,
                                       const meter::EndpointMinute& part) { content.Merge(part); });
   if (!read) return Fail(read.error());
@@ -236,8 +236,8 @@ Reports::Answer Reports::Azure(const ControlRequest& request, bool definitions) 
   }
   auto body = meter::AnswerAzureQuery(
       parameters, *query,
-      [&](meter::Series::Range range, meter::Sketches sketches, const meter::Series::Visit& visit) {
-        return service_.ReadMinutes(endpoint, range, sketches, visit);
+      [&](meter::Series::Range range, meter::Columns columns, const meter::Series::Visit& visit) {
+        return service_.ReadMinutes(endpoint, range, columns, visit);
       });
   if (!body) return Fail(body.error());
   return ControlAnswer{.status = 200, .body = std::move(*body)};

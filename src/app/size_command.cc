@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <boost/json.hpp>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +13,8 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/json_print.h"
+#include "app/own_models.h"
+#include "app/remote.h"
 #include "base/file.h"
 #include "page/numbers.h"
 #include "plan/sizing.h"
@@ -34,6 +39,8 @@ struct SizeOptions {
   std::string prices;
   double max_tokens = 0;
   double quota_rpm_per_unit = 6;
+  RemoteOptions remote;
+  std::vector<std::string> own;  // Models of a running server.
   double own_cost_per_s = 0;
   std::int64_t own_chunk = 1;
   double own_output_weight = 4;
@@ -78,10 +85,16 @@ Result<plan::Offers> OffersOf(const SizeOptions& options, plan::SizingBasis& bas
                     table->date, model->weights.output));
   }
   if (options.own_cost_per_s > 0) {
-    offers.own = plan::OwnModel{.name = "calibrated",
-                                .capacity = {.cost_per_s = options.own_cost_per_s,
-                                             .chunk_tokens_per_s = options.own_chunk,
-                                             .weights = {.output = options.own_output_weight}}};
+    offers.own.push_back({.name = "as given",
+                          .capacity = {.cost_per_s = options.own_cost_per_s,
+                                       .chunk_tokens_per_s = options.own_chunk,
+                                       .weights = {.output = options.own_output_weight}}});
+  }
+  if (!options.own.empty()) {
+    auto own = ReadOwnModels(options.remote, options.own);
+    if (!own) return Fail(own.error());
+    std::ranges::move(own->models, std::back_inserter(offers.own));
+    std::ranges::move(own->sources, std::back_inserter(basis.sources));
   }
   if (!options.prices.empty()) {
     auto text = ReadSmallFile(options.prices, kTableBytesMax);
@@ -142,21 +155,35 @@ int ShowBought(const SizeOptions& options, const plan::Offers& offers) {
                    "--provisioned: give the shape, too: --input-tokens and --output-tokens",
                    "input-tokens"});
   }
-  const policy::CostWeights weights = offers.own          ? offers.own->capacity.weights
-                                      : offers.databricks ? offers.databricks->weights
-                                                          : policy::CostWeights{};
-  const plan::Bought bought = plan::Buys(options.provisioned, options.shape, weights);
+  const auto rows = plan::Buys(options.provisioned, options.shape, offers);
+  if (rows.empty()) {
+    return Report(
+        {Code::kInvalidArgument,
+         "--provisioned: nothing here is sold in tokens/s: name --databricks-model, --own "
+         "or --own-cost-per-s",
+         "provisioned"});
+  }
   if (options.json) {
-    PrintJson(fmt::format(
-        R"({{"provisioned_tokens_per_s":{},"requests_per_minute":{},"input_tpm":{},"output_tpm":{}}})",
-        options.provisioned, bought.requests_per_minute, bought.input_tpm, bought.output_tpm));
+    boost::json::array offered;
+    for (const auto& [offer, model, bought] : rows) {
+      offered.push_back({{"offer", offer},
+                         {"model", model},
+                         {"requests_per_minute", bought.requests_per_minute},
+                         {"input_tpm", bought.input_tpm},
+                         {"output_tpm", bought.output_tpm}});
+    }
+    PrintJson(boost::json::serialize(boost::json::object{
+        {"provisioned_tokens_per_s", options.provisioned}, {"offers", std::move(offered)}}));
     return kExitGood;
   }
-  fmt::print(
-      "{:g} tokens/s buy {} requests a minute of {:g} input and {:g} output tokens: {} input and "
-      "{} output tokens a minute\n",
-      options.provisioned, page::Figure(bought.requests_per_minute), options.shape.input_tokens,
-      options.shape.output_tokens, page::Figure(bought.input_tpm), page::Figure(bought.output_tpm));
+  for (const auto& [offer, model, bought] : rows) {
+    fmt::print(
+        "{}, {}: {:g} tokens/s buy {} requests a minute of {:g} input and {:g} output tokens: {} "
+        "input and {} output tokens a minute\n",
+        offer, model, options.provisioned, page::Figure(bought.requests_per_minute),
+        options.shape.input_tokens, options.shape.output_tokens, page::Figure(bought.input_tpm),
+        page::Figure(bought.output_tpm));
+  }
   return kExitGood;
 }
 
@@ -207,7 +234,10 @@ constexpr const char* kExamples =
     "From a shape:   penstock size --requests-per-minute 1000 --input-tokens 300 --output-tokens "
     "500\n"
     "From history:   penstock size --usage usage.jsonl --peak p99 --report sizing.html\n"
-    "In reverse:     penstock size --provisioned 980 --input-tokens 1000 --output-tokens 100";
+    "In reverse:     penstock size --provisioned 980 --input-tokens 1000 --output-tokens 100\n"
+    "With our own:   penstock size --requests-per-minute 20 --input-tokens 1000 --output-tokens "
+    "100 "
+    "--own all";
 
 void AddWorkloadFlags(CLI::App& command, SizeOptions& options) {
   AddFlag(command, "--requests-per-minute", options.shape.requests_per_minute,
@@ -242,8 +272,16 @@ void AddOfferFlags(CLI::App& command, SizeOptions& options) {
   AddFlag(command, "--quota-rpm-per-unit", options.quota_rpm_per_unit,
           "Requests a minute that a standard quota unit brings")
       ->check(CLI::PositiveNumber);
+  AddRemoteFlags(command, options.remote);
+  command
+      .add_option(
+          "--own", options.own,
+          "This hardware: calibrated models of the running server, as catalog.schema.model, "
+          "that/VERSION, or all")
+      ->type_name("MODEL");
   AddFlag(command, "--own-cost-per-s", options.own_cost_per_s,
-          "This hardware: normalised tokens/s of one replica, from its calibration; 0: leave out");
+          "This hardware, without a server: normalised tokens/s of one replica, from its "
+          "calibration; 0: leave out");
   AddFlag(command, "--own-chunk", options.own_chunk, "This hardware: the model's chunk, tokens/s")
       ->check(CLI::PositiveNumber);
   AddFlag(command, "--own-output-weight", options.own_output_weight,

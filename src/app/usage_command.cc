@@ -189,7 +189,7 @@ int Minutes(const UsageOptions& options) {
             return meter::MinutesToJson(
                 filter.endpoint, range,
                 [&](meter::Series::Range wanted, const meter::Series::Visit& visit) {
-                  return series->Read(filter.endpoint, wanted, meter::Sketches::kWith, visit);
+                  return series->Read(filter.endpoint, wanted, meter::Columns::All(), visit);
                 });
           });
   return Print(body, options, options.format == "csv" ? MinutesCsv : MinutesTable);
@@ -205,7 +205,7 @@ int Check(const UsageOptions& options) {
                 LedgerOf(options),
                 {.from = meter::MinuteOf(filter.from), .until = meter::MinuteOf(filter.until) + 1},
                 [&](meter::Series::Range wanted, const meter::Series::Visit& visit) {
-                  return series->Read(std::nullopt, wanted, meter::Sketches::kWith, visit);
+                  return series->Read(std::nullopt, wanted, meter::Columns::All(), visit);
                 });
             if (!check) return Fail(check.error());
             return meter::ToJson(*check);

@@ -51,16 +51,18 @@ struct AzureQuery {
   AzureFilter filter;
 };
 
+// Of an answer: points of a metric in all of its time series, and time series of a metric.
 inline constexpr std::size_t kAzurePointsMax = 200'000;
+inline constexpr std::size_t kAzureSeriesMax = 2'000;
 
 // Errors: kInvalidArgument, naming the parameter.
 Result<AzureQuery> ParseAzureQuery(const AzureParameters& parameters, WallTime now);
 
-// What `read` gives, as the API's answer. Errors: those of `read`, and kTooLarge beyond
-// kAzurePointsMax.
+// What `read` gives, as the API's answer; it is asked for a day at a time. Errors: those of `read`,
+// and kTooLarge beyond kAzurePointsMax and kAzureSeriesMax.
 Result<std::string> AnswerAzureQuery(
     const AzureParameters& parameters, const AzureQuery& query,
-    const std::function<Status(Series::Range, Sketches, const Series::Visit&)>& read);
+    const std::function<Status(Series::Range, Columns, const Series::Visit&)>& read);
 
 // The answer of …/metricDefinitions.
 std::string AzureMetricDefinitions(std::string_view resource);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <map>
 #include <string>
 
 #include "meter/rollup.h"
@@ -57,7 +58,7 @@ Result<json::value> Ask(AzureParameters parameters) {
   if (!query) return Fail(query.error());
   const Rollup rollup = Sample();
   const auto answer = AnswerAzureQuery(
-      parameters, *query, [&](Series::Range range, Sketches, const Series::Visit& visit) {
+      parameters, *query, [&](Series::Range range, Columns, const Series::Visit& visit) {
         for (const auto& [endpoint, minutes] : rollup.endpoints()) {
           for (const auto& [minute, content] : minutes) {
             if (minute >= range.from && minute < range.until) visit(endpoint, minute, content);
@@ -153,6 +154,90 @@ TEST(AzureMetrics, SeveralMetricsAtOnce) {
   const auto answer = Ask({.metric_names = "TokenTransaction,ActiveTokens"});
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->at("value").as_array().size(), 2u);
+}
+
+// What a metric reads of a minute, it names: minutes of which nothing else is read tell the same.
+TEST(AzureMetrics, TheColumnsOfAMetricSuffice) {
+  const Rollup rollup = Sample();
+  std::map<Minute, EndpointMinute> day = rollup.endpoints().at("chat");
+  const Minute begins = day.begin()->first / kMinutesPerDay * kMinutesPerDay;
+  const DayBytes bytes = PackDay(day, begins, true);
+  const auto definitions = json::parse(AzureMetricDefinitions("x"));
+  for (const json::value& definition : definitions.at("value").as_array()) {
+    const AzureParameters parameters{
+        .resource = "x",
+        .metric_names = std::string(definition.at("name").at("value").as_string()),
+        .aggregation = "total,average,minimum,maximum,count",
+        .timespan = kSpan};
+    const auto query = ParseAzureQuery(parameters, kStart + std::chrono::minutes(5));
+    ASSERT_TRUE(query);
+    const auto ask = [&](bool all) {
+      return *AnswerAzureQuery(
+          parameters, *query, [&](Series::Range, Columns columns, const Series::Visit& visit) {
+            return UnpackDay(bytes.numbers, {}, begins, all ? Columns::Numbers() : columns,
+                             [&](Minute minute, const EndpointMinute& content) {
+                               visit("chat", minute, content);
+                             });
+          });
+    };
+    EXPECT_EQ(ask(false), ask(true));
+    EXPECT_NE(ask(true).find("\"maximum\":"), std::string::npos) << parameters.metric_names;
+  }
+}
+
+// A range of several days is read day by day; an interval may span them.
+TEST(AzureMetrics, IntervalsSpanDays) {
+  const AzureParameters parameters{.metric_names = "GeneratedTokens",
+                                   .aggregation = "total,minimum,maximum,count",
+                                   .interval = "P1D",
+                                   .timespan = "2026-11-24T12:00:00Z/2026-11-26T12:00:00Z"};
+  const auto query = ParseAzureQuery(parameters, kStart);
+  ASSERT_TRUE(query);
+  std::size_t reads = 0;
+  const auto answer = AnswerAzureQuery(
+      parameters, *query, [&](Series::Range range, Columns, const Series::Visit& visit) {
+        EXPECT_LE(range.until - range.from, kMinutesPerDay);
+        ++reads;
+        EndpointMinute minute;
+        minute.cells.resize(1);
+        for (Minute at = range.from; at < range.until; ++at) {
+          minute.cells[0].cell.output.sum = static_cast<std::uint64_t>(at % 7);
+          visit("chat", at, minute);
+          visit("chat", at, minute);  // Parts add up.
+        }
+        return Status();
+      });
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(reads, 3u);
+  const auto data = json::parse(*answer).at("value").at(0).at("timeseries").at(0).at("data");
+  ASSERT_EQ(data.as_array().size(), 3u);
+  EXPECT_EQ(data.at(1).at("timeStamp").as_string(), "2026-11-25T00:00:00Z");
+  EXPECT_EQ(data.at(1).at("count").as_int64(), 1440);
+  EXPECT_EQ(data.at(1).at("maximum").as_int64(), 12);
+  EXPECT_EQ(data.at(1).at("minimum").as_int64(), 0);
+}
+
+TEST(AzureMetrics, TooManySeriesAreRefused) {
+  const AzureParameters parameters{.metric_names = "AzureOpenAIRequests",
+                                   .timespan = kSpan,
+                                   .filter = "ModelDeploymentName eq '*'"};
+  const auto query = ParseAzureQuery(parameters, kStart);
+  ASSERT_TRUE(query);
+  const auto ask = [&](std::size_t endpoints) {
+    return AnswerAzureQuery(parameters, *query,
+                            [&](Series::Range range, Columns, const Series::Visit& visit) {
+                              EndpointMinute minute;
+                              minute.cells.resize(1);
+                              for (std::size_t i = 0; i < endpoints; ++i)
+                                visit(std::to_string(i), range.from, minute);
+                              return Status();
+                            });
+  };
+  EXPECT_TRUE(ask(kAzureSeriesMax));
+  const auto refused = ask(kAzureSeriesMax + 1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kTooLarge);
+  EXPECT_EQ(refused.error().field, "$filter");
 }
 
 TEST(AzureMetrics, BadParametersNameThemselves) {

@@ -249,10 +249,10 @@ void MeterService::ReportLosses() {
 }
 
 Status MeterService::ReadMinutes(const std::optional<std::string>& endpoint, Series::Range range,
-                                 Sketches sketches, const Series::Visit& visit) {
+                                 Columns columns, const Series::Visit& visit) {
   Rollup present;
   std::unique_lock lock(mutex_);  // Until the file's state is taken: nothing moves meanwhile.
-  const Status read = reader_.Read(endpoint, range, sketches, visit, [&] {
+  const Status read = reader_.Read(endpoint, range, columns, visit, [&] {
     for (const auto& [name, minutes] : rollup_.endpoints()) {
       if (endpoint && name != *endpoint) continue;
       for (auto at = minutes.lower_bound(range.from);

@@ -63,7 +63,7 @@ class MeterService {
   // Every minute of the range, stored and present, as Series::Read. One thread at a time.
   // May block for as long as a commit takes.
   Status ReadMinutes(const std::optional<std::string>& endpoint, Series::Range range,
-                     Sketches sketches, const Series::Visit& visit);
+                     Columns columns, const Series::Visit& visit);
 
   // Lets `metrics` show the counters. `metrics` must not be read after this is gone.
   void AddTo(Metrics& metrics);

@@ -36,7 +36,7 @@ MeterSettings Settings() {
 std::uint64_t RequestsOf(MeterService& service) {
   std::uint64_t requests = 0;
   EXPECT_TRUE(
-      service.ReadMinutes(std::nullopt, {.from = 0, .until = Minute{1} << 40}, Sketches::kWithout,
+      service.ReadMinutes(std::nullopt, {.from = 0, .until = Minute{1} << 40}, Columns::Numbers(),
                           [&requests](const std::string&, Minute, const EndpointMinute& minute) {
                             for (const auto& [key, cell] : minute.cells) requests += cell.requests;
                           }));
@@ -130,7 +130,7 @@ TEST(MeterService, WritesTheGaugesOfAMinute) {
   service->Stop();  // Takes a last sample.
   std::map<std::string, GaugeCell> gauges;
   ASSERT_TRUE(service->ReadMinutes(
-      std::nullopt, {.from = 0, .until = Minute{1} << 40}, Sketches::kWithout,
+      std::nullopt, {.from = 0, .until = Minute{1} << 40}, Columns::Numbers(),
       [&gauges](const std::string& endpoint, Minute minute, const EndpointMinute& content) {
         EXPECT_EQ(minute, MinuteOf(kStart));
         gauges[endpoint].Merge(content.gauges);

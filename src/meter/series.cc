@@ -15,7 +15,8 @@ using store::Database;
 using store::Transaction;
 
 constexpr std::int64_t kApplicationId = 0x504E5352;  // "PNSR"
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
+constexpr std::int64_t kOldSchemaVersion = 1;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE endpoint (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE position (stem TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -30,16 +31,24 @@ CREATE TABLE day (
   day INTEGER NOT NULL,          -- Since 1970.
   fine INTEGER NOT NULL,         -- 1: sketches by the minute; 0: by the hour.
   content BLOB NOT NULL,
+  sketches BLOB,                 -- NULL: content is as version 1 wrote it, and to be packed again.
   PRIMARY KEY (endpoint, day)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX day_by_day ON day (day);
+CREATE INDEX day_of_old ON day (day) WHERE sketches IS NULL;
+)sql";
+// Days are packed anew one by one, by Compact().
+constexpr const char* kUpgrade = R"sql(
+ALTER TABLE day ADD COLUMN sketches BLOB;
+CREATE INDEX day_of_old ON day (day) WHERE sketches IS NULL;
 )sql";
 
 Status Prepared(Database& database) {
   const auto version = database.QueryInteger("PRAGMA user_version");
   if (!version) return Fail(version.error());
   if (*version == kSchemaVersion) return {};
-  if (*version != 0) {
+  const bool old = *version == kOldSchemaVersion;
+  if (*version != 0 && !old) {
     return Fail(Code::kUnsupported,
                 fmt::format("{} was written by a newer Penstock", database.path()),
                 database.path());
@@ -48,7 +57,7 @@ Status Prepared(Database& database) {
   if (!transaction) return Fail(transaction.error());
   const Status made =
       database.Execute(fmt::format("{}; PRAGMA application_id = {}; PRAGMA user_version = {}",
-                                   kSchema, kApplicationId, kSchemaVersion));
+                                   old ? kUpgrade : kSchema, kApplicationId, kSchemaVersion));
   if (!made) return made;
   return transaction->Commit();
 }
@@ -170,12 +179,12 @@ Result<std::vector<std::string>> Series::Endpoints() {
 Result<std::uint64_t> Series::StoredBytes() {
   const auto bytes = database_.QueryInteger(
       "SELECT (SELECT coalesce(sum(length(content)), 0) FROM minute) + "
-      "(SELECT coalesce(sum(length(content)), 0) FROM day)");
+      "(SELECT coalesce(sum(length(content) + coalesce(length(sketches), 0)), 0) FROM day)");
   if (!bytes) return Fail(bytes.error());
   return static_cast<std::uint64_t>(*bytes);
 }
 
-Status Series::Read(const std::optional<std::string>& endpoint, Range range, Sketches sketches,
+Status Series::Read(const std::optional<std::string>& endpoint, Range range, Columns columns,
                     const Visit& visit, const std::function<void()>& snapshot_taken) {
   // A read transaction sees one state; its first SELECT takes it.
   if (Status begun = database_.Execute("BEGIN"); !begun) return begun;
@@ -194,8 +203,8 @@ Status Series::Read(const std::optional<std::string>& endpoint, Range range, Ske
     }
     if (snapshot_taken) snapshot_taken();
     for (const auto& [id, name] : endpoints) {
-      if (done) done = ReadDays(id, name, range, sketches, visit);
-      if (done) done = ReadMinutes(id, name, range, sketches, visit);
+      if (done) done = ReadDays(id, name, range, columns, visit);
+      if (done) done = ReadMinutes(id, name, range, columns, visit);
     }
   }
   const Status ended = database_.Execute("COMMIT");
@@ -203,7 +212,8 @@ Status Series::Read(const std::optional<std::string>& endpoint, Range range, Ske
 }
 
 Status Series::ReadMinutes(std::int64_t endpoint_id, const std::string& name, Range range,
-                           Sketches sketches, const Visit& visit) {
+                           Columns columns, const Visit& visit) {
+  const Sketches sketches = columns.Has(Column::kSketches) ? Sketches::kWith : Sketches::kWithout;
   auto select = database_.Prepare(
       "SELECT minute, content FROM minute WHERE endpoint = ? AND minute >= ? AND minute < ?");
   if (!select) return Fail(select.error());
@@ -219,20 +229,30 @@ Status Series::ReadMinutes(std::int64_t endpoint_id, const std::string& name, Ra
 }
 
 Status Series::ReadDays(std::int64_t endpoint_id, const std::string& name, Range range,
-                        Sketches sketches, const Visit& visit) {
+                        Columns columns, const Visit& visit) {
+  const bool with = columns.Has(Column::kSketches);
+  // Sketches lie behind the numbers, on pages of their own: who does not name them reads none.
   auto select = database_.Prepare(
-      "SELECT day, content FROM day WHERE endpoint = ? AND day >= ? AND day * 1440 < ?");
+      fmt::format("SELECT day, content, sketches IS NULL{} FROM day WHERE endpoint = ? AND day >= "
+                  "? AND day <= ?",
+                  with ? ", sketches" : ""));
   if (!select) return Fail(select.error());
-  select->Bind(1, endpoint_id).Bind(2, range.from / kMinutesPerDay).Bind(3, range.until);
+  select->Bind(1, endpoint_id)
+      .Bind(2, range.from / kMinutesPerDay)
+      .Bind(3, (range.until - 1) / kMinutesPerDay);
   for (;;) {
     const auto row = select->Step();
     if (!row) return Fail(row.error());
     if (!*row) return {};
-    const Status read = UnpackMinutes(select->Blob(1), select->Integer(0) * kMinutesPerDay,
-                                      sketches, [&](Minute minute, const EndpointMinute& content) {
-                                        if (minute >= range.from && minute < range.until)
-                                          visit(name, minute, content);
-                                      });
+    const Minute begins = select->Integer(0) * kMinutesPerDay;
+    const auto in_range = [&](Minute minute, const EndpointMinute& content) {
+      if (minute >= range.from && minute < range.until) visit(name, minute, content);
+    };
+    const bool old = select->Integer(2) != 0;
+    const Status read = old ? UnpackOldDay(select->Blob(1), begins,
+                                           with ? Sketches::kWith : Sketches::kWithout, in_range)
+                            : UnpackDay(select->Blob(1), with ? select->Blob(3) : std::string(),
+                                        begins, columns, in_range);
     if (!read) return read;
   }
 }

@@ -5,8 +5,9 @@
 // record nor count one twice; and whoever removes the file gets it back from the ledger.
 //
 //   minute   one row per endpoint and minute, of the last day or two
-//   day      one row per endpoint and day: its minutes, compressed. Sketches are kept by minute for
-//            kFineDays, then by hour: the minute's counts, sums and extremes stay
+//   day      one row per endpoint and day: its minutes by the column, compressed (series_day.h).
+//            Sketches are kept by minute for kFineDays, then by hour: the minute's counts, sums and
+//            extremes stay
 //
 // One thread writes; another may read meanwhile with a Series of its own. Every call may block.
 #pragma once
@@ -23,11 +24,10 @@
 #include "base/result.h"
 #include "meter/rollup.h"
 #include "meter/series_cell.h"
+#include "meter/series_day.h"
 #include "store/database.h"
 
 namespace penstock::meter {
-
-inline constexpr Minute kMinutesPerDay = 24 * 60;
 
 // Bytes of each segment that were counted, by stem.
 using Positions = std::map<std::string, std::uint64_t>;
@@ -61,8 +61,9 @@ class Series {
   using Visit = std::function<void(const std::string& endpoint, Minute, const EndpointMinute&)>;
   // Every stored minute of the endpoint (of all, without one) in the range; a minute may come in
   // several parts, which add up. Of thinned days, the sketches come with the hour's first minute.
+  // What `columns` does not name may be zero.
   // `snapshot_taken` is called when later commits cannot show up any more.
-  Status Read(const std::optional<std::string>& endpoint, Range range, Sketches sketches,
+  Status Read(const std::optional<std::string>& endpoint, Range range, Columns columns,
               const Visit& visit, const std::function<void()>& snapshot_taken = {});
   Result<std::vector<std::string>> Endpoints();
   // Bytes of all minutes and days, without the file's own overhead.
@@ -76,18 +77,12 @@ class Series {
   Status PutPositions(const Positions& positions);
   Status PackDay(std::int64_t endpoint_id, std::int64_t day, bool fine);
   Status ReadMinutes(std::int64_t endpoint_id, const std::string& name, Range range,
-                     Sketches sketches, const Visit& visit);
-  Status ReadDays(std::int64_t endpoint_id, const std::string& name, Range range, Sketches sketches,
+                     Columns columns, const Visit& visit);
+  Status ReadDays(std::int64_t endpoint_id, const std::string& name, Range range, Columns columns,
                   const Visit& visit);
 
   store::Database database_;
   std::map<std::string, std::int64_t> endpoint_ids_;
 };
-
-// A day's minutes as one text, and back; `offset` counts from the day's beginning. Pure.
-std::string PackMinutes(const std::map<Minute, EndpointMinute>& minutes, Minute day_begins,
-                        bool fine);
-Status UnpackMinutes(std::string_view bytes, Minute day_begins, Sketches sketches,
-                     const std::function<void(Minute, const EndpointMinute&)>& visit);
 
 }  // namespace penstock::meter

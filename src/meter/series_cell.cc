@@ -12,27 +12,9 @@ constexpr std::uint64_t kSpilledFlag = 2;
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kCellsMax = 65536;  // Of a minute that is read: statuses, and a few models.
 
-void Write(ByteWriter& out, const GaugeStat& stat) {
-  out.Integer(stat.samples);
-  if (stat.samples == 0) return;
-  out.Integer(stat.minimum);
-  out.Integer(stat.maximum - stat.minimum);
-  // All samples equal is the usual case: no requests queued, the same number of replicas.
-  if (stat.maximum != stat.minimum) out.Integer(stat.sum - stat.samples * stat.minimum);
-}
-
-void Read(ByteReader& in, GaugeStat& stat) {
-  stat = {.samples = in.Integer()};
-  if (stat.samples == 0) return;
-  stat.minimum = in.Integer();
-  stat.maximum = stat.minimum + in.Integer();
-  stat.sum = stat.samples * stat.minimum;
-  if (stat.maximum != stat.minimum) stat.sum += in.Integer();
-}
-
 // Sketches stand behind their size, so that they can be passed over.
 void Write(ByteWriter& out, const Distribution& distribution, Sketches sketches) {
-  Write(out, distribution.stat);
+  Encode(distribution.stat, out);
   if (distribution.stat.samples == 0) return;
   std::string bytes;
   ByteWriter writer(bytes);
@@ -41,7 +23,7 @@ void Write(ByteWriter& out, const Distribution& distribution, Sketches sketches)
 }
 
 void Read(ByteReader& in, Distribution& distribution, Sketches sketches) {
-  Read(in, distribution.stat);
+  DecodeInto(in, distribution.stat);
   distribution.sketch.Clear();
   if (distribution.stat.samples == 0) return;
   ByteReader bytes(in.Text());
@@ -50,18 +32,14 @@ void Read(ByteReader& in, Distribution& distribution, Sketches sketches) {
 
 void Write(ByteWriter& out, const EndpointMinute::Entry& entry, Sketches sketches) {
   const auto& [key, cell] = entry;
-  out.Text(key.model);
-  out.Signed(key.model_version);
-  out.Integer(static_cast<std::uint64_t>(key.operation));
-  out.Integer((key.stream ? kStreamFlag : 0) | (key.spilled ? kSpilledFlag : 0));
-  out.Integer(key.status);
+  Encode(key, out);
   for (const std::uint64_t value :
        {cell.requests, cell.disconnected, cell.failed, cell.cost_milli, cell.reserved_milli}) {
     out.Integer(value);
   }
   for (const GaugeStat* const stat :
        {&cell.input, &cell.cached, &cell.output, &cell.total, &cell.ttft_per_token_ns}) {
-    Write(out, *stat);
+    Encode(*stat, out);
   }
   for (const Distribution* const distribution :
        {&cell.ttft_us, &cell.tpot_us, &cell.duration_us, &cell.queue_us}) {
@@ -71,29 +49,20 @@ void Write(ByteWriter& out, const EndpointMinute::Entry& entry, Sketches sketche
 
 bool Read(ByteReader& in, EndpointMinute::Entry& entry, Sketches sketches) {
   auto& [key, cell] = entry;
-  key.model = in.Text();
-  key.model_version = in.Signed();
-  const std::uint64_t operation = in.Integer();
-  const std::uint64_t flags = in.Integer();
-  const std::uint64_t status = in.Integer();
-  key.operation = static_cast<Operation>(operation);
-  key.stream = (flags & kStreamFlag) != 0;
-  key.spilled = (flags & kSpilledFlag) != 0;
-  key.status = static_cast<std::uint16_t>(status);
+  const bool good = DecodeInto(in, key);
   for (std::uint64_t* const value :
        {&cell.requests, &cell.disconnected, &cell.failed, &cell.cost_milli, &cell.reserved_milli}) {
     *value = in.Integer();
   }
   for (GaugeStat* const stat :
        {&cell.input, &cell.cached, &cell.output, &cell.total, &cell.ttft_per_token_ns}) {
-    Read(in, *stat);
+    DecodeInto(in, *stat);
   }
   for (Distribution* const distribution :
        {&cell.ttft_us, &cell.tpot_us, &cell.duration_us, &cell.queue_us}) {
     Read(in, *distribution, sketches);
   }
-  return !in.bad() && operation <= static_cast<std::uint64_t>(Operation::kEmbeddings) &&
-         status <= 0xFFFF;
+  return good && !in.bad();
 }
 
 std::array<GaugeStat*, 6> StatsOf(GaugeCell& cell) {
@@ -167,6 +136,61 @@ void EndpointMinute::Merge(const EndpointMinute& other) {
   for (const Entry& entry : other.cells) CellOf(entry.key).Merge(entry.cell);
 }
 
+void Encode(const SeriesKey& key, ByteWriter& out) {
+  out.Text(key.model);
+  out.Signed(key.model_version);
+  out.Integer(static_cast<std::uint64_t>(key.operation));
+  out.Integer((key.stream ? kStreamFlag : 0) | (key.spilled ? kSpilledFlag : 0));
+  out.Integer(key.status);
+}
+
+bool DecodeInto(ByteReader& in, SeriesKey& key) {
+  key.model = in.Text();
+  key.model_version = in.Signed();
+  const std::uint64_t operation = in.Integer();
+  const std::uint64_t flags = in.Integer();
+  const std::uint64_t status = in.Integer();
+  key.operation = static_cast<Operation>(operation);
+  key.stream = (flags & kStreamFlag) != 0;
+  key.spilled = (flags & kSpilledFlag) != 0;
+  key.status = static_cast<std::uint16_t>(status);
+  return !in.bad() && operation <= static_cast<std::uint64_t>(Operation::kEmbeddings) &&
+         status <= 0xFFFF;
+}
+
+void Encode(const GaugeStat& stat, ByteWriter& out) {
+  out.Integer(stat.samples);
+  if (stat.samples == 0) return;
+  out.Integer(stat.minimum);
+  out.Integer(stat.maximum - stat.minimum);
+  // All samples equal is the usual case: no requests queued, the same number of replicas.
+  if (stat.maximum != stat.minimum) out.Integer(stat.sum - stat.samples * stat.minimum);
+}
+
+void DecodeInto(ByteReader& in, GaugeStat& stat) {
+  stat = {.samples = in.Integer()};
+  if (stat.samples == 0) return;
+  stat.minimum = in.Integer();
+  stat.maximum = stat.minimum + in.Integer();
+  stat.sum = stat.samples * stat.minimum;
+  if (stat.maximum != stat.minimum) stat.sum += in.Integer();
+}
+
+void Encode(const GaugeCell& cell, ByteWriter& out) {
+  GaugeCell gauges = cell;
+  bool any = false;
+  for (const GaugeStat* const stat : StatsOf(gauges)) any = any || stat->samples != 0;
+  out.Integer(any ? 1 : 0);
+  if (!any) return;
+  for (const GaugeStat* const stat : StatsOf(gauges)) Encode(*stat, out);
+}
+
+void DecodeInto(ByteReader& in, GaugeCell& gauges) {
+  gauges = {};
+  if (in.Integer() == 0) return;
+  for (GaugeStat* const stat : StatsOf(gauges)) DecodeInto(in, *stat);
+}
+
 void Encode(const QuantileSketch& sketch, ByteWriter& out) {
   out.Integer(sketch.zeros());
   const std::vector<std::uint64_t>& counts = sketch.counts();
@@ -196,13 +220,7 @@ void DecodeInto(ByteReader& in, QuantileSketch& sketch) {
 void Encode(const EndpointMinute& minute, Sketches sketches, std::string& text) {
   ByteWriter out(text);
   out.Integer(kVersion);
-  GaugeCell gauges = minute.gauges;
-  bool any = false;
-  for (const GaugeStat* const stat : StatsOf(gauges)) any = any || stat->samples != 0;
-  out.Integer(any ? 1 : 0);
-  if (any) {
-    for (const GaugeStat* const stat : StatsOf(gauges)) Write(out, *stat);
-  }
+  Encode(minute.gauges, out);
   out.Integer(minute.cells.size());
   for (const EndpointMinute::Entry& entry : minute.cells) Write(out, entry, sketches);
 }
@@ -210,10 +228,7 @@ void Encode(const EndpointMinute& minute, Sketches sketches, std::string& text) 
 Status Decode(std::string_view bytes, Sketches sketches, EndpointMinute& minute) {
   ByteReader in(bytes);
   bool good = in.Integer() == kVersion;
-  minute.gauges = {};
-  if (in.Integer() != 0) {
-    for (GaugeStat* const stat : StatsOf(minute.gauges)) Read(in, *stat);
-  }
+  DecodeInto(in, minute.gauges);
   const std::uint64_t cells = in.Integer();
   good = good && cells <= std::min<std::uint64_t>(kCellsMax, bytes.size()) && !in.bad();
   if (good) minute.cells.resize(static_cast<std::size_t>(cells));

@@ -99,6 +99,49 @@ struct EndpointMinute {
   bool operator==(const EndpointMinute&) const = default;
 };
 
+// What a reader wants of minutes: it gets that at least, and zeros for what is not read.
+enum class Column : std::uint16_t {
+  kRequests = 1,  // And disconnected, failed, cost, reserved.
+  kInput = 1 << 1,
+  kCached = 1 << 2,
+  kOutput = 1 << 3,
+  kTotal = 1 << 4,
+  kTtftPerToken = 1 << 5,
+  kTtft = 1 << 6,  // Of distributions: all but the sketch.
+  kTpot = 1 << 7,
+  kDuration = 1 << 8,
+  kQueue = 1 << 9,
+  kGauges = 1 << 10,
+  kSketches = 1 << 11,  // Of all distributions.
+};
+class Columns {
+ public:
+  constexpr Columns() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): one column is a set of columns.
+  constexpr Columns(Column column) : bits_(static_cast<std::uint16_t>(column)) {}
+
+  constexpr bool Has(Column column) const {
+    return (bits_ & static_cast<std::uint16_t>(column)) != 0;
+  }
+  constexpr Columns operator|(Columns other) const {
+    other.bits_ |= bits_;
+    return other;
+  }
+  bool operator==(const Columns&) const = default;
+
+  static constexpr Columns All() { return FromBits(0xFFF); }
+  static constexpr Columns Numbers() { return FromBits(0x7FF); }  // All but sketches.
+
+ private:
+  static constexpr Columns FromBits(std::uint16_t bits) {
+    Columns columns;
+    columns.bits_ = bits;
+    return columns;
+  }
+  std::uint16_t bits_ = 0;
+};
+constexpr Columns operator|(Column a, Column b) { return Columns(a) | Columns(b); }
+
 // Whether quantile sketches are written, or read.
 enum class Sketches : bool { kWithout, kWith };
 
@@ -107,7 +150,13 @@ void Encode(const EndpointMinute& minute, Sketches sketches, std::string& out);
 // Reads into `minute`, replacing it, and reusing its memory. Errors: kCorrupt.
 Status Decode(std::string_view bytes, Sketches sketches, EndpointMinute& minute);
 
-// A sketch alone.
+// Parts alone.
+void Encode(const SeriesKey& key, ByteWriter& out);
+bool DecodeInto(ByteReader& in, SeriesKey& key);  // False: damaged.
+void Encode(const GaugeStat& stat, ByteWriter& out);
+void DecodeInto(ByteReader& in, GaugeStat& stat);
+void Encode(const GaugeCell& gauges, ByteWriter& out);
+void DecodeInto(ByteReader& in, GaugeCell& gauges);
 void Encode(const QuantileSketch& sketch, ByteWriter& out);
 void DecodeInto(ByteReader& in, QuantileSketch& sketch);  // Adds to `sketch`.
 

@@ -1,5 +1,5 @@
 // Property: any bytes are read without harm, as a minute and as a day; a minute that was read is
-// written and read again as the same.
+// written and read again as the same, alone and within a day.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -18,8 +18,15 @@ void CheckSeriesBytes(std::string_view bytes) {
     Encode(sorted, Sketches::kWith, again);
     EndpointMinute second;
     if (!Decode(again, Sketches::kWith, second) || second != sorted) std::abort();
+    const DayBytes day = PackDay({{5, sorted}}, 0, true);
+    const auto same = [&](Minute, const EndpointMinute& read) {
+      if (read != sorted) std::abort();
+    };
+    if (!UnpackDay(day.numbers, day.sketches, 0, Columns::All(), same)) std::abort();
   }
-  (void)UnpackMinutes(bytes, 0, Sketches::kWithout, [](Minute, const EndpointMinute&) {});
+  const auto ignore = [](Minute, const EndpointMinute&) {};
+  (void)UnpackOldDay(bytes, 0, Sketches::kWithout, ignore);
+  (void)UnpackDay(bytes, {}, 0, Columns::Numbers(), ignore);
 }
 
 }  // namespace penstock::meter

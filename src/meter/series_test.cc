@@ -36,7 +36,7 @@ struct Sum {
 };
 Sum SumOf(Series& series, const std::optional<std::string>& endpoint, Series::Range range) {
   Sum sum;
-  EXPECT_TRUE(series.Read(endpoint, range, Sketches::kWith,
+  EXPECT_TRUE(series.Read(endpoint, range, Columns::All(),
                           [&sum](const std::string&, Minute, const EndpointMinute& minute) {
                             ++sum.parts;
                             for (const auto& [key, cell] : minute.cells) {

@@ -115,7 +115,7 @@ TEST_F(UsageQueryTest, DatabricksRowsAreCsv) {
 TEST_F(UsageQueryTest, TheCheckAgreesAndFindsWhatIsWrong) {
   auto series = *Series::Open(folder_.File("series.db"));
   const auto read = [&series](Series::Range range, const Series::Visit& visit) {
-    return series.Read(std::nullopt, range, Sketches::kWith, visit);
+    return series.Read(std::nullopt, range, Columns::All(), visit);
   };
   const Series::Range range{.from = 0, .until = MinuteOf(kStart) + 1000};
   auto check = CheckSeries(ledger(), range, read);
@@ -141,7 +141,7 @@ TEST_F(UsageQueryTest, MinutesAreJson) {
   const auto text =
       MinutesToJson("chat", {.from = MinuteOf(kStart), .until = MinuteOf(kStart) + 10},
                     [&series](Series::Range range, const Series::Visit& visit) {
-                      return series.Read("chat", range, Sketches::kWith, visit);
+                      return series.Read("chat", range, Columns::All(), visit);
                     });
   ASSERT_TRUE(text);
   const auto all = boost::json::parse(*text).at("minutes").as_array();

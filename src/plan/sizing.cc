@@ -9,6 +9,9 @@
 namespace penstock::plan {
 namespace {
 
+constexpr std::string_view kDatabricksOffer = "Databricks provisioned throughput";
+constexpr std::string_view kOwnOffer = "This hardware";
+
 std::optional<double> Costs(std::optional<double> unit_price, std::int64_t units) {
   if (!unit_price) return std::nullopt;
   return *unit_price * static_cast<double>(units);
@@ -31,7 +34,7 @@ SizingRow PtuRow(const TokensPerMinute& tokens, const PtuModel& model, const Ptu
 
 SizingRow ChunkRow(const TokensPerMinute& tokens, const ChunkModel& model, const Prices& prices) {
   const ChunkEstimate estimate = EstimateChunks(tokens, model);
-  return {.offer = "Databricks provisioned throughput",
+  return {.offer = std::string(kDatabricksOffer),
           .model = model.name,
           .unit = "tokens/s",
           .raw = estimate.raw_tokens_per_s,
@@ -49,7 +52,7 @@ SizingRow OwnRow(const TokensPerMinute& tokens, const OwnModel& own, const Price
       policy::ReplicasForRange({.minimum = estimate.tokens_per_s, .maximum = estimate.tokens_per_s},
                                own.capacity)
           .minimum;
-  return {.offer = "This hardware",
+  return {.offer = std::string(kOwnOffer),
           .model = own.name,
           .unit = "tokens/s",
           .raw = estimate.raw_tokens_per_s,
@@ -88,8 +91,8 @@ std::vector<SizingRow> Rows(const Offers& offers, TokensFor tokens_for) {
     rows.push_back(
         ChunkRow(tokens_for(offers.databricks->weights), *offers.databricks, offers.prices));
   }
-  if (offers.own) {
-    rows.push_back(OwnRow(tokens_for(offers.own->capacity.weights), *offers.own, offers.prices));
+  for (const OwnModel& own : offers.own) {
+    rows.push_back(OwnRow(tokens_for(own.capacity.weights), own, offers.prices));
   }
   if (offers.standard) {
     rows.push_back(
@@ -153,6 +156,21 @@ Bought Buys(double tokens_per_s, const Workload& shape, const policy::CostWeight
   bought.input_tpm = bought.requests_per_minute * shape.input_tokens;
   bought.output_tpm = bought.requests_per_minute * shape.output_tokens;
   return bought;
+}
+
+std::vector<BoughtRow> Buys(double tokens_per_s, const Workload& shape, const Offers& offers) {
+  std::vector<BoughtRow> rows;
+  if (offers.databricks) {
+    rows.push_back({.offer = std::string(kDatabricksOffer),
+                    .model = offers.databricks->name,
+                    .bought = Buys(tokens_per_s, shape, offers.databricks->weights)});
+  }
+  for (const OwnModel& own : offers.own) {
+    rows.push_back({.offer = std::string(kOwnOffer),
+                    .model = own.name,
+                    .bought = Buys(tokens_per_s, shape, own.capacity.weights)});
+  }
+  return rows;
 }
 
 }  // namespace penstock::plan

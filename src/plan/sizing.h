@@ -25,7 +25,7 @@ struct OwnModel {
 struct Offers {
   std::optional<PtuModel> azure{};
   std::optional<ChunkModel> databricks{};
-  std::optional<OwnModel> own{};
+  std::vector<OwnModel> own{};
   std::optional<QuotaUnit> standard{};
   double max_tokens = 0;  // As requests carry it, x best_of; 0: what they generate.
   Prices prices{};
@@ -68,5 +68,13 @@ struct Bought {
   double output_tpm = 0;
 };
 Bought Buys(double tokens_per_s, const Workload& shape, const policy::CostWeights& weights);
+
+// The same by each offer that is sold in tokens/s.
+struct BoughtRow {
+  std::string offer;
+  std::string model;
+  Bought bought{};
+};
+std::vector<BoughtRow> Buys(double tokens_per_s, const Workload& shape, const Offers& offers);
 
 }  // namespace penstock::plan

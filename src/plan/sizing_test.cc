@@ -16,8 +16,8 @@ using testing::Not;
 Offers AllOffers() {
   return {.azure = BuiltInPtuTable().Find("gpt-4o-mini").value(),
           .databricks = BuiltInChunkTable().Find("llama").value(),
-          .own = OwnModel{.name = "main.default.m",
-                          .capacity = {.cost_per_s = 5000, .chunk_tokens_per_s = 300}},
+          .own = {OwnModel{.name = "main.default.m",
+                           .capacity = {.cost_per_s = 5000, .chunk_tokens_per_s = 300}}},
           .standard = QuotaUnit{}};
 }
 
