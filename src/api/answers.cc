@@ -165,4 +165,16 @@ std::string ReadErrorMessage(std::string_view body) {
   return OneLine(body);
 }
 
+std::string ReadErrorCode(std::string_view body) {
+  if (body.empty()) return {};
+  std::string copy(body);
+  dom::parser spare;
+  const PaddedView padded(copy);
+  const auto root = internal::ParseRoot(internal::DomParserFor(copy.size(), spare), padded);
+  std::string_view code;
+  if (!root || (*root)["error"]["code"].get_string().get(code)) return {};
+  return code == "context_length_exceeded" || code == "content_filter" ? std::string(code)
+                                                                       : std::string();
+}
+
 }  // namespace penstock

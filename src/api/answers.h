@@ -37,5 +37,8 @@ Result<std::vector<TokenId>> ReadTokens(PaddedView body);
 // The message of an error body of any dialect; the beginning of the body where it has none; "(no
 // body)" for an empty one. At most 512 bytes, on one line.
 std::string ReadErrorMessage(std::string_view body);
+// Its code, if the error has one of its own that clients act on ("context_length_exceeded",
+// "content_filter"); "" otherwise.
+std::string ReadErrorCode(std::string_view body);
 
 }  // namespace penstock

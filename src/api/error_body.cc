@@ -91,6 +91,16 @@ void AppendErrorBody(std::string& out, Dialect dialect, const Error& error,
   }
 }
 
+std::string LimitErrorBody(const Error& error, const LimitDetail& detail) {
+  std::string out = "{\"error\":{";
+  AppendField(out, "message", error.message);
+  out += R"(,"type":"rate_limit_exceeded","code":429,)";
+  AppendField(out, "limit_type", detail.type);
+  out += fmt::format(R"(,"limit":{},"current":{},"retry_after":{}}}}})", detail.limit,
+                     detail.current, detail.retry_after_s);
+  return out;
+}
+
 std::string ErrorBody(Dialect dialect, const Error& error, std::string_view api_code) {
   std::string body;
   AppendErrorBody(body, dialect, error, api_code);

@@ -23,4 +23,16 @@ void AppendErrorBody(std::string& out, Dialect dialect, const Error& error,
                      std::string_view api_code = {});
 std::string ErrorBody(Dialect dialect, const Error& error, std::string_view api_code = {});
 
+// Which limit a refused request has reached.
+struct LimitDetail {
+  std::string_view type;     // "tokens_per_minute", … A literal.
+  std::int64_t limit = 0;    // In the unit that the type names.
+  std::int64_t current = 0;  // What counts at present.
+  std::int64_t retry_after_s = 0;
+};
+
+// A 429 as Databricks documents it for its OpenAI-compatible paths: {"error":{"message","type",
+// "code":429,"limit_type","limit","current","retry_after"}}.
+std::string LimitErrorBody(const Error& error, const LimitDetail& detail);
+
 }  // namespace penstock

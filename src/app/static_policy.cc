@@ -140,6 +140,9 @@ void ReadEndpoint(JsonReader& reader, const boost::json::object& object, const P
   lane.reserve = Word(reader, "reserve", lane.reserve, ParseReserve);
   lane.quota = ReadQuota(reader, failure);
   ReadRateLimits(reader, failure, route.policy);
+  if (reader.Boolean("penstock_engine").value_or(false)) {
+    for (policy::ReplicaRoute& replica : served.replicas) replica.reads_headers = true;
+  }
   route.policy.spillover = reader.String("spillover").value_or("");
 }
 

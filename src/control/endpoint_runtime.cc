@@ -271,16 +271,18 @@ policy::ServedRoute EndpointService::RouteOf(
   served.lane = policy::LaneForRange(
       served.range, known ? std::optional(policy::CapacityOf(*known)) : std::nullopt);
   served.lane.overload = entity.overload;
+  served.task = pool->served.task;
   if (endpoint.azure) ApplyAzure(*endpoint.azure, served.lane);
   if (known) {
     served.pool_policy.replica_cost_per_s = known->cost_per_s;
     served.pool_policy.replica_concurrency = known->concurrency.Of(entity.strategy);
   }
   for (const RoutedReplica& replica : reconciler_.RoutedOf(served.pool)) {
-    served.replicas.push_back({.id = replica.replica,
-                               .address = address_of(replica.replica),
-                               .state = replica.draining ? policy::ReplicaState::kDraining
-                                                         : policy::ReplicaState::kReady});
+    served.replicas.push_back(
+        {.id = replica.replica,
+         .address = address_of(replica.replica),
+         .state = replica.draining ? policy::ReplicaState::kDraining : policy::ReplicaState::kReady,
+         .reads_headers = !pool->served.source.contains("://")});
   }
   return served;
 }

@@ -8,6 +8,7 @@
 
 #include "gateway/call.h"
 #include "gateway/gateway.h"
+#include "gateway/replica_fields.h"
 #include "policy/prompt_hash.h"
 
 namespace penstock::gateway {
@@ -195,7 +196,7 @@ io::Task<std::optional<Failure>> Gateway::Admit(Call& call) {
     }
   }
   if (answer.kind == Kind::kRefuse) {
-    co_return FailureOf(answer, call.AsRefused());
+    co_return FailureOf(answer, entry.headroom, call.AsRefused());
   }
   call.usage.reserved_cost = answer.grant.estimate.cost;
   call.admission = Admission(pool, std::move(answer.grant), entry.weights);
@@ -227,22 +228,23 @@ bool Gateway::MayTryAnother(const Call& call, const Error& error) const {
 }
 
 io::Task<Status> Gateway::Send(Call& call) {
-  const std::array<http::Field, 1> fields{{{"x-request-id", call.request_id}}};
+  ReplicaFields fields(call.request_id, call.key);
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
   std::vector<std::uint64_t> tried;
   for (;;) {
     tried.push_back(call.admission.replica());
-    const auto origin = pool->OriginOf(call.admission.replica());
+    const auto [origin, reads_headers] = pool->UpstreamOf(call.admission.replica());
     Result<std::unique_ptr<http::ClientResponse>> response =
         Fail(Code::kUnavailable, "the replica is gone");
     if (origin != nullptr) {
-      response = co_await client_.Send(*origin,
-                                       {.method = "POST",
-                                        .target = UpstreamPath(call.operation),
-                                        .content_type = "application/json",
-                                        .body = call.body,
-                                        .fields = fields},
-                                       Deadline::After(loop_.Now(), limits_.answer_wait_max));
+      response = co_await client_.Send(
+          *origin,
+          {.method = "POST",
+           .target = UpstreamPath(call.operation),
+           .content_type = "application/json",
+           .body = call.body,
+           .fields = fields.For(reads_headers, call.admission.grant(), loop_.Now())},
+          Deadline::After(loop_.Now(), limits_.answer_wait_max));
     }
     const bool may_retry = tried.size() < limits_.attempts_max;
     if (response) {

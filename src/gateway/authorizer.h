@@ -23,6 +23,8 @@ class Authorizer {
   // Replaces the keys; forgets what was remembered.
   void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
 
+  bool Has(const policy::KeyHash& key) const { return keys_->Has(key); }
+
   // The key that `Authorization: Bearer SECRET` or `api-key: SECRET` carries. Valid until
   // SetKeys(). Errors: kUnauthenticated, saying which field is missing or wrong (never the secret).
   Result<const policy::Key*> Check(const http::Fields& fields);

@@ -27,6 +27,7 @@ struct Gateway::Call {
     metrics.RequestStarted();
   }
   ~Call() {
+    Delist();
     gateway.Settle(*this, exchange.status());
     EndAdmission(disconnected ? policy::ReplicaSet::Fate::kUnknown
                               : policy::ReplicaSet::Fate::kFailed);
@@ -42,6 +43,7 @@ struct Gateway::Call {
   Call& operator=(const Call&) = delete;
 
   meter::RequestEnd End(int status) const {
+    if (revoked) return meter::RequestEnd::kClientError;
     if (disconnected) return meter::RequestEnd::kDisconnected;
     if (upstream_failed || status == 0 || status >= 500) return meter::RequestEnd::kServerError;
     if (status == 429) return meter::RequestEnd::kRefused;
@@ -98,6 +100,7 @@ struct Gateway::Call {
   void EndAdmission(policy::ReplicaSet::Fate fate);
   void HashPrompt();
   void NoteSpillover();
+  void Delist();
   policy::Caller AsCaller() const { return {.user = requester, .groups = groups}; }
   RefusedRequest AsRefused() const;
   // Everything that is said beside the answer, before it begins. Views into the call.
@@ -116,6 +119,9 @@ struct Gateway::Call {
   std::unique_ptr<Approach> approach = std::make_unique<Approach>();
   Surface surface = Surface::kOpenAi;
   std::vector<std::string> groups;  // Of the key.
+  policy::KeyHash key{};
+  Call* next_call = nullptr;  // In the gateway's list; see Gateway::Enlist.
+  Call** call_link = nullptr;
   Operation operation = Operation::kChat;
   Dialect dialect = Dialect::kOpenAi;
   meter::RequestId id;
@@ -135,6 +141,7 @@ struct Gateway::Call {
   std::unique_ptr<Error> broken;  // Why there is no answer, or how its stream broke.
   io::Companions companions;      // Of the upstream's stream, while events are relayed.
   bool disconnected = false;
+  bool revoked = false;          // The key was, and the handler is cancelled.
   bool upstream_failed = false;  // After the answer began.
 };
 

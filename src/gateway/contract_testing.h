@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "api/replica_headers.h"
 #include "gateway/gateway.h"
 #include "gateway/live_table.h"
 #include "http/server.h"
@@ -38,6 +39,8 @@ class Engine {
   std::string body = R"({"error":{"message":"no"}})";
   std::string retry_after;
   std::uint64_t claimed_tokens = 0;  // Other than 0: what usage claims.
+  // Of each request, as it came: who it is for, and until when; "": not told.
+  std::vector<std::pair<std::string, std::string>> told;
   int started = 0;
   int running = 0;
   int running_max = 0;
@@ -58,6 +61,8 @@ class Engine {
     const auto request = co_await exchange.ReadBody();
     if (!request) co_return;
     const Counted counted(*this);
+    const http::Fields& fields = exchange.head().fields;
+    told.emplace_back(fields.Get(kCallerHeader), fields.Get(kDeadlineHeader));
     exchange.CancelWhenPeerGone();
     if (status != 200) {
       const http::Field retry{"retry-after", retry_after};
@@ -84,6 +89,20 @@ class Engine {
 
   io::Loop& loop_;
   http::Server server_;
+};
+
+// Keeps what the gateway writes down, with the texts that a record only borrows.
+class RecordKeeper : public meter::UsageSink {
+ public:
+  void Record(const meter::UsageRecord& record) override {
+    texts_.emplace_back();
+    Encode(record, texts_.back());
+    records.push_back(*meter::DecodeUsage(texts_.back()));
+  }
+  std::vector<meter::UsageRecord> records;
+
+ private:
+  std::deque<std::string> texts_;
 };
 
 struct Ask {
@@ -116,13 +135,19 @@ class World {
         two(loop, "unix:/two"),
         gateway(loop, metrics, Control, [] { return true; }),
         server(loop, [this](http::Exchange& exchange) { return gateway.Handle(exchange); }) {
-    std::vector<policy::Key> keys;
-    for (const std::string name : {"ann", "bob"}) {
-      keys.push_back({.hash = policy::HashSecret("psk_" + name), .name = name});
-    }
-    keys[1].groups = {"interns"};
-    gateway.SetKeys(std::make_shared<policy::KeyTable>(std::move(keys)));
+    gateway.SetUsageSink(&usage);
+    SetKeys({"ann", "bob"});
     server.Serve(*loop.Listen(*io::Address::Parse("127.0.0.1:80"), {}));
+  }
+
+  // Keys "psk_NAME". Bob is an intern.
+  void SetKeys(const std::vector<std::string>& names) {
+    std::vector<policy::Key> keys;
+    for (const std::string& name : names) {
+      keys.push_back({.hash = policy::HashSecret("psk_" + name), .name = name});
+      if (name == "bob") keys.back().groups = {"interns"};
+    }
+    gateway.SetKeys(std::make_shared<policy::KeyTable>(std::move(keys)));
   }
 
   // Endpoint `name` on engine one; what differs is set by the test before Publish().
@@ -152,6 +177,7 @@ class World {
   meter::Metrics metrics;
   Engine one;
   Engine two;
+  RecordKeeper usage;
   PoolSet pools;
   Gateway gateway;
   http::Server server;

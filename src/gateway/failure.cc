@@ -32,10 +32,39 @@ std::string AzureWords(policy::Refusal refusal, Duration wait, const RefusedRequ
         AzureOperation(request.operation), request.api_version,
         refusal == policy::Refusal::kQuotaTokens ? "token" : "call", CeilSeconds(wait));
   }
+  if (policy::IsForCapacity(refusal)) {
+    return fmt::format(
+        "System is experiencing high demand and cannot process your request. Please retry after {} "
+        "milliseconds.",
+        CeilMs(wait));
+  }
   return fmt::format(
       "Requests to deployment '{}' have exceeded its provisioned throughput. Please retry after {} "
       "milliseconds.",
       request.endpoint, CeilMs(wait));
+}
+
+// Which figure a refusal is about: none where there was no room, for that is no limit.
+std::optional<LimitDetail> DetailOf(policy::Refusal refusal, const policy::Lane::Headroom& room) {
+  const LimitDetail tokens{.type = "tokens_per_minute",
+                           .limit = room.limit_tokens,
+                           .current = room.limit_tokens - room.remaining_tokens};
+  switch (refusal) {
+    case policy::Refusal::kQuotaTokens:
+      return tokens;
+    case policy::Refusal::kQuotaRequests:
+      return LimitDetail{.type = "queries_per_minute",
+                         .limit = room.limit_requests,
+                         .current = room.limit_requests - room.remaining_requests};
+    case policy::Refusal::kCap:
+    case policy::Refusal::kUtilization: {
+      LimitDetail cap = tokens;
+      cap.type = "provisioned_throughput_per_minute";
+      return cap;
+    }
+    default:
+      return std::nullopt;
+  }
 }
 
 std::string_view ReasonOf(policy::Refusal refusal) {
@@ -70,7 +99,8 @@ Failure FailureOf(Error error) {
   return failure;
 }
 
-Failure FailureOf(const policy::Answer& refused, const RefusedRequest& request) {
+Failure FailureOf(const policy::Answer& refused, const policy::Lane::Headroom& room,
+                  const RefusedRequest& request) {
   const bool nobody = refused.refusal == policy::Refusal::kNoReplica;
   Failure failure;
   failure.retry_after = std::max<Duration>(refused.retry_after, std::chrono::milliseconds(1));
@@ -83,6 +113,8 @@ Failure FailureOf(const policy::Answer& refused, const RefusedRequest& request) 
     failure.error.message = fmt::format("endpoint '{}': {}; retry after {} ms", request.endpoint,
                                         ReasonOf(refused.refusal), CeilMs(failure.retry_after));
   }
+  failure.limited = DetailOf(refused.refusal, room);
+  if (failure.limited) failure.limited->retry_after_s = CeilSeconds(failure.retry_after);
   return failure;
 }
 
@@ -100,7 +132,30 @@ Failure FailureOf(const policy::RateRefusal& refused, const RefusedRequest& requ
       calls ? "calls" : "tokens", ToString(refused.limit.key),
       refused.limit.principal.empty() ? "" : " ", refused.limit.principal, refused.current,
       CeilSeconds(refused.retry_after));
+  failure.limited = LimitDetail{.type = calls ? "queries_per_minute" : "tokens_per_minute",
+                                .limit = calls ? refused.limit.calls : refused.limit.tokens,
+                                .current = refused.current,
+                                .retry_after_s = CeilSeconds(refused.retry_after)};
   return failure;
+}
+
+Failure OperationNotSupported(Operation operation, std::string_view model) {
+  Failure failure;
+  failure.status = 400;
+  failure.error.code = Code::kInvalidArgument;
+  failure.error.message = fmt::format(
+      "The {} operation does not work with the specified model, {}. Please choose different model "
+      "and try again.",
+      operation == Operation::kEmbeddings    ? "embeddings"
+      : operation == Operation::kCompletions ? "completion"
+                                             : "chatCompletion",
+      model);
+  failure.api_code = "OperationNotSupported";
+  return failure;
+}
+
+void PutIntoDatabricksWords(Failure& failure) {
+  failure.error.message.insert(0, "REQUEST_LIMIT_EXCEEDED: ");
 }
 
 void AddRetryFields(const Failure& failure, AnswerFields& fields) {

@@ -117,7 +117,11 @@ io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
   const auto key = authorizer_.Check(exchange.head().fields);
   if (!key) return RespondError(exchange, route.dialect, key.error());
   if (route.kind == RouteKind::kGeneration) {
-    return Generate(exchange, std::move(route), (*key)->name, (*key)->groups);
+    return Generate(exchange, std::move(route),
+                    {.name = (*key)->name,
+                     .groups = (*key)->groups,
+                     .key = (*key)->hash,
+                     .keys_version = keys_version_});
   }
   if (route.kind == RouteKind::kControl) return Control(exchange, **key, control_);
   if (route.kind == RouteKind::kReport && reports_) return Control(exchange, **key, reports_);

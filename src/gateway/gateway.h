@@ -53,9 +53,8 @@ class Gateway {
 
   // What PoolSet::Apply() made of the newest routing table.
   void SetRoutes(std::shared_ptr<const LiveTable> routes) { routes_ = std::move(routes); }
-  void SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
-    authorizer_.SetKeys(std::move(keys));
-  }
+  // Requests of keys that are not in `keys` any more end at once.
+  void SetKeys(std::shared_ptr<const policy::KeyTable> keys);
 
   // Answers the paths that tell what was used; without it there are none.
   void SetReportPort(ControlPort reports) { reports_ = std::move(reports); }
@@ -71,6 +70,13 @@ class Gateway {
 
  private:
   struct Call;  // What the steps of one generation request share.
+  // Who sent a request, as its key says.
+  struct Requester {
+    std::string name;
+    std::vector<std::string> groups;
+    policy::KeyHash key{};
+    std::uint64_t keys_version = 0;  // When the key was looked up.
+  };
 
   // A stream's frames live as long as the stream, and clang folds the frames of what a coroutine
   // awaits into its own, those of branches not taken too. So what only chooses is no coroutine, and
@@ -79,8 +85,10 @@ class Gateway {
   io::Task<void> WithKey(http::Exchange& exchange, Route route);
   io::Task<void> ListModels(http::Exchange& exchange, Route route);
   io::Task<void> Control(http::Exchange& exchange, const policy::Key& key, const ControlPort& port);
-  io::Task<void> Generate(http::Exchange& exchange, Route route, std::string requester,
-                          std::vector<std::string> groups);
+  io::Task<void> Generate(http::Exchange& exchange, Route route, Requester requester);
+  // From now on the call ends when its key is revoked.
+  void Enlist(Call& call, Requester requester);
+  [[gnu::noinline]] io::Task<void> EndRevoked(Call& call);
   Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
                                         Result<std::string_view> body);
   // Writes the call's usage record, once: before the last chunk of its answer, whose status is
@@ -96,6 +104,7 @@ class Gateway {
                                                          const RequestPeek& peek) const;
   // True: call.response is there, to be relayed. False: the client was told why not, or is gone.
   [[gnu::noinline]] io::Task<bool> Obtain(Call& call);
+  std::optional<Failure> CheckOperation(const Call& call) const;
   std::optional<Failure> CheckLimits(Call& call);
   [[gnu::noinline]] io::Task<std::optional<Failure>> Attempt(Call& call);
   [[gnu::noinline]] io::Task<std::optional<Failure>> Admit(Call& call);
@@ -136,6 +145,8 @@ class Gateway {
   http::Client client_;
   std::shared_ptr<const LiveTable> routes_ = std::make_shared<const LiveTable>();
   std::unordered_map<std::string, meter::EndpointMetrics*> endpoint_metrics_;
+  Call* calls_ = nullptr;  // That run: a list through them, newest first.
+  std::uint64_t keys_version_ = 0;
   std::string assembled_;  // What a stream filter puts together; shared, since writes copy.
   std::uint64_t run_;      // Random: tells this gateway's request ids from every other's.
   std::uint64_t next_request_ = 0;

@@ -53,26 +53,38 @@ Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& rou
 }
 
 // In blocks: what does not outlive them is no part of the frame, which lives as long as a stream.
-io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, std::string requester,
-                                 std::vector<std::string> groups) {
+io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, Requester requester) {
   std::unique_ptr<Call> call;
   {
     auto prepared = Prepare(exchange, route, co_await exchange.ReadBody());
     if (!prepared) {
-      SettleRefused(exchange, route, requester, prepared.error());
+      SettleRefused(exchange, route, requester.name, prepared.error());
       co_await RespondError(exchange, route.dialect, std::move(prepared).error());
       co_return;
     }
     call = *std::move(prepared);
   }
-  call->requester = std::move(requester);
-  call->groups = std::move(groups);
+  Enlist(*call, std::move(requester));
   exchange.CancelWhenPeerGone();
-  if (auto refused = CheckLimits(*call)) {
+  auto refused = CheckOperation(*call);
+  if (!refused && !call->revoked) refused = CheckLimits(*call);
+  if (refused) {
     co_await RespondFailure(*call, *std::move(refused));
     co_return;
   }
-  if (co_await Obtain(*call)) co_await Relay(*call);
+  if (!call->revoked && co_await Obtain(*call)) co_await Relay(*call);
+  if (call->revoked) co_await EndRevoked(*call);
+}
+
+// Azure's deployments do what their model is for, and say so in these words.
+std::optional<Failure> Gateway::CheckOperation(const Call& call) const {
+  if (call.surface != Surface::kAzure || call.endpoint->served.empty()) return std::nullopt;
+  const policy::ServedRoute& served = call.endpoint->served.front();
+  const bool embeds = served.task == "llm/v1/embeddings";
+  if (served.task.empty() || embeds == (call.operation == Operation::kEmbeddings)) {
+    return std::nullopt;
+  }
+  return OperationNotSupported(call.operation, served.model);
 }
 
 Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange,
@@ -131,8 +143,14 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
   AddRetryFields(failure, call.approach->limit_fields);
   const bool verbatim = !failure.body.empty() && call.dialect == Dialect::kOpenAi;
   if (!failure.body.empty() && !verbatim) failure.error.message = ReadErrorMessage(failure.body);
-  const std::string body =
-      verbatim ? std::move(failure.body) : ErrorBody(call.dialect, failure.error);
+  if (failure.limited && call.surface == Surface::kDatabricks) PutIntoDatabricksWords(failure);
+  std::string body = std::move(failure.body);
+  if (failure.limited && call.surface == Surface::kDatabricks && call.dialect == Dialect::kOpenAi) {
+    body = LimitErrorBody(failure.error, *failure.limited);
+  } else if (!verbatim) {
+    if (failure.api_code.empty()) failure.api_code = ReadErrorCode(body);
+    body = ErrorBody(call.dialect, failure.error, CodeFor(call.dialect, failure.api_code));
+  }
   (void)co_await call.exchange.Respond(failure.status, "application/json", body, call.Fields());
 }
 

@@ -194,25 +194,6 @@ TEST(PlacesSim, AnUpstreamThatLiesInUsageChangesLittle) {
   ExpectAllGivenBack(world);
 }
 
-io::Task<void> RevokeAllKeys(World& world, Duration after) {
-  (void)co_await world.loop.Sleep(after);
-  world.gateway.SetKeys(std::make_shared<policy::KeyTable>());
-}
-
-TEST(PlacesSim, ARevokedKeysStreamGoesOnAndItsNextRequestDoesNot) {
-  World world;
-  world.Add("chat");
-  world.Publish();
-  io::TaskScope scope(world.loop);
-  scope.Spawn("revoke", RevokeAllKeys(world, milliseconds(55)));
-  const auto told = world.Run(
-      {{.endpoint = "chat", .max_tokens = 30}, {.endpoint = "chat", .at = milliseconds(100)}});
-  EXPECT_TRUE(told[0].whole);
-  EXPECT_THAT(told[0].body, HasSubstr("[DONE]"));
-  EXPECT_EQ(told[1].status, 401);
-  io::RunBlocking(world.loop, scope.Join());
-}
-
 TEST(PlacesSim, AzuresPathsNeedAnApiVersionAndKnowTheirErrors) {
   World world;
   world.Add("chat");

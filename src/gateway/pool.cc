@@ -55,17 +55,18 @@ auto Pool::With(Call call) {
 
 void Pool::Configure(const policy::PoolPolicy& policy,
                      std::span<const policy::ReplicaRoute> replicas, TimePoint now) {
-  std::unordered_map<std::uint64_t, std::shared_ptr<const http::Origin>> origins;
+  std::unordered_map<std::uint64_t, Upstream> upstreams;
   std::vector<policy::ReplicaRoute> usable;
   for (const policy::ReplicaRoute& replica : replicas) {
     auto origin = MakeOrigin(replica.address);
     if (origin == nullptr) continue;
-    origins.emplace(replica.id, std::move(origin));
+    upstreams.emplace(
+        replica.id, Upstream{.origin = std::move(origin), .reads_headers = replica.reads_headers});
     usable.push_back(replica);
   }
   With([&] {
     // Those of replicas that are gone stay for the requests that are on their way there.
-    origins_.swap(origins);
+    upstreams_.swap(upstreams);
     dispatcher_.Configure(policy, usable, now);
     wants_prefix_ = dispatcher_.wants_prefix();
   });
@@ -140,10 +141,10 @@ TimePoint Pool::Pump(TimePoint now) {
   });
 }
 
-std::shared_ptr<const http::Origin> Pool::OriginOf(std::uint64_t replica) {
+Pool::Upstream Pool::UpstreamOf(std::uint64_t replica) {
   const std::scoped_lock lock(mutex_);
-  const auto found = origins_.find(replica);
-  return found == origins_.end() ? nullptr : found->second;
+  const auto found = upstreams_.find(replica);
+  return found == upstreams_.end() ? Upstream{} : found->second;
 }
 
 policy::PoolLoad Pool::Load() {

@@ -67,8 +67,12 @@ class Pool {
   // Starts what time has made possible. Returns when to come again; max() for not before news.
   TimePoint Pump(TimePoint now);
 
-  // Where a replica of this pool answers; nullptr: it is gone.
-  std::shared_ptr<const http::Origin> OriginOf(std::uint64_t replica);
+  struct Upstream {
+    std::shared_ptr<const http::Origin> origin;
+    bool reads_headers = false;  // See policy::ReplicaRoute.
+  };
+  // Where a replica of this pool answers; without an origin: it is gone.
+  Upstream UpstreamOf(std::uint64_t replica);
   bool wants_prefix() const { return wants_prefix_.load(std::memory_order_relaxed); }
   policy::PoolLoad Load();
 
@@ -99,7 +103,7 @@ class Pool {
   std::mutex mutex_;  // Guards what follows.
   policy::Dispatcher dispatcher_;
   std::unordered_map<policy::RequestId, std::shared_ptr<PoolWaiter>> waiters_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<const http::Origin>> origins_;
+  std::unordered_map<std::uint64_t, Upstream> upstreams_;
   std::atomic<bool> wants_prefix_ = false;
 };
 

@@ -33,13 +33,15 @@ io::Task<void> Gateway::RelayError(Call& call) {
       limits_.answer_bytes_max, Deadline::After(loop_.Now(), limits_.answer_stall_max));
   if (!answer) {
     call.disconnected = answer.error().code == Code::kCancelled;
+    if (call.revoked) co_return;
     Settle(call, Traits(answer.error().code).http_status);
     co_await RespondError(call.exchange, call.dialect, answer.error());
     co_return;
   }
   Settle(call, status);
   const Code code = CodeOfHttpStatus(status);
-  const std::string body = ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), {}});
+  const std::string body = ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), {}},
+                                     CodeFor(call.dialect, ReadErrorCode(*answer)));
   (void)co_await call.exchange.Respond(status, "application/json", body, call.Fields());
 }
 
@@ -68,6 +70,7 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
   }
   if (!piece || !piece->ended) {
     call.disconnected = !piece && piece.error().code == Code::kCancelled;
+    if (call.revoked) co_return;
     const Error cut =
         piece
             ? Error{Code::kUpstream,

@@ -24,6 +24,8 @@ class ChunkedDecoder {
                              std::vector<std::string_view>& payload);
 
   bool ended() const { return state_ == State::kEnded; }
+  // What was decoded so far were whole chunks.
+  bool between_chunks() const { return state_ == State::kSize && counted_ == 0; }
 
   void Reset() { *this = {}; }
 

@@ -101,6 +101,10 @@ class ClientResponse {
   void SetCompanions(io::Companions* companions);
 
   bool ended() const { return ended_; }
+  // The pieces so far were whole chunks: a relay may end the message with a chunk of its own.
+  bool between_chunks() const {
+    return body_ == BodyKind::kChunked && !ended_ && chunked_.between_chunks();
+  }
   // When the last piece arrived: the kernel's stamp with ClientOptions::receive_timestamps.
   TimePoint received_at() const { return received_at_; }
   // Reads that brought bytes so far, the head's included: events ÷ reads tells how far stamps can

@@ -83,6 +83,10 @@ void Exchange::ReleaseRequest() { connection_.ReleaseRequest(); }
 
 void Exchange::CancelWhenPeerGone() { connection_.stream_->CancelOnHangup(&connection_.task_); }
 
+void Exchange::CancelHandler() { connection_.task_.Cancel(); }
+
+io::Shield Exchange::ShieldHandler() { return io::Shield(connection_.task_); }
+
 void Exchange::AddCompanions(io::Companions& companions) const {
   constexpr std::size_t kStreamBytes = 192;  // Of its implementation, about.
   companions.Add(this, sizeof *this);
@@ -244,5 +248,16 @@ SendOp Exchange::SendRaw(std::string_view piece, bool last) {
 SendOp Exchange::WriteRaw(std::string_view piece) { return SendRaw(piece, false); }
 
 SendOp Exchange::FinishRaw(std::string_view piece) { return SendRaw(piece, true); }
+
+SendOp Exchange::FinishEither(std::string_view data) {
+  if (state_ != State::kRaw) return Finish(data);
+  std::string last;  // Copied by the write where the kernel does not take it at once.
+  AppendChunkSize(data.size(), last);
+  last.append(data).append("\r\n0\r\n\r\n");
+  std::string& out = TakeHeld();
+  out += last;
+  state_ = State::kFinished;
+  return broken_ ? SendOp(*this, SendOp::Skip()) : Send(out, {});
+}
 
 }  // namespace penstock::http

@@ -83,6 +83,12 @@ class Exchange {
   // Ends with the exchange.
   void CancelWhenPeerGone();
 
+  // Cancels this handler's task from outside of it, likewise: for whoever takes back the right to
+  // an answer.
+  void CancelHandler();
+  // While it lives, awaits of the handler ignore that: for its last words.
+  io::Shield ShieldHandler();
+
   // Adds what sending a piece of the answer touches.
   void AddCompanions(io::Companions& companions) const;
 
@@ -120,6 +126,9 @@ class Exchange {
   SendOp WriteRaw(std::string_view piece);
   // Says that the pieces made a whole message, so the connection may go on; sends `piece`, if any.
   SendOp FinishRaw(std::string_view piece = {});
+  // Ends a stream of either kind with `data` as its last chunk. REQUIRES: the raw pieces so far, if
+  // any, were whole chunks.
+  SendOp FinishEither(std::string_view data);
 
   // True once anything of the answer was given to the network: it cannot be replaced any more.
   bool head_sent() const { return head_sent_; }

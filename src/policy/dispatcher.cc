@@ -130,6 +130,7 @@ Answer Dispatcher::Arrive(Arrival arrival, TimePoint now) {
   Answer started;
   started.kind = Answer::Kind::kStart;
   started.grant = Start(arrival, estimate, colour, quota_tokens, *replica, now);
+  if (colour == Colour::kGreen) started.grant.deadline = now + lane.policy.ttft_target;
   return started;
 }
 
@@ -236,8 +237,10 @@ void Dispatcher::StartWaiting(RequestId id, Colour colour, TimePoint now) {
   queued_ -= waiting.estimate.cost;
   // A green one's cost was taken from the guarantee when it turned green.
   if (colour == Colour::kGreen) lane.guarantee.Give(waiting.estimate.cost, now);
-  started_.emplace_back(
-      id, Start(waiting.arrival, waiting.estimate, colour, waiting.quota_tokens, *replica, now));
+  Grant grant =
+      Start(waiting.arrival, waiting.estimate, colour, waiting.quota_tokens, *replica, now);
+  if (colour == Colour::kGreen) grant.deadline = waiting.deadline;
+  started_.emplace_back(id, std::move(grant));
 }
 
 bool Dispatcher::StartGreen(TimePoint now) {

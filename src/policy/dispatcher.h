@@ -50,6 +50,7 @@ struct Grant {
     charged = other.charged;
     quota_tokens = other.quota_tokens;
     started_at = other.started_at;
+    deadline = other.deadline;
     size = other.size;
     held = std::exchange(other.held, false);
     return *this;
@@ -62,6 +63,7 @@ struct Grant {
   double charged = 0;  // To the buckets, so far: the estimate, then what went beyond it.
   std::int64_t quota_tokens = 0;
   TimePoint started_at{};
+  TimePoint deadline = TimePoint::max();  // For its first token, if it is green.
   RequestSize size;
   bool held = false;
 };

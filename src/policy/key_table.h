@@ -54,6 +54,7 @@ class KeyTable {
   // the same time wherever they differ. Any thread; the answer lives as long as the table.
   const Key* Find(std::string_view secret) const;
 
+  bool Has(const KeyHash& hash) const { return keys_.contains(hash); }
   std::size_t size() const { return keys_.size(); }
 
  private:

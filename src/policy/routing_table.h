@@ -28,6 +28,8 @@ struct ReplicaRoute {
   std::uint64_t id = 0;  // Never used again for another replica of this process.
   std::string address;   // What io::Address parses: "unix:/….sock" or "127.0.0.1:8080".
   ReplicaState state = ReplicaState::kReady;
+  // A `penstock engine`: it is told what api/replica_headers.h defines. Nobody else is.
+  bool reads_headers = false;
 };
 
 // One served entity of an endpoint: a model version, its replicas, and its contract with them.
@@ -35,6 +37,7 @@ struct ServedRoute {
   std::string name;   // Answered in the header `served-model-name`.
   std::string model;  // catalog.schema.model
   std::int64_t model_version = 0;
+  std::string task;              // "llm/v1/chat", …; "": whatever its replicas answer.
   int traffic_percentage = 100;  // Of the endpoint's requests; 0: only as a fallback.
   ThroughputRange range;         // maximum 0: no promise, no ceiling.
   // Served entities of the same pool share its replicas, and must name the same ones and the same
