@@ -35,6 +35,7 @@ struct RefusedRequest {
   Surface surface = Surface::kOpenAi;
   Operation operation = Operation::kChat;
   std::string_view api_version;  // Azure: as the client gave it.
+  Duration waited{};             // Before it was refused.
 };
 Failure FailureOf(const policy::Answer& refused, const RefusedRequest& request);
 Failure FailureOf(const policy::RateRefusal& refused, const RefusedRequest& request);
