@@ -2,8 +2,8 @@
 // policy/autoscale.h and, beside it, by Kubernetes' rule (served utilisation, 300 s stabilisation).
 // Prints a line of `name value` for each figure.
 //
-// The fleet is a fluid: a replica that is ready does K cost/s, first come, first served. What is
-// not done within the 2 s in which it came is late.
+// The fleet is a fluid: a replica that is ready does K cost/s, first come, first served; within a
+// step of 2 s cost arrives evenly. Late is what arrives when more than 2 s of work wait before it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,6 +24,7 @@ using std::chrono::seconds;
 
 constexpr double kIdealReplicas = 10;  // Of the day's mean.
 constexpr int kStepS = 2;
+constexpr double kLateAfterS = 2;
 constexpr int kReplicasMax = 200;
 
 std::vector<double> ReadSeries(const char* path) {
@@ -54,11 +55,12 @@ class Fleet {
       starting_.pop_front();
       ++ready_;
     }
+    const double before = queue_;
     queue_ += arrived;
     served_ = std::min(queue_, ready_ * capacity_ * kStepS);
     queue_ -= served_;
     replica_seconds_ += wanted() * kStepS;
-    return std::min(arrived, queue_);
+    return arrived * LateShare(before, arrived);
   }
   int wanted() const { return ready_ + static_cast<int>(starting_.size()); }
   int ready() const { return ready_; }
@@ -67,6 +69,16 @@ class Fleet {
   double replica_seconds() const { return replica_seconds_; }
 
  private:
+  // Which share of the step the queue is longer than what is done in kLateAfterS; it changes
+  // evenly.
+  double LateShare(double before, double arrived) const {
+    const double limit = ready_ * capacity_ * kLateAfterS;
+    const double after = before + arrived - ready_ * capacity_ * kStepS;
+    if (before > limit && after > limit) return 1;
+    if (before <= limit && after <= limit) return 0;
+    return (std::max(before, after) - limit) / std::abs(after - before);
+  }
+
   double capacity_;
   int start_delay_s_;
   int ready_;

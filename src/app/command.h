@@ -50,6 +50,7 @@ int Report(const Error& error);
 
 void AddServeCommand(Program& program);
 void AddEngineCommand(Program& program);
+void AddRelayCommand(Program& program);
 void AddBenchCommand(Program& program);
 // Below `bench`.
 void AddBenchReportCommand(Program& program, CLI::App* bench);

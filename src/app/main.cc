@@ -32,6 +32,7 @@ int Main(int argc, char** argv) {
   Program program(app, {argv, argv + argc});
   AddServeCommand(program);
   AddEngineCommand(program);
+  AddRelayCommand(program);
   AddBenchCommand(program);
   AddModelCommand(program);
   AddEndpointCommand(program);

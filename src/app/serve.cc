@@ -18,9 +18,6 @@
 #include "app/version.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "fleet/exec_backend.h"
-#include "fleet/polled_fleet.h"
-#include "fleet/slurm_backend.h"
 #include "gateway/pool_metrics.h"
 #include "hub/pull.h"
 #include "io/call.h"
@@ -60,13 +57,20 @@ namespace {
 // A tenth of the machine stays for the server, the system and the files' cache.
 fleet::InventorySettings InventoryOf(const ServeOptions& options) {
   // What another scheduler gives out is its own affair.
-  if (options.fleet != "process") return {};
+  if (options.fleet.kind != "process") return {};
   const std::int64_t memory = options.replica_memory_bytes_max > 0
                                   ? options.replica_memory_bytes_max
                                   : fleet::DetectMemoryBytes() / 10 * 9;
   return {.memory_bytes = memory,
           .cores = fleet::DetectCores(),
           .cores_per_replica = options.replica_cores};
+}
+
+policy::AutoscaleSettings AutoscaleOf(const ServeOptions& options) {
+  policy::AutoscaleSettings settings;
+  settings.peak_over = std::chrono::seconds(options.scale_down_wait_s);
+  settings.mean_over = std::min(settings.mean_over, settings.peak_over);
+  return settings;
 }
 
 // Null: plain.
@@ -135,6 +139,11 @@ Status Serve::Open() {
       return applied;
     }
   }
+  static_health_ = std::make_unique<StaticHealth>(loop_, static_routes_, options_.static_health,
+                                                  [this] { NoteStaticHealth(); });
+  for (std::size_t i = 0; i < static_health_->servers().size(); ++i) {
+    static_well_.push_back(std::make_unique<std::atomic<bool>>(true));
+  }
   if (Status opened = OpenControl(); !opened) return opened;
   if (Status metering = OpenMeter(); !metering) return metering;
   if (Status listening = Listen(); !listening) return listening;
@@ -152,6 +161,7 @@ Status Serve::Open() {
   meter_->Start();
   meter_->AddTo(metrics_);
   AddPayloadMetrics();
+  AddStaticMetrics();
   AddMetrics();
   return Announce();
 }
@@ -161,7 +171,7 @@ Status Serve::OpenControl() {
   if (!data) return Fail(data.error());
   auto prices = ReadPrices(options_.price_table);
   if (!prices) return Fail(prices.error());
-  auto fleet = OpenFleet(*data);
+  auto fleet = OpenFleet(options_.fleet, data->path());
   if (!fleet) return Fail(fleet.error());
   auto control = control::ControlPlane::Open(
       loop_, std::move(*data),
@@ -169,7 +179,9 @@ Status Serve::OpenControl() {
        .engine_command =
            [this](const control::EngineLaunch& launch) { return EngineCommand(launch); },
        .publish_routes =
-           [this](const std::shared_ptr<const policy::RoutingTable>& routes) { Publish(*routes); },
+           [this](std::shared_ptr<const policy::RoutingTable> routes) {
+             Publish(std::move(routes));
+           },
        .load = [this](const std::string& pool) { return pools_.LoadOf(pool); },
        .on_restart =
            [this](const std::string& endpoint) {
@@ -177,6 +189,8 @@ Status Serve::OpenControl() {
            },
        .on_keys_changed = [this] { PublishKeys(); },
        .update = {.update_max = std::chrono::seconds(options_.update_wait_max_s)},
+       .cold_start_wait_max = std::chrono::seconds(options_.cold_start_wait_max_s),
+       .autoscale = AutoscaleOf(options_),
        .inventory = InventoryOf(options_),
        .prices = std::move(*prices),
        .calibrate = CalibratePolicyOf(options_.calibrate),
@@ -188,34 +202,6 @@ Status Serve::OpenControl() {
   if (!control) return Fail(control.error());
   control_ = std::move(*control);
   return {};
-}
-
-// Null: processes on this machine.
-Result<std::unique_ptr<fleet::Fleet>> Serve::OpenFleet(const store::DataDirectory& data) const {
-  constexpr Duration kPollInterval = std::chrono::milliseconds(500);
-  constexpr std::size_t kInstanceDigits = 8;
-  // Of the data directory: the next server on it finds its replicas by this.
-  const std::string instance =
-      policy::Hex(policy::HashSecret(data.path())).substr(0, kInstanceDigits);
-  std::unique_ptr<fleet::Backend> backend;
-  if (options_.fleet == "process") return nullptr;
-  if (options_.fleet == "slurm") {
-    auto slurm = fleet::SlurmBackend::Open({.folder = data.path() + "/slurm",
-                                            .instance = instance,
-                                            .host = options_.slurm_host,
-                                            .sbatch_flags = options_.slurm_flags});
-    if (!slurm) return Fail(slurm.error());
-    backend = std::move(*slurm);
-  } else {
-    if (options_.fleet_hook.empty()) {
-      return Fail(Code::kInvalidArgument, "--fleet exec needs --fleet-hook", "--fleet-hook");
-    }
-    backend = std::make_unique<fleet::ExecBackend>(
-        fleet::ExecSettings{.hook = options_.fleet_hook, .instance = instance});
-  }
-  auto fleet = fleet::PolledFleet::Open(std::move(backend), kPollInterval);
-  if (!fleet) return Fail(fleet.error());
-  return std::move(*fleet);
 }
 
 Status Serve::OpenMeter() {
@@ -231,8 +217,19 @@ Status Serve::OpenMeter() {
 }
 
 std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launch) const {
+  std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  if (launch.external) {
+    std::vector<std::string> relay = {
+        std::move(program), "relay", "--upstream=" + launch.model_path,
+        "--model=" + launch.external_name, "--listen=" + launch.address};
+    if (!launch.key_path.empty()) relay.push_back("--key-file=" + launch.key_path);
+    if (!options_.external_ca_file.empty()) {
+      relay.push_back("--ca-file=" + options_.external_ca_file);
+    }
+    return relay;
+  }
   std::vector<std::string> command = {
-      std::filesystem::read_symlink("/proc/self/exe").string(),
+      std::move(program),
       "engine",
       "--model=" + launch.model_path,
       "--model-name=" + launch.endpoint_name,
@@ -340,9 +337,14 @@ void Serve::PublishKeys() {
   for (const auto& thread : threads_) thread->SetKeys(table);
 }
 
-void Serve::Publish(const policy::RoutingTable& routes) {
-  auto table = std::make_shared<policy::RoutingTable>(routes);
-  for (const policy::EndpointRoute& route : static_routes_) table->Add(route);
+void Serve::Publish(std::shared_ptr<const policy::RoutingTable> routes) {
+  published_ = std::move(routes);
+  Republish();
+}
+
+void Serve::Republish() {
+  auto table = std::make_shared<policy::RoutingTable>(*published_);
+  for (const policy::EndpointRoute& route : static_routes_) table->Add(static_health_->Well(route));
   for (const std::string& name : options_.log_payloads) {
     const auto found = table->Find(name);
     if (!found) continue;
@@ -370,6 +372,7 @@ void Serve::Publish(const policy::RoutingTable& routes) {
 
 io::Task<void> Serve::Main(Serve& serve) {
   serve.control_->Start();
+  serve.static_health_->Start();
   serve.ready_ = true;
   const Result<int> signal = co_await WaitForSignal(serve.loop_);
   if (!signal) serve.ended_ = Fail(signal.error());
@@ -400,8 +403,26 @@ io::Task<void> Serve::Stop() {
   report_thread_.join();
   meter_->Stop();  // The threads have closed their writers.
   if (cut != 0) Log().warn("{} connections were cut at the drain's end", cut);
+  co_await static_health_->Stop();
   co_await control_->Shutdown(Deadline::After(loop_.Now(), kReplicaStopWaitMax));
   Log().info("stopped");
+}
+
+void Serve::NoteStaticHealth() {
+  for (std::size_t i = 0; i < static_well_.size(); ++i) {
+    *static_well_[i] = static_health_->servers()[i]->well;
+  }
+  Republish();
+}
+
+void Serve::AddStaticMetrics() {
+  for (std::size_t i = 0; i < static_well_.size(); ++i) {
+    const StaticHealth::Server& server = *static_health_->servers()[i];
+    metrics_.AddSource({"penstock_static_server_up",
+                        "1 while a static endpoint's server is well and gets requests, else 0.",
+                        {{"endpoint", server.endpoint}, {"address", server.address}},
+                        [well = static_well_[i].get()] { return well->load() ? 1.0 : 0.0; }});
+  }
 }
 
 void Serve::AddPayloadMetrics() {

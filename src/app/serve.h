@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "app/io_thread.h"
+#include "app/open_fleet.h"
 #include "app/reports.h"
+#include "app/static_health.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/control_plane.h"
@@ -33,6 +35,7 @@ struct ServeOptions {
   int drain_wait_max_s = 30;
   std::vector<std::string> static_endpoints;
   std::string static_policies;  // Path of a file; "": none.
+  StaticHealthSettings static_health;
   // How replicas are started.
   int engine_parallel = 8;
   int engine_context_tokens = 0;
@@ -41,12 +44,12 @@ struct ServeOptions {
   std::string calibrate = "first-use";
   std::string hub_endpoint;
   // What replicas may take of this machine.
-  std::string fleet = "process";  // Where replicas run: process, slurm, exec.
-  std::string fleet_hook;         // Of exec: the program.
-  std::string slurm_host = "$(hostname -i | cut -d' ' -f1)";  // Shell text: a node's address.
-  std::vector<std::string> slurm_flags;                       // For sbatch.
-  int replica_cores = 0;                                      // Of each, pinned; 0: all share all.
+  FleetOptions fleet;
+  int replica_cores = 0;                      // Of each, pinned; 0: all share all.
   std::int64_t replica_memory_bytes_max = 0;  // Of all; 0: nine tenths of the machine's.
+  int cold_start_wait_max_s = 120;            // For the first replica of what was scaled to zero.
+  int scale_down_wait_s = 300;                // Of less load, before replicas are taken away.
+  std::string external_ca_file;               // PEM; "": external models as the system trusts.
   int update_wait_max_s = 600;                // A new configuration not ready by then has failed.
   std::string price_table;                    // File; "": no prices.
   meter::LedgerSettings ledger;
@@ -70,13 +73,15 @@ class Serve {
  private:
   Status Open();
   Status OpenControl();
-  Result<std::unique_ptr<fleet::Fleet>> OpenFleet(const store::DataDirectory& data) const;
   void PublishKeys();
   Status OpenMeter();
   Status Listen();
   Status Announce() const;
   std::string Url() const;
-  void Publish(const policy::RoutingTable& routes);
+  void Publish(std::shared_ptr<const policy::RoutingTable> routes);
+  void Republish();
+  void NoteStaticHealth();
+  void AddStaticMetrics();
   void AddMetrics();
   void AddPayloadMetrics();
   std::vector<std::string> EngineCommand(const control::EngineLaunch& launch) const;
@@ -95,6 +100,9 @@ class Serve {
   gateway::PoolSet pools_;
   std::atomic<bool> ready_ = false;
   std::vector<policy::EndpointRoute> static_routes_;
+  std::unique_ptr<StaticHealth> static_health_;
+  std::vector<std::unique_ptr<std::atomic<bool>>> static_well_;  // For metrics, as its servers().
+  std::shared_ptr<const policy::RoutingTable> published_;        // Of the control plane.
   std::unique_ptr<control::ControlPlane> control_;
   std::unique_ptr<meter::MeterService> meter_;
   io::EpollLoop report_loop_;  // Reads files, which may take its time.

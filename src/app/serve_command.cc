@@ -72,16 +72,32 @@ void AddLimitFlags(CLI::App& command, ServeCommandOptions& options) {
               "Seconds between two pieces of a replica's answer");
 }
 
+void AddKubernetesFlags(CLI::App& command, FleetOptions& fleet) {
+  AddFlag(command, "--kubernetes-deployment", fleet.kubernetes_deployments,
+          "Of --fleet kubernetes: MODEL=DEPLOYMENT[/SERVICE][:PORT], whose pods serve the model; "
+          "may be repeated");
+  AddFlag(command, "--kubernetes-url", fleet.kubernetes.url,
+          "Of --fleet kubernetes: the API server's URL; else that of the pod this runs in");
+  AddFlag(command, "--kubernetes-namespace", fleet.kubernetes_namespace,
+          "Of --fleet kubernetes: where the Deployments are; else the pod's own");
+  AddFlag(command, "--kubernetes-token-file", fleet.kubernetes.token_file,
+          "Of --fleet kubernetes: file of the bearer token; else the pod's own");
+  AddFlag(command, "--kubernetes-ca-file", fleet.kubernetes.ca_file,
+          "Of --fleet kubernetes: PEM certificates of the API server; else the pod's own");
+}
+
 void AddReplicaFlags(CLI::App& command, ServeOptions& serve) {
-  AddFlag(command, "--fleet", serve.fleet,
-          "Where replicas run: process (this machine), slurm (batch jobs), exec (your own hook)")
-      ->check(CLI::IsMember({"process", "slurm", "exec"}));
-  AddFlag(command, "--fleet-hook", serve.fleet_hook,
+  AddFlag(command, "--fleet", serve.fleet.kind,
+          "Where replicas run: process (this machine), slurm (batch jobs), kubernetes (pods of "
+          "Deployments), exec (your own hook)")
+      ->check(CLI::IsMember({"process", "slurm", "kubernetes", "exec"}));
+  AddFlag(command, "--fleet-hook", serve.fleet.hook,
           "Of --fleet exec: the program that starts, stops and lists replicas");
-  AddFlag(command, "--slurm-host", serve.slurm_host,
+  AddFlag(command, "--slurm-host", serve.fleet.slurm_host,
           "Of --fleet slurm: shell text that gives a node's numeric address");
-  AddFlag(command, "--slurm-flag", serve.slurm_flags,
+  AddFlag(command, "--slurm-flag", serve.fleet.slurm_flags,
           "Of --fleet slurm: a flag for sbatch, like --partition=gpu; may be repeated");
+  AddKubernetesFlags(command, serve.fleet);
   AddFlag(command, "--replica-cores", serve.replica_cores,
           "Cores that each replica has for itself, pinned; 0: all replicas share all cores")
       ->check(CLI::Range(0, 1024));
@@ -91,6 +107,14 @@ void AddReplicaFlags(CLI::App& command, ServeOptions& serve) {
   AddFlag(command, "--update-wait-max-s", serve.update_wait_max_s,
           "Seconds for a new configuration to become ready; longer: it has failed")
       ->check(CLI::Range(1, 86400));
+  AddFlag(command, "--cold-start-wait-max-s", serve.cold_start_wait_max_s,
+          "Seconds that requests wait for the first replica of what was scaled to zero; 0: none do")
+      ->check(CLI::Range(0, 86400));
+  AddFlag(command, "--scale-down-wait-s", serve.scale_down_wait_s,
+          "Seconds of less load, before replicas are taken away")
+      ->check(CLI::Range(10, 86400));
+  AddFlag(command, "--external-ca-file", serve.external_ca_file,
+          "PEM certificates that servers of external models may have; else those of the system");
   AddFlag(command, "--price-table", serve.price_table,
           "JSON file of prices per hour, for penstock billing");
 }
@@ -130,6 +154,9 @@ void AddServeCommand(Program& program) {
       ->check(CLI::Range(0, 86400));
   AddFlag(*command, "--static-endpoint", serve.static_endpoints,
           "NAME=URL[,URL]: an endpoint on servers that run already (vLLM, llama-server, ...)");
+  AddFlag(*command, "--static-health-path", serve.static_health.path,
+          "Path that static endpoints' servers answer with 200 when they are well; auto: /health, "
+          "else /v1/models; none: they are not asked");
   AddFlag(*command, "--static-policies", serve.static_policies,
           "JSON file of contracts, limits and spill-over for static endpoints");
   AddFlag(*command, "--engine-parallel", serve.engine_parallel, "Slots of each replica")

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "control/external_model.h"
 #include "control/json_reader.h"
 #include "control/names.h"
@@ -14,6 +16,7 @@
 #include "convert/model_config.h"
 #include "convert/model_folder.h"
 #include "hub/hub_source.h"
+#include "policy/key_table.h"
 
 namespace penstock::control {
 namespace {
@@ -81,6 +84,59 @@ Status CheckTask(const std::string& task) {
 
 }  // namespace
 
+// A file of its own, which nobody else may read; its name says nothing of the key.
+Result<std::string> Catalog::KeepKey(const std::string& full_name, const std::string& key,
+                                     WallTime now) const {
+  constexpr std::size_t kNameDigits = 24;
+  constexpr mode_t kOwnerOnly = 0600;
+  if (secrets_path_.empty()) {
+    return Fail(Code::kUnsupported, "this catalog has no folder for keys", "external_model");
+  }
+  const std::string salted =
+      fmt::format("{}/{}/{}", full_name, key, now.time_since_epoch().count());
+  std::string name = policy::Hex(policy::HashSecret(salted)).substr(0, kNameDigits);
+  const std::string path = fmt::format("{}/{}", secrets_path_, name);
+  if (auto kept = WriteFileDurably(path, key, kOwnerOnly); !kept) return Fail(kept.error());
+  return name;
+}
+
+void Catalog::ForgetKey(const store::ModelVersionRecord& version) const {
+  const VersionDetails details = ParseVersionDetails(version.details);
+  if (details.key_file.empty() || secrets_path_.empty()) return;
+  std::error_code failure;
+  std::filesystem::remove(std::filesystem::path(secrets_path_) / details.key_file, failure);
+  if (failure) Log().warn("key of {}: {}", version.full_name, failure.message());
+}
+
+std::optional<Catalog::External> Catalog::ExternalOf(
+    const store::ModelVersionRecord& version) const {
+  const VersionDetails details = ParseVersionDetails(version.details);
+  if (details.kind != SourceKind::kExternal || !details.external_model) return std::nullopt;
+  External external{.url = version.source};
+  const auto* name = details.external_model->if_contains("name");
+  if (name != nullptr && name->is_string()) external.name = name->get_string();
+  if (!details.key_file.empty()) {
+    external.key_path = fmt::format("{}/{}", secrets_path_, details.key_file);
+  }
+  return external;
+}
+
+Status Catalog::Delete(const std::string& full_name) {
+  const auto versions = store_.ListModelVersions(full_name);
+  if (auto deleted = store_.DeleteModel(full_name); !deleted) return deleted;
+  if (versions) {
+    for (const store::ModelVersionRecord& version : *versions) ForgetKey(version);
+  }
+  return {};
+}
+
+Status Catalog::DeleteVersion(const std::string& full_name, std::int64_t number) {
+  const auto version = GetVersion(full_name, number);
+  if (auto deleted = store_.DeleteModelVersion(full_name, number); !deleted) return deleted;
+  if (version) ForgetKey(*version);
+  return {};
+}
+
 Result<store::ModelVersionRecord> Catalog::Describe(const RegisterModel& request,
                                                     WallTime now) const {
   store::ModelVersionRecord version;
@@ -105,6 +161,11 @@ Result<store::ModelVersionRecord> Catalog::Describe(const RegisterModel& request
     details.model_type = external->provider;
     details.external_model = external->json;
     version.source = external->url;
+    if (!external->api_key.empty()) {
+      auto file = KeepKey(request.full_name, external->api_key, now);
+      if (!file) return Fail(file.error());
+      details.key_file = std::move(*file);
+    }
   } else if (hub::IsHubSource(request.source)) {
     if (auto parsed = hub::ParseHubSource(request.source, "source"); !parsed) {
       return Fail(parsed.error());

@@ -39,8 +39,11 @@ struct RegisterModel {
 class Catalog {
  public:
   // `store` is borrowed and outlives this. `mirror_path`: folder of pulled repositories, "" none.
-  explicit Catalog(store::Store& store, std::string mirror_path = {})
-      : store_(store), mirror_path_(std::move(mirror_path)) {}
+  // `secrets_path`: folder for external models' keys, "" none: then no key can be given.
+  explicit Catalog(store::Store& store, std::string mirror_path = {}, std::string secrets_path = {})
+      : store_(store),
+        mirror_path_(std::move(mirror_path)),
+        secrets_path_(std::move(secrets_path)) {}
 
   // Adds the next version, 1 for a new model. A GGUF file and an external model are ready at once;
   // others are pending. Errors as ParseModelName, InspectModelFile, convert::OpenModelFolder,
@@ -83,18 +86,29 @@ class Catalog {
   }
 
   // The caller has made sure that no endpoint serves it. The file stays. kNotFound.
-  Status Delete(const std::string& full_name) { return store_.DeleteModel(full_name); }
-  Status DeleteVersion(const std::string& full_name, std::int64_t version) {
-    return store_.DeleteModelVersion(full_name, version);
-  }
+  // Keys of external models go with it.
+  Status Delete(const std::string& full_name);
+  Status DeleteVersion(const std::string& full_name, std::int64_t version);
+
+  // What calls an external model; nullopt for others.
+  struct External {
+    std::string url{};
+    std::string name{};      // At the provider.
+    std::string key_path{};  // "" none.
+  };
+  std::optional<External> ExternalOf(const store::ModelVersionRecord& version) const;
 
   const std::string& mirror_path() const { return mirror_path_; }
 
  private:
   Result<store::ModelVersionRecord> Describe(const RegisterModel& request, WallTime now) const;
+  Result<std::string> KeepKey(const std::string& full_name, const std::string& key,
+                              WallTime now) const;
+  void ForgetKey(const store::ModelVersionRecord& version) const;
 
   store::Store& store_;
   std::string mirror_path_;
+  std::string secrets_path_;
 };
 
 // "llm/v1/chat" or another: what the version was registered with, else by its file's architecture.

@@ -72,6 +72,7 @@ std::string Serialize(const VersionDetails& details) {
   if (details.context_length) json["context_length"] = *details.context_length;
   if (!details.tags.empty()) json["tags"] = TagsJson(details.tags);
   if (details.external_model) json["external_model"] = *details.external_model;
+  if (!details.key_file.empty()) json["key_file"] = details.key_file;
   return boost::json::serialize(json);
 }
 
@@ -104,6 +105,7 @@ VersionDetails ParseVersionDetails(std::string_view text) {
   if (context != nullptr && context->is_int64()) details.context_length = context->get_int64();
   if (const auto* tags = ObjectOf(*json, "tags")) details.tags = ParseTags(*tags);
   if (const auto* external = ObjectOf(*json, "external_model")) details.external_model = *external;
+  details.key_file = TextOf(*json, "key_file");
   return details;
 }
 

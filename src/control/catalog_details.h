@@ -40,6 +40,7 @@ struct VersionDetails {
   std::optional<std::int64_t> context_length{};  // Tokens.
   Tags tags{};
   std::optional<boost::json::object> external_model{};  // As the API has it, keys left out.
+  std::string key_file{};  // Of an external model, in the secrets' folder; "" none. Never shown.
 };
 
 std::string Serialize(const ModelDetails& details);

@@ -1,9 +1,11 @@
 #include "control/catalog.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/test_folder.h"
 #include "control/external_model.h"
 #include "control/gguf_sample.h"
@@ -21,7 +23,7 @@ class CatalogTest : public testing::Test {
     auto opened = store::Store::Open(folder_.File("penstock.db"));
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::make_unique<store::Store>(std::move(*opened));
-    catalog_ = std::make_unique<Catalog>(*store_, folder_.File("hub"));
+    catalog_ = std::make_unique<Catalog>(*store_, folder_.File("hub"), folder_.path());
     calibrations_ = std::make_unique<Calibrations>(*store_, "hardware");
     jobs_ = std::make_unique<BackgroundJobs>(posted_.Post());
     std::filesystem::create_directories(folder_.File("converted"));
@@ -133,6 +135,16 @@ TEST_F(CatalogTest, ExternalModels) {
   EXPECT_EQ(version->status, kVersionReady);
   EXPECT_EQ(TaskOf(*version), "llm/v1/chat");
   EXPECT_EQ(version->details.find("secret"), std::string::npos);
+  const auto external = catalog_->ExternalOf(*version);
+  ASSERT_TRUE(external);
+  EXPECT_EQ(external->url, "https://example.org/v1");
+  EXPECT_EQ(external->name, "gpt-4o");
+  EXPECT_EQ(ReadSmallFile(external->key_path, 100).value_or(""), "secret");
+  struct stat file{};
+  ASSERT_EQ(stat(external->key_path.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  ASSERT_TRUE(catalog_->DeleteVersion("a.b.c", 1));  // Its key goes with it.
+  EXPECT_NE(stat(external->key_path.c_str(), &file), 0);
   EXPECT_EQ(works_->CheckCalibratable(*version).error().code, Code::kUnsupported);
 }
 

@@ -100,7 +100,7 @@ ControlPlane::ControlPlane(io::Loop& loop, store::DataDirectory data, store::Sto
       fleet_(std::move(settings_.fleet)),
       inventory_(settings_.inventory),
       reconciler_(settings_.replica),
-      catalog_(store_, data_.hub_path()),
+      catalog_(store_, data_.hub_path(), data_.secrets_path()),
       calibrations_(store_, HardwareHash(ReadMachine(), EngineIdentity(settings_))),
       jobs_([&loop](std::function<void()> work) { loop.Post(std::move(work)); }),
       works_(catalog_, calibrations_, jobs_,
@@ -179,15 +179,15 @@ std::optional<policy::Calibration> ControlPlane::CalibrationOf(
 
 EndpointSettings ControlPlane::EndpointSettingsOf() {
   const fleet::InventorySettings& room = settings_.inventory;
-  return {
-      .limits = settings_.update,
-      .capacity = {.memory_bytes = room.memory_bytes,
-                   .cores = static_cast<int>(room.cores.size()),
-                   .cores_per_replica = room.cores_per_replica},
-      .calibration =
-          [this](const store::ModelVersionRecord& version) { return CalibrationOf(version); },
-      .check_model =
-          [this](const store::ModelVersionRecord& version) { return works_.CheckUse(version); }};
+  return {.limits = settings_.update,
+          .capacity = {.memory_bytes = room.memory_bytes,
+                       .cores = static_cast<int>(room.cores.size()),
+                       .cores_per_replica = room.cores_per_replica},
+          .calibration =
+              [this](const store::ModelVersionRecord& version) { return CalibrationOf(version); },
+          .check_model =
+              [this](const store::ModelVersionRecord& version) { return works_.CheckUse(version); },
+          .cold_start_wait_max = settings_.cold_start_wait_max};
 }
 
 ApiAnswer ControlPlane::Handle(const ApiRequest& request) {
@@ -344,7 +344,9 @@ void ControlPlane::Do(const StartReplica& start) {
     news_.Set();
     return;
   }
-  const auto room = inventory_.Reserve(start.replica, pool->served.memory_bytes);
+  const auto room = pool->served.external
+                        ? Result<fleet::Inventory::Assignment>(fleet::Inventory::Assignment{})
+                        : inventory_.Reserve(start.replica, pool->served.memory_bytes);
   if (!room) {
     // Said once, not each second.
     if (no_room_.insert(start.pool).second) {
@@ -389,7 +391,12 @@ Status ControlPlane::StartProcess(const StartReplica& start, const PoolWant& poo
                                             .endpoint_name = name,
                                             .address = fleet_->ListenAddress(place_name),
                                             .cores = static_cast<int>(room.cores.size()),
-                                            .system_prompt = pool.served.system_prompt}),
+                                            .system_prompt = pool.served.system_prompt,
+                                            .external = pool.served.external,
+                                            .external_name = pool.served.external_name,
+                                            .key_path = pool.served.key_path}),
+       .model = pool.model,
+       .model_version = pool.version,
        .cores = room.cores,
        .cores_wanted = static_cast<int>(room.cores.size()),
        .memory_bytes = pool.served.memory_bytes});

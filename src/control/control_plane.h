@@ -53,6 +53,11 @@ struct EngineLaunch {
   std::string address;             // Where it is to listen: "unix:/….sock".
   int cores = 0;                   // That it has for itself; 0: shared with others.
   std::string system_prompt = {};  // For chats whose client sent none; "" for none.
+  // An external model: model_path is the URL of its API, this its name there, and the file of its
+  // key ("" none). What runs is a relay.
+  bool external = false;
+  std::string external_name = {};
+  std::string key_path = {};
 };
 
 struct ControlPlaneSettings {
@@ -74,6 +79,7 @@ struct ControlPlaneSettings {
 
   ReplicaSettings replica = {};
   UpdateLimits update = {};
+  Duration cold_start_wait_max = std::chrono::seconds(120);
   policy::AutoscaleSettings autoscale = {};
   fleet::InventorySettings inventory = {};
   PriceTable prices = {};

@@ -51,6 +51,7 @@ struct EndpointConfig {
   std::vector<TrafficRoute> routes;           // One per entity, percentages adding up to 100.
   std::int64_t version = 1;                   // Counts the updates of an endpoint.
   WallTime started_at{};                      // When it was asked for.
+  std::string auto_capture = {};              // auto_capture_config as given; "" none.
 };
 
 struct Tag {
@@ -103,9 +104,10 @@ struct Endpoint {
   WallTime created_at{};
   WallTime updated_at{};
   std::optional<AzureDeployment> azure;
-  std::string gateway;            // JSON object of ai_gateway and rate_limits, as given; "" none.
+  // JSON object of ai_gateway, rate_limits and telemetry_config, as given; "" none.
+  std::string gateway;
   std::string notifications;      // JSON object, kept for its reader; "" none.
-  policy::EndpointPolicy policy;  // Read from `gateway` and `azure`.
+  policy::EndpointPolicy policy;  // Read from `gateway`, `config` and `azure`.
 };
 
 struct EntityStatus {

@@ -61,6 +61,11 @@ boost::json::object ServedModelJson(boost::json::object entity) {
   return entity;
 }
 
+void AddCapture(const EndpointConfig& config, boost::json::object& json) {
+  if (config.auto_capture.empty()) return;
+  json["auto_capture_config"] = boost::json::parse(config.auto_capture);
+}
+
 boost::json::object ConfigJson(const EndpointView& view, const EndpointConfig& config,
                                const std::vector<EntityStatus>& statuses) {
   boost::json::array entities;
@@ -70,10 +75,12 @@ boost::json::object ConfigJson(const EndpointView& view, const EndpointConfig& c
     entities.push_back(ServedEntityJson(view, config, config.served_entities[i], status));
     models.push_back(ServedModelJson(entities.back().get_object()));
   }
-  return {{"served_entities", std::move(entities)},
-          {"served_models", std::move(models)},
-          {"traffic_config", TrafficJson(config)},
-          {"config_version", config.version}};
+  boost::json::object json = {{"served_entities", std::move(entities)},
+                              {"served_models", std::move(models)},
+                              {"traffic_config", TrafficJson(config)},
+                              {"config_version", config.version}};
+  AddCapture(config, json);
+  return json;
 }
 
 // What detail and summary share.
@@ -100,10 +107,12 @@ boost::json::object ConfigRecord(const EndpointConfig& config) {
   for (const ServedEntity& entity : config.served_entities) {
     entities.push_back(EntityRequestJson(entity));
   }
-  return {{"served_entities", std::move(entities)},
-          {"traffic_config", TrafficJson(config)},
-          {"config_version", config.version},
-          {"started_at_ms", Ms(config.started_at)}};
+  boost::json::object json = {{"served_entities", std::move(entities)},
+                              {"traffic_config", TrafficJson(config)},
+                              {"config_version", config.version},
+                              {"started_at_ms", Ms(config.started_at)}};
+  AddCapture(config, json);
+  return json;
 }
 
 boost::json::object AzureRecord(const AzureDeployment& azure) {

@@ -268,8 +268,12 @@ std::vector<Tag> ReadTags(JsonReader& body, std::string_view key, std::optional<
 
 EndpointConfig ReadConfig(JsonReader& reader, const ParseOptions& options,
                           std::optional<Error>& failure) {
-  reader.RefuseUnsupported("auto_capture_config");
   EndpointConfig config;
+  if (const auto* capture = reader.Object("auto_capture_config")) {
+    JsonReader inner(*capture, reader.PathOf("auto_capture_config") + ".", failure);
+    CheckTable(inner);
+    config.auto_capture = boost::json::serialize(*capture);
+  }
   config.served_entities = ReadEntities(reader, options, failure);
   if (!failure) config.routes = ReadRoutes(reader, config.served_entities, failure);
   return config;
@@ -316,7 +320,6 @@ Result<EndpointDefinition> ParseEndpointDefinition(std::string_view body,
     if (auto good = CheckEndpointName(definition.name, "name"); !good) return Fail(good.error());
   }
   reader.RefuseUnsupported("route_optimized");
-  reader.RefuseUnsupported("telemetry_config");
   definition.description = TextUpTo(reader, "description", kDescriptionSizeMax);
   definition.tags = ReadTags(reader, "tags", failure);
   definition.gateway = ReadGatewayFields(*object, failure);

@@ -146,6 +146,12 @@ constexpr std::array kRoutes = {
              Change<&EndpointService::PutRateLimits>, kByEndpoint},
     ApiRoute{"PATCH", "/api/2.0/serving-endpoints/*/notifications",
              Change<&EndpointService::PatchNotifications>, kByEndpoint},
+    ApiRoute{"PATCH", "/api/2.0/serving-endpoints/*/telemetry-config",
+             Change<&EndpointService::PatchTelemetry>, kByEndpoint},
+    ApiRoute{"GET", "/api/2.0/serving-endpoints/*/openapi",
+             [](const ApiCall& call) {
+               return call.parts.endpoints.OpenApi(call.parameters[0], call.request.caller);
+             }},
     ApiRoute{"GET", "/api/2.0/serving-endpoints/*/served-models/*/logs", Logs},
     ApiRoute{"GET", "/api/2.0/serving-endpoints/*/served-models/*/build-logs", BuildLogs},
     ApiRoute{"GET", "/api/2.0/serving-endpoints/*/events",

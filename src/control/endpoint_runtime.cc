@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "control/azure_api.h"
 #include "control/endpoint_service.h"
+#include "control/gateway_json.h"
 
 namespace penstock::control {
 namespace {
@@ -25,6 +26,7 @@ Endpoint Settled(Endpoint endpoint, const UpdateDecision& decision) {
   if (apply) {
     endpoint.config = std::move(endpoint.pending);
     endpoint.pending.reset();
+    endpoint.policy = PolicyOf(endpoint);
   }
   return endpoint;
 }
@@ -53,6 +55,12 @@ Result<ServedModel> EndpointService::LookUp(const std::string& model, std::int64
                      .size_bytes = record->size_bytes,
                      .memory_bytes = record->size_bytes + kReplicaOverheadBytes};
   if (settings_.memory_of) served.memory_bytes = settings_.memory_of(*record);
+  if (auto external = catalog_.ExternalOf(*record)) {
+    served.external = true;
+    served.memory_bytes = 0;  // On somebody else's machines.
+    served.external_name = std::move(external->name);
+    served.key_path = std::move(external->key_path);
+  }
   if (settings_.calibration) served.calibration = settings_.calibration(*record);
   if (const auto registered = catalog_.Get(model)) {
     served.system_prompt = ParseModelDetails(registered->details).default_system_prompt;
@@ -267,6 +275,9 @@ policy::ServedRoute EndpointService::RouteOf(
   served.pool = PoolIdOf(endpoint.id, entity);
   const PoolWant* pool = PoolOf(served.pool);
   if (pool == nullptr) return served;
+  if (pool->minimum == 0) {
+    served.pool_policy.cold_start_wait_max = settings_.cold_start_wait_max;
+  }
   const auto& known = pool->served.calibration;
   served.lane = policy::LaneForRange(
       served.range, known ? std::optional(policy::CapacityOf(*known)) : std::nullopt);

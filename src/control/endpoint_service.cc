@@ -6,6 +6,7 @@
 
 #include "control/endpoint_json.h"
 #include "control/gateway_json.h"
+#include "control/open_api.h"
 
 namespace penstock::control {
 namespace {
@@ -278,6 +279,27 @@ Result<boost::json::object> EndpointService::PatchNotifications(const std::strin
   return answer;
 }
 
+Result<boost::json::object> EndpointService::PatchTelemetry(const std::string& name,
+                                                            std::string_view body,
+                                                            const Caller& caller, Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  auto gateway = WithTelemetry(endpoint->gateway, body);
+  if (!gateway) return Fail(gateway.error());
+  endpoint->gateway = std::move(*gateway);
+  if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
+  return Get(name, caller, moment.now);
+}
+
+Result<boost::json::object> EndpointService::OpenApi(const std::string& name,
+                                                     const Caller& caller) const {
+  const Endpoint* endpoint = Find(name);
+  if (endpoint == nullptr || PermissionOf(*endpoint, caller).empty()) {
+    return Fail(NoSuchEndpoint(name));
+  }
+  return OpenApiJson(name, TaskOf(*endpoint), settings_.url);
+}
+
 Result<boost::json::object> EndpointService::Events(const std::string& name, const Caller& caller) {
   const Endpoint* endpoint = Find(name);
   if (endpoint == nullptr || PermissionOf(*endpoint, caller).empty()) {
@@ -351,7 +373,7 @@ boost::json::object EndpointService::DetailOf(const Endpoint& endpoint, const Ca
                                                  .task = TaskOf(endpoint),
                                                  .permission_level = PermissionOf(endpoint, caller),
                                                  .url = settings_.url});
-  for (const char* part : {"ai_gateway", "rate_limits"}) {
+  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config"}) {
     boost::json::value value = GatewayPart(endpoint.gateway, part);
     if (!value.is_null()) json[part] = std::move(value);
   }

@@ -53,6 +53,8 @@ struct EndpointSettings {
   // What a replica of it takes; empty: its file's size and a little more.
   std::function<std::int64_t(const store::ModelVersionRecord&)> memory_of;
   std::string url;  // Of the server, as answers name it.
+  // How long requests wait for the first replica of what was scaled to zero; 0: not at all.
+  Duration cold_start_wait_max = std::chrono::seconds(120);
 };
 
 class EndpointService {
@@ -98,6 +100,11 @@ class EndpointService {
                                             const Caller& caller, Moment moment);
   Result<boost::json::object> PatchNotifications(const std::string& name, std::string_view body,
                                                  const Caller& caller, Moment moment);
+  // Kept and given back: there is no collector to send telemetry to.
+  Result<boost::json::object> PatchTelemetry(const std::string& name, std::string_view body,
+                                             const Caller& caller, Moment moment);
+  // How the endpoint is called, as an OpenAPI document.
+  Result<boost::json::object> OpenApi(const std::string& name, const Caller& caller) const;
   Result<boost::json::object> Events(const std::string& name, const Caller& caller);
 
   // By the endpoint's id, as Databricks has it.

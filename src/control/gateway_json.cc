@@ -74,8 +74,10 @@ void ReadAiGateway(JsonReader& reader, policy::EndpointPolicy& policy,
   for (policy::RateLimit& limit : ReadRateLimits(reader, failure)) {
     policy.rate_limits.push_back(std::move(limit));
   }
-  if (Enabled(reader, "inference_table_config", false, failure)) {
-    reader.RefuseUnsupported("inference_table_config");
+  policy.log_payloads = Enabled(reader, "inference_table_config", false, failure);
+  if (const auto* table = reader.Object("inference_table_config")) {
+    JsonReader inner(*table, reader.PathOf("inference_table_config") + ".", failure);
+    CheckTable(inner);
   }
   reader.RefuseUnsupported("guardrails");
 }
@@ -105,6 +107,33 @@ std::string TextOf(const boost::json::object& fields) {
   return fields.empty() ? std::string() : boost::json::serialize(fields);
 }
 
+// An enabled table keeps its name: who reads it would lose sight of it.
+Status CheckTableKept(const boost::json::object& fields, const boost::json::object& next) {
+  const auto table_of = [](const boost::json::value* gateway) -> const boost::json::object* {
+    const auto* object = gateway == nullptr ? nullptr : gateway->if_object();
+    const auto* table = object == nullptr ? nullptr : object->if_contains("inference_table_config");
+    return table == nullptr ? nullptr : table->if_object();
+  };
+  const boost::json::value wrapped(next);
+  const auto* before = table_of(fields.if_contains("ai_gateway"));
+  const auto* after = table_of(&wrapped);
+  const auto enabled = [](const boost::json::object* table) {
+    const auto* value = table == nullptr ? nullptr : table->if_contains("enabled");
+    return value != nullptr && value->is_bool() && value->get_bool();
+  };
+  if (!enabled(before) || !enabled(after)) return {};
+  for (const char* name : {"catalog_name", "schema_name", "table_name_prefix"}) {
+    const auto* old = before->if_contains(name);
+    const auto* now = after->if_contains(name);
+    if ((old == nullptr) == (now == nullptr) && (old == nullptr || *old == *now)) continue;
+    const std::string field = fmt::format("inference_table_config.{}", name);
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} cannot change while the table is enabled: disable it first", field),
+                field);
+  }
+  return {};
+}
+
 Result<PermissionLevel> ParseLevel(const std::string& word, const std::string& field) {
   for (const PermissionLevel level : kLevels) {
     if (word == ToString(level)) return level;
@@ -119,7 +148,7 @@ Result<PermissionLevel> ParseLevel(const std::string& word, const std::string& f
 
 std::string ReadGatewayFields(const boost::json::object& body, std::optional<Error>& failure) {
   boost::json::object fields;
-  for (const char* part : {"ai_gateway", "rate_limits"}) {
+  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config"}) {
     const auto* value = body.if_contains(part);
     if (value != nullptr && !value->is_null()) fields[part] = *value;
   }
@@ -136,6 +165,7 @@ Result<std::string> WithAiGateway(const std::string& gateway, std::string_view b
   ReadAiGateway(reader, policy, failure);
   if (failure) return Fail(std::move(*failure));
   boost::json::object fields = Fields(gateway);
+  if (auto kept = CheckTableKept(fields, *object); !kept) return Fail(kept.error());
   fields["ai_gateway"] = std::move(*object);
   return TextOf(fields);
 }
@@ -153,9 +183,41 @@ Result<std::string> WithRateLimits(const std::string& gateway, std::string_view 
   return TextOf(fields);
 }
 
+Result<std::string> WithTelemetry(const std::string& gateway, std::string_view body) {
+  auto object = ParseJsonObject(body);
+  if (!object) return Fail(object.error());
+  boost::json::object fields = Fields(gateway);
+  const auto* inner = object->if_contains("telemetry_config");
+  const bool wrapped = inner != nullptr && (inner->is_object() || inner->is_null());
+  if (wrapped && inner->is_null()) {
+    fields.erase("telemetry_config");
+  } else {
+    fields["telemetry_config"] = wrapped ? *inner : boost::json::value(std::move(*object));
+  }
+  return TextOf(fields);
+}
+
+void CheckTable(JsonReader& reader) {
+  constexpr std::size_t kNameMax = 255;
+  (void)reader.Boolean("enabled");
+  for (const char* name : {"catalog_name", "schema_name", "table_name_prefix"}) {
+    const auto text = reader.String(name);
+    if (text && (text->empty() || text->size() > kNameMax ||
+                 text->find_first_of("./\\") != std::string::npos)) {
+      reader.Refuse(name, "1 to 255 bytes without dots and slashes", boost::json::value(*text));
+    }
+  }
+}
+
 policy::EndpointPolicy PolicyOf(const Endpoint& endpoint) {
   std::optional<Error> failure;
   policy::EndpointPolicy policy = ReadPolicy(Fields(endpoint.gateway), failure);
+  if (endpoint.config && !endpoint.config->auto_capture.empty()) {
+    const boost::json::object capture = Fields(endpoint.config->auto_capture);
+    JsonReader reader(capture, "", failure);
+    // Given without `enabled`, it is meant.
+    policy.log_payloads = policy.log_payloads || reader.Boolean("enabled").value_or(true);
+  }
   if (endpoint.azure) {
     const boost::json::object properties = Fields(endpoint.azure->properties);
     const auto* spillover = properties.if_contains("spilloverDeploymentName");

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "control/endpoint.h"
+#include "control/json_reader.h"
 
 namespace penstock::control {
 
@@ -18,9 +19,16 @@ namespace penstock::control {
 std::string ReadGatewayFields(const boost::json::object& body, std::optional<Error>& failure);
 
 // PUT …/ai-gateway and PUT …/rate-limits: `gateway` with that part replaced. What is asked for and
-// cannot be kept (guardrails, inference tables) is refused.
+// cannot be kept (guardrails) is refused.
 Result<std::string> WithAiGateway(const std::string& gateway, std::string_view body);
 Result<std::string> WithRateLimits(const std::string& gateway, std::string_view body);
+
+// PATCH …/telemetry-config: `gateway` with it, whether the body is it or has it as a member.
+Result<std::string> WithTelemetry(const std::string& gateway, std::string_view body);
+
+// The names of a table that requests and answers are written to (auto_capture_config,
+// inference_table_config): checked, so that a wrong one is told at once.
+void CheckTable(JsonReader& reader);
 
 // What the request path needs of it, and of what an Azure deployment says beside.
 policy::EndpointPolicy PolicyOf(const Endpoint& endpoint);

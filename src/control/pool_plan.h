@@ -25,6 +25,10 @@ struct ServedModel {
   std::int64_t memory_bytes = 0;  // What a replica of it takes; 0: unknown.
   std::optional<policy::Calibration> calibration;
   std::string system_prompt = {};  // For chats whose client sent none.
+  // Of an external model: its name at the provider, and the file of the key. `source` is the URL.
+  bool external = false;
+  std::string external_name = {};
+  std::string key_path = {};
 };
 using ModelLookup =
     std::function<Result<ServedModel>(const std::string& model, std::int64_t version)>;

@@ -25,9 +25,11 @@ struct ReplicaLaunch {
   std::string log_name;
   std::string place_name;            // "POOL-PLACE", at most 24 bytes.
   std::vector<std::string> command;  // First the program's path.
-  std::vector<int> cores = {};       // Which it may run on; empty: all. Of this machine only.
-  int cores_wanted = 0;              // For schedulers; 0: their default.
-  std::int64_t memory_bytes = 0;     // Likewise.
+  std::string model = {};            // catalog.schema.model, for those who have servers of it.
+  std::int64_t model_version = 0;
+  std::vector<int> cores = {};    // Which it may run on; empty: all. Of this machine only.
+  int cores_wanted = 0;           // For schedulers; 0: their default.
+  std::int64_t memory_bytes = 0;  // Likewise.
 };
 
 struct ReplicaExit {

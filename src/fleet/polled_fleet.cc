@@ -141,7 +141,7 @@ void PolledFleet::Run() {
       Do(task);
       lock.lock();
     }
-    if (stopping_ || replicas_.empty()) continue;
+    if (stopping_ || (replicas_.empty() && !backend_->busy())) continue;
     lock.unlock();
     Poll();
     lock.lock();

@@ -44,6 +44,8 @@ class Backend {
   // Why one that is not listed any more ended.
   virtual std::string ReasonOf(const std::string& handle) = 0;
   virtual std::string TailOf(const std::string& log_name, std::size_t size_max) = 0;
+  // List() is to be called though no replica is known: something is not brought about yet.
+  virtual bool busy() const { return false; }
 };
 
 class PolledFleet : public Fleet {

@@ -65,7 +65,8 @@ RefusedRequest Gateway::Call::AsRefused() const {
   return {.endpoint = endpoint->name,
           .surface = surface,
           .operation = operation,
-          .api_version = approach->api_version};
+          .api_version = approach->api_version,
+          .waited = usage.queue_wait};
 }
 
 void Gateway::Call::TakeHop(const Hop& hop) {
@@ -185,7 +186,7 @@ io::Task<std::optional<Failure>> Gateway::Admit(Call& call) {
   policy::Answer& answer = entry.answer;
   if (answer.kind == Kind::kQueue) {
     const TimePoint queued_at = loop_.Now();
-    const auto refusal = co_await WaitForTurn(call, pool, *entry.waiter, entry.queue_wait_max);
+    const auto refusal = co_await WaitForTurn(call, pool, entry);
     call.usage.queue_wait += loop_.Now() - queued_at;
     if (call.disconnected) co_return std::nullopt;
     answer.grant = std::move(entry.waiter->grant);
@@ -207,14 +208,15 @@ io::Task<std::optional<Failure>> Gateway::Admit(Call& call) {
 // leaves is out of the queue at once.
 io::Task<std::optional<policy::Refusal>> Gateway::WaitForTurn(Call& call,
                                                               std::shared_ptr<Pool> pool,
-                                                              PoolWaiter& waiter,
-                                                              Duration longest) {
+                                                              const Pool::Entry& entry) {
+  PoolWaiter& waiter = *entry.waiter;
   const QueuePacer::Waits waits(pacer_, pool);
-  const Status started = co_await waiter.started.Wait(Deadline::After(loop_.Now(), longest));
+  const Status started =
+      co_await waiter.started.Wait(Deadline::After(loop_.Now(), entry.queue_wait_max));
   if (started) co_return std::nullopt;
   const bool left = started.error().code == Code::kCancelled;
   call.disconnected = left;
-  const auto refusal = left ? policy::Refusal::kNone : policy::Refusal::kQueueWait;
+  const auto refusal = left ? policy::Refusal::kNone : entry.wait_refusal;
   if (pool->Leave(waiter, refusal, loop_.Now())) co_return refusal;
   // It was started at this very moment.
   if (left) pool->Finish(std::move(waiter.grant), {.fate = Fate::kUnknown}, loop_.Now());

@@ -109,6 +109,11 @@ Failure FailureOf(const policy::Answer& refused, const policy::Lane::Headroom& r
   failure.status = Traits(failure.error.code).http_status;
   if (request.surface == Surface::kAzure && !nobody) {
     failure.error.message = AzureWords(refused.refusal, failure.retry_after, request);
+  } else if (nobody && request.waited >= std::chrono::seconds(1)) {
+    failure.error.message = fmt::format(
+        "endpoint '{}': no replica became ready within {:g} s (serve --cold-start-wait-max-s); "
+        "retry after {} ms",
+        request.endpoint, std::round(Seconds(request.waited)), CeilMs(failure.retry_after));
   } else {
     failure.error.message = fmt::format("endpoint '{}': {}; retry after {} ms", request.endpoint,
                                         ReasonOf(refused.refusal), CeilMs(failure.retry_after));

@@ -37,6 +37,7 @@ struct RefusedRequest {
   Surface surface = Surface::kOpenAi;
   Operation operation = Operation::kChat;
   std::string_view api_version;  // Azure: as the client gave it.
+  Duration waited{};             // Before it was refused.
 };
 // `room`: of the lane that refused it.
 Failure FailureOf(const policy::Answer& refused, const policy::Lane::Headroom& room,

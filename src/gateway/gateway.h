@@ -110,8 +110,7 @@ class Gateway {
   [[gnu::noinline]] io::Task<std::optional<Failure>> Admit(Call& call);
   [[gnu::noinline]] io::Task<std::optional<policy::Refusal>> WaitForTurn(Call& call,
                                                                          std::shared_ptr<Pool> pool,
-                                                                         PoolWaiter& waiter,
-                                                                         Duration longest);
+                                                                         const Pool::Entry& entry);
   // Sets call.response: the answer's head has arrived. kCancelled: the client is gone.
   [[gnu::noinline]] io::Task<Status> Send(Call& call);
   [[gnu::noinline]] io::Task<Failure> TakeAnswer(Call& call);

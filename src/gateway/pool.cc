@@ -104,6 +104,7 @@ Pool::Entry Pool::Arrive(policy::Arrival arrival, io::Loop& loop, TimePoint now)
       waiters_.emplace(entry.answer.id, entry.waiter);
     }
     entry.queue_wait_max = dispatcher_.queue_wait_max();
+    if (dispatcher_.is_cold()) entry.wait_refusal = policy::Refusal::kNoReplica;
     if (!dispatcher_.has_lane(lane)) return entry;
     entry.headroom = dispatcher_.lane(lane).HeadroomAt(now);
     entry.weights = dispatcher_.lane(lane).policy.weights;

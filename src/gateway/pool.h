@@ -50,9 +50,10 @@ class Pool {
 
   struct Entry {
     policy::Answer answer;
-    std::shared_ptr<PoolWaiter> waiter;  // answer.kind == kQueue.
-    Duration queue_wait_max{};           // Likewise.
-    policy::Lane::Headroom headroom;     // After it.
+    std::shared_ptr<PoolWaiter> waiter;                          // answer.kind == kQueue.
+    Duration queue_wait_max{};                                   // Likewise.
+    policy::Refusal wait_refusal = policy::Refusal::kQueueWait;  // What it is told after that.
+    policy::Lane::Headroom headroom;                             // After it.
     policy::CostWeights weights;
   };
   Entry Arrive(policy::Arrival arrival, io::Loop& loop, TimePoint now);

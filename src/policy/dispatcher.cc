@@ -97,7 +97,8 @@ Answer Dispatcher::Arrive(Arrival arrival, TimePoint now) {
   Lane& lane = *lanes_[arrival.lane];
   const Estimate estimate = lane.estimator.Guess(arrival.size, lane.policy);
   const bool queues = lane.policy.overload == Overload::kQueue;
-  if (replicas_.ready() == 0) {
+  const bool cold = is_cold();
+  if (replicas_.ready() == 0 && !cold) {
     return Refuse(lane, Refusal::kNoReplica, kRetryMin, estimate.cost);
   }
   const Lane::Answer answer = lane.Check(estimate.cost, now);
@@ -109,8 +110,11 @@ Answer Dispatcher::Arrive(Arrival arrival, TimePoint now) {
   const bool must_wait = over_cap || !lane.line.empty();
   const Colour colour =
       !must_wait && lane.IsWithinGuarantee(estimate.cost, now) ? Colour::kGreen : Colour::kYellow;
-  const bool at_once = !must_wait && MayStartAtOnce(lane, colour, now);
-  if (!at_once && !queues && colour == Colour::kYellow) {
+  const bool at_once = !must_wait && !cold && MayStartAtOnce(lane, colour, now);
+  if (cold && waiting_.size() >= policy_.cold_start_queue_max) {
+    return Refuse(lane, Refusal::kQueueFull, kRetryMin, estimate.cost);
+  }
+  if (!at_once && !cold && !queues && colour == Colour::kYellow) {
     return Refuse(lane, Refusal::kNoRoom, DrainTime(lane), estimate.cost);
   }
   if (!at_once && lane.waiting >= policy_.queue_max) {

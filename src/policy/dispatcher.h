@@ -125,7 +125,14 @@ class Dispatcher {
   bool wants_prefix() const { return replicas_.ready() > 1; }
   PoolLoad load() const;
   std::size_t waiting() const { return waiting_.size(); }
-  Duration queue_wait_max() const { return policy_.queue_wait_max; }
+  // How long a request that waits from now on may do so.
+  Duration queue_wait_max() const {
+    return is_cold() ? policy_.cold_start_wait_max : policy_.queue_wait_max;
+  }
+  // No replica is ready, and requests wait for the first one.
+  bool is_cold() const {
+    return replicas_.ready() == 0 && policy_.cold_start_wait_max > Duration{};
+  }
   std::uint64_t retries() const { return retries_; }
   std::uint64_t retries_refused() const { return retries_refused_; }
 

@@ -97,6 +97,9 @@ struct PoolPolicy {
   double saturation = 0.85;       // Yellow starts only below this share of places taken.
   std::size_t queue_max = 1024;   // Requests of one lane that wait. 0: none may.
   Duration queue_wait_max = std::chrono::seconds(60);
+  // Cold start: while no replica is ready, requests wait so long for one. 0: refused at once.
+  Duration cold_start_wait_max{};
+  std::size_t cold_start_queue_max = 256;  // Of all lanes together; more are refused.
   bool operator==(const PoolPolicy&) const = default;
 };
 

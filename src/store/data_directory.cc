@@ -70,7 +70,7 @@ Result<DataDirectory> DataDirectory::Open(const std::string& path) {
   DataDirectory data(directory, std::move(*lock));
   for (const std::string& inner :
        {data.run_path(), data.log_path(), data.models_path(), data.converted_path(),
-        data.hub_path(), data.calibration_path()}) {
+        data.hub_path(), data.calibration_path(), data.secrets_path()}) {
     if (auto made = MakeDirectory(inner); !made) return Fail(made.error());
   }
   return data;

@@ -8,6 +8,7 @@
 //   models/         models that whoever runs the server puts there: the schema system.ai
 //   converted/      GGUF files made of registered folders
 //   hub/            what was pulled from a hub
+//   secrets/        keys of external models, a file each, mode 0600
 //   calibrations/   reports of calibrations, and what their engines printed
 #pragma once
 
@@ -33,6 +34,7 @@ class DataDirectory {
   std::string models_path() const { return path_ + "/models"; }
   std::string converted_path() const { return path_ + "/converted"; }
   std::string hub_path() const { return path_ + "/hub"; }
+  std::string secrets_path() const { return path_ + "/secrets"; }
   std::string calibration_path() const { return path_ + "/calibrations"; }
 
  private:

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { Server, kRoot, run, synthesise } from '../support/penstock.mjs';
 import { assertGolden } from './golden.mjs';
 
-const kCommands = ['', 'serve', 'engine', 'bench', 'bench agent', 'bench report', 'bench compare', 'bench prove',
+const kCommands = ['', 'serve', 'engine', 'relay', 'bench', 'bench agent', 'bench report', 'bench compare', 'bench prove',
   'model', 'model synth', 'model register', 'model list',
   'model show', 'model versions', 'model alias', 'model delete', 'model convert', 'model pull', 'model calibrate',
   'model jobs',

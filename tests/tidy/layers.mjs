@@ -13,7 +13,7 @@ const kLinks = {
   policy: ['base'],
   meter: ['base', 'api'],
   engine: ['http', 'api', 'meter'],
-  fleet: ['base'],
+  fleet: ['http'],
   store: ['base'],
   bench: ['http', 'api', 'page', 'trace'],
   convert: ['base'],
