@@ -175,8 +175,10 @@ class Stream : private Timer {
   // For implementations: an event for this stream is near. First the awaiting operation and the
   // list of companions are fetched, a moment later the companions themselves.
   void PrefetchReader() const {
-    __builtin_prefetch(reading_);
-    __builtin_prefetch(reinterpret_cast<const char*>(reading_) + Companions::kLine);
+    if (reading_ != nullptr) {
+      __builtin_prefetch(reading_);
+      __builtin_prefetch(reinterpret_cast<const char*>(reading_) + Companions::kLine);
+    }
     if (companions_ != nullptr) __builtin_prefetch(companions_);
   }
   void PrefetchCompanions() const {

@@ -216,6 +216,7 @@ void AppendCells(const StateView& state, int first, int count, std::vector<std::
   const auto rows = static_cast<std::size_t>(count);
   const auto skipped = static_cast<std::size_t>(first);
   cells.resize(offset + state.shape.cell_bytes() * rows);
+  if (count == 0) return;
   std::uint8_t* out = cells.data() + offset;
   for (std::size_t i = 0; i < state.shape.layers.size(); ++i) {
     const LayerShape& layer = state.shape.layers[i];
