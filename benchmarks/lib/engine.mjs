@@ -5,11 +5,11 @@ import {availableParallelism} from 'node:os';
 import {join} from 'node:path';
 
 import {limitTime, run, temporaryFolder} from './children.mjs';
-import {conversations, geometricMean, interference, throughput} from './engine_parts.mjs';
+import {conversations, geometricMean, interference, ownCode, throughput} from './engine_parts.mjs';
 import {kPenstock} from './programs.mjs';
 import {conclude, environment, printEnvironment, readFlags} from './report.mjs';
 
-const kParts = ['throughput', 'interference', 'conversations'];
+const kParts = ['throughput', 'interference', 'conversations', 'own'];
 const kShapes = [
   {prompt: 256, output: 64, least: 1.2},
   {prompt: 2048, output: 256, least: 1.1},
@@ -50,6 +50,9 @@ async function main() {
     streams: {type: 'string'},
     shapes: {type: 'string'},
     threads: {type: 'string'},
+    rounds: {type: 'string'},
+    turns: {type: 'string'},
+    peer: {type: 'string'},
   });
   const pairs = Number(flags.pairs ?? (flags.quick ? 1 : 5));
   const threads = Number(flags.threads ?? availableParallelism());
@@ -66,7 +69,13 @@ async function main() {
   const facts = environment();
   printEnvironment(facts);
   const models = await findModels(listOf(flags.models) ?? scope.models);
-  const settings = {threads, pairs, quick: flags.quick};
+  const settings = {
+    threads,
+    pairs,
+    quick: flags.quick,
+    peer: listOf(flags.peer) ?? [],
+    turns: Number(flags.turns ?? (flags.quick ? 4 : 8)),
+  };
 
   const goals = [];
   const raw = {environment: facts, threads, pairs};
@@ -80,7 +89,8 @@ async function main() {
                             prompt,
                             output,
                             streams: count,
-                            rounds: Math.max(flags.quick ? 2 : 3, Math.ceil(8 / count)),
+                            rounds: Number(
+                                flags.rounds ?? Math.max(flags.quick ? 2 : 3, Math.ceil(8 / count))),
                           })));
       const results = await throughput(cases, settings);
       const ratios = results.map(({ratio}) => ratio);
@@ -121,6 +131,14 @@ async function main() {
           value: raw.conversations.against_peer,
           least: 1
         });
+  }
+  if (parts.includes('own')) {
+    raw.own = await ownCode(models[0].path, settings);
+    goals.push({
+      name: 'per cent of a step outside the kernels, 8 streams',
+      value: raw.own.outside_kernels_percent,
+      most: 5
+    });
   }
   conclude({name: 'engine', goals, json: flags.json, raw});
 }

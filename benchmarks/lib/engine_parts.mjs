@@ -1,6 +1,8 @@
 // The parts of benchmarks/engine: throughput, interference, conversations.
 
-import {converse, llamaServerSettings, load, startEngine, startLlamaServer} from './engine_programs.mjs';
+import {
+  converse, llamaServerSettings, load, slots, startEngine, startLlamaServer,
+} from './engine_programs.mjs';
 import {figure, median, printTable} from './report.mjs';
 
 export function geometricMean(values) {
@@ -8,9 +10,11 @@ export function geometricMean(values) {
 }
 
 // The best of llama-server's settings for a load: `measure` gives a figure, more is better.
-async function bestSettings(setup, quick, measure) {
+async function bestSettings(setup, {quick, peer: words}, measure) {
+  const all = llamaServerSettings(quick, words);
+  if (all.length === 1) return all[0];
   let best;
-  for (const settings of llamaServerSettings(quick)) {
+  for (const settings of all) {
     const peer = await startLlamaServer(setup, settings);
     const value = await measure(peer);
     await peer.stop();
@@ -42,7 +46,8 @@ const ratioOf = (runs, key) =>
     median(runs.map((each) => each.penstock[key] / each['llama-server'][key]));
 
 // Output tokens per second for each case of {name, model, prompt, output, streams, rounds}.
-export async function throughput(cases, {threads, pairs, quick}) {
+export async function throughput(cases, options) {
+  const {threads, pairs} = options;
   const rows = [[
     'output tokens/s', 'streams', 'llama-server', 'penstock', 'ratio', 'gap max, ms', '', 'its best'
   ]];
@@ -54,7 +59,7 @@ export async function throughput(cases, {threads, pairs, quick}) {
     const measure = (engine, seed, rounds = each.rounds) =>
         load(engine, {streams, requests: streams * rounds, prompt, output, seed});
     const settings = await bestSettings(
-        setup, quick, async (peer) => (await measure(peer, 1, 1)).output_tokens_per_s);
+        setup, options, async (peer) => (await measure(peer, 1, 1)).output_tokens_per_s);
     const runs = await paired(setup, settings, pairs, measure);
     const ratio = ratioOf(runs, 'output_tokens_per_s');
     results.push({...each, settings, runs, ratio});
@@ -75,7 +80,8 @@ export async function throughput(cases, {threads, pairs, quick}) {
 }
 
 // Prompts of 2,048 tokens that arrive beside running streams, and beside short requests.
-export async function interference(model, {threads, pairs, quick}) {
+export async function interference(model, options) {
+  const {threads, pairs} = options;
   const setup = {model, threads, streams: 6, context: 2560};
   const measure = async (engine, seed) => {
     const streams = load(engine, {streams: 3, requests: 3, prompt: 64, output: 384, seed});
@@ -90,7 +96,7 @@ export async function interference(model, {threads, pairs, quick}) {
     return {gap_max_ms: running.gap_max_ms, short_first_token_p99_ms: quickly.first_token_p99_ms};
   };
   const settings = await bestSettings(
-      setup, quick,
+      setup, options,
       async (peer) =>
           (await load(peer, {streams: 4, requests: 4, prompt: 2048, output: 64, seed: 1}))
               .output_tokens_per_s);
@@ -117,10 +123,11 @@ export async function interference(model, {threads, pairs, quick}) {
 
 // Conversations with a shared system prompt: prefixes reused, against not, and against llama-server
 // with its own cache.
-export async function conversations(model, {threads, pairs, quick}) {
+export async function conversations(model, options) {
+  const {threads, pairs, turns} = options;
   const shape = {
     conversations: 10,
-    turns: quick ? 4 : 8,
+    turns,
     shared: 1500,
     question: 40,
     output: 24,
@@ -128,7 +135,7 @@ export async function conversations(model, {threads, pairs, quick}) {
   const setup = {model, threads, streams: 8, context: 2560, prefixes: true};
   const measure = (engine, seed) => converse(engine, {...shape, seed});
   const settings = await bestSettings(
-      setup, quick,
+      setup, options,
       async (peer) => (await converse(peer, {...shape, turns: 2, seed: 1})).total_tokens_per_s);
   const runs = await paired(setup, settings, pairs, measure);
   const without = await startEngine({...setup, prefixes: false});
@@ -160,4 +167,22 @@ export async function conversations(model, {threads, pairs, quick}) {
     against_peer: ratioOf(runs, 'total_tokens_per_s'),
     against_none: ours / plain.total_tokens_per_s,
   };
+}
+
+// What share of a step's time is not llama.cpp's, with eight streams.
+export async function ownCode(model, {threads}) {
+  const setup = {model, threads, streams: 8, context: 512};
+  const engine = await startEngine(setup);
+  try {
+    await load(engine, {streams: 8, requests: 16, prompt: 256, output: 64, seed: 1});
+    const {step} = await slots(engine);
+    printTable([
+      ['8 streams, 256/64', 'mean step, ms', 'outside the kernels, %'],
+      ['penstock', figure(step.mean_ms), figure(step.outside_kernels_percent)],
+    ]);
+    console.log('');
+    return step;
+  } finally {
+    await engine.stop();
+  }
 }

@@ -26,15 +26,18 @@ const kAttention = {
 };
 
 // All combinations of those that are there. `quick` leaves out the unified cache, which was slower
-// wherever it was tried.
-export function llamaServerSettings(quick) {
+// wherever it was tried. `words` keep the combinations in whose names all of them stand.
+export function llamaServerSettings(quick, words = []) {
   const all = [];
   for (const server of Object.keys(kServers).filter((name) => existsSync(kServers[name]))) {
     for (const cache of quick ? ['KV per stream'] : Object.keys(kCaches)) {
       for (const attention of Object.keys(kAttention)) all.push({server, cache, attention});
     }
   }
-  return all;
+  const kept = all.filter((each) => words.every(
+                              (word) => Object.values(each).some((name) => name.includes(word))));
+  if (kept.length === 0) throw new Error(`--peer: no setting of llama-server has ${words}`);
+  return kept;
 }
 
 // `setup`: {model, threads, streams, context, prefixes}. `prefixes` lets it reuse prompts.
@@ -98,6 +101,11 @@ export async function load(engine, {streams, requests, prompt, output, seed}) {
     throw new Error(`${engine.name} did not do the work: ${said}`);
   }
   return result;
+}
+
+// What the engine's slots do, and its steps.
+export async function slots(engine) {
+  return (await fetch(`http://127.0.0.1:${engine.port}/slots`)).json();
 }
 
 const agent = new http.Agent({keepAlive: true});

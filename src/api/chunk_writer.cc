@@ -8,6 +8,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view kEventEnd = "}\n\n";
+constexpr std::string_view kToolCallEnd = R"("}}]},"logprobs":null,"finish_reason":null)";
 
 }  // namespace
 
@@ -51,6 +52,29 @@ void ChunkWriter::AppendText(std::string& out, std::string_view text, std::strin
   out.append(before_text_);
   AppendJsonEscaped(out, text);
   out.append(before_logprobs_).append(logprobs).append(",\"finish_reason\":null").append(end_);
+}
+
+void ChunkWriter::AppendToolOpening(std::string& out, std::int32_t call_index,
+                                    std::int32_t index) const {
+  AppendOpening(out, index);
+  out.append(R"(,"delta":{"tool_calls":[{"index":)");
+  internal::AppendNumber(out, call_index);
+  out.push_back(',');
+}
+
+void ChunkWriter::AppendToolCall(std::string& out, const ToolCall& call, std::int32_t call_index,
+                                 std::int32_t index) const {
+  AppendToolOpening(out, call_index, index);
+  internal::AppendToolCallOpening(out, call);
+  out.append(kToolCallEnd).append(end_);
+}
+
+void ChunkWriter::AppendToolArguments(std::string& out, std::string_view arguments,
+                                      std::int32_t call_index, std::int32_t index) const {
+  AppendToolOpening(out, call_index, index);
+  out.append(R"("function":{"arguments":")");
+  AppendJsonEscaped(out, arguments);
+  out.append(kToolCallEnd).append(end_);
 }
 
 void ChunkWriter::AppendFinish(std::string& out, FinishReason reason, std::int32_t index) const {

@@ -27,6 +27,12 @@ class ChunkWriter {
   // `logprobs` is JSON (see logprobs.h).
   void AppendText(std::string& out, std::string_view text, std::string_view logprobs,
                   std::int32_t index) const;
+  // The `call_index`-th tool call begins (its id and name, and what there is of its arguments), or
+  // its arguments go on. Chat only.
+  void AppendToolCall(std::string& out, const ToolCall& call, std::int32_t call_index,
+                      std::int32_t index) const;
+  void AppendToolArguments(std::string& out, std::string_view arguments, std::int32_t call_index,
+                           std::int32_t index) const;
   void AppendFinish(std::string& out, FinishReason reason, std::int32_t index = 0) const;
   // A chunk with `choices: []`. `timing` is left out where it is null.
   void AppendUsage(std::string& out, const Usage& usage, const Timing* timing = nullptr) const;
@@ -35,6 +41,7 @@ class ChunkWriter {
 
  private:
   void AppendOpening(std::string& out, std::int32_t index) const;
+  void AppendToolOpening(std::string& out, std::int32_t call_index, std::int32_t index) const;
 
   std::string head_;         // `data: {"id":...,"choices":[`.
   std::string text_prefix_;  // A chunk of choice 0 up to its text, and

@@ -126,22 +126,11 @@ void ReadStreaming(ObjectReader& in, GenerationOptions& options) {
 // What would change the answer and cannot be had is refused, not ignored. Values that ask for
 // nothing pass.
 void RefuseUnsupported(ObjectReader& in) {
-  for (const std::string_view name : {"tools", "functions"}) {
-    const auto value = in.Find(name);
-    dom::array list;
-    if (value && (value->get_array().get(list) || list.size() != 0)) {
-      in.Refuse(name, fmt::format("`{}` is not supported", name));
-    }
+  const auto value = in.Find("functions");
+  dom::array list;
+  if (value && (value->get_array().get(list) || list.size() != 0)) {
+    in.Refuse("functions", "`functions` is not supported: `tools` is");
   }
-  if (const auto value = in.Find("response_format")) {
-    std::string_view type;
-    if (value->at_key("type").get_string().get(type) || type != "text") {
-      in.Refuse("response_format", "only {\"type\": \"text\"} is supported for `response_format`");
-    }
-  }
-  std::string suffix;
-  in.Read("suffix", suffix);
-  if (!suffix.empty()) in.Refuse("suffix", "`suffix` is not supported");
 }
 
 // Chat asks with `logprobs`: true and `top_logprobs`, completions with `logprobs`: a number.
@@ -189,6 +178,7 @@ void ReadGenerationOptions(ObjectReader& in, GenerationOptions& options) {
   ReadLogprobs(in, options);
   in.Read("ignore_eos", options.ignore_eos);
   in.Read("user", options.user);
+  ReadResponseFormat(in, options);
   RefuseUnsupported(in);
 }
 

@@ -10,6 +10,12 @@
 namespace penstock::internal {
 
 void ReadGenerationOptions(ObjectReader& in, GenerationOptions& options);
+// `tools`, `tool_choice`, `parallel_tool_calls`.
+void ReadTools(ObjectReader& in, ChatRequest& request);
+// An assistant's `tool_calls`.
+void ReadToolCalls(ObjectReader& message, std::vector<ToolCall>& calls);
+// `response_format`.
+void ReadResponseFormat(ObjectReader& in, GenerationOptions& options);
 void ReadMessages(ObjectReader& in, std::vector<ChatMessage>& messages);
 
 struct PromptRules {

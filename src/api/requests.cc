@@ -83,6 +83,8 @@ void AddMessage(ObjectReader& in, const std::string& path, dom::element value,
   }
   out.role = word;
   message.Read("name", out.name);
+  if (out.role == "assistant") ReadToolCalls(message, out.tool_calls);
+  if (out.role == "tool") message.Read("tool_call_id", out.tool_call_id);
   ReadContent(message, out);
 }
 
@@ -173,11 +175,29 @@ void ReadPrompts(ObjectReader& in, std::string_view name, PromptRules rules,
 
 using internal::ObjectReader;
 
+namespace {
+
+// A list that asks for something, or a text that is not empty, where it has no meaning.
+void RefuseWhereNotEmpty(ObjectReader& in, std::string_view name, std::string_view where) {
+  const auto value = in.Find(name);
+  simdjson::dom::array list;
+  std::string_view text;
+  if (!value || (!value->get_array().get(list) && list.size() == 0) ||
+      (!value->get_string().get(text) && text.empty())) {
+    return;
+  }
+  in.Refuse(name, fmt::format("`{}` is for {} completions only", name, where));
+}
+
+}  // namespace
+
 Result<ChatRequest> ParseChatRequest(PaddedView body) {
   return internal::ParseBody<ChatRequest>(body, [](ObjectReader& in, ChatRequest& request) {
     in.Read("model", request.model);
     internal::ReadMessages(in, request.messages);
     internal::ReadGenerationOptions(in, request.options);
+    internal::ReadTools(in, request);
+    RefuseWhereNotEmpty(in, "suffix", "text");
   });
 }
 
@@ -187,6 +207,8 @@ Result<CompletionRequest> ParseCompletionRequest(PaddedView body) {
         in.Read("model", request.model);
         internal::ReadPrompts(in, "prompt", {.empty_text = true}, request.prompts);
         in.Read("echo", request.echo);
+        in.Read("suffix", request.suffix);
+        RefuseWhereNotEmpty(in, "tools", "chat");
         internal::ReadGenerationOptions(in, request.options);
       });
 }

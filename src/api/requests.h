@@ -3,7 +3,7 @@
 // Rules for every body: it is one JSON object of valid UTF-8, nested at most kJsonDepthMax deep,
 // with nothing behind it. `null` means absent. Unknown fields are ignored; a known field given
 // twice, of a wrong type or out of range is refused. What would change the answer and is not
-// supported (image parts, tools, structured output) is refused rather than
+// supported (image parts, keywords of JSON schemas) is refused rather than
 // ignored.
 //
 // Errors are Code::kInvalidArgument with Error::field as a path ("messages[2].content[0].type"),
@@ -28,6 +28,8 @@ inline constexpr std::size_t kStopsMax = 4;
 inline constexpr std::size_t kInputsMax = 2048;  // Prompts of a completion, inputs of an embedding.
 inline constexpr std::size_t kLogitBiasesMax = 1024;
 inline constexpr std::int32_t kChoicesMax = 128;  // `n`.
+inline constexpr std::size_t kToolsMax = 128;
+inline constexpr std::size_t kToolNameBytesMax = 64;
 
 using TokenId = std::int32_t;  // Never negative. Whether a vocabulary has it, the engine knows.
 
@@ -58,20 +60,44 @@ struct GenerationOptions {
   // `logprobs`, `top_logprobs`: the log probability of each token, and of so many of the likeliest
   // in its place, 0 to kTopLogprobsMax. Absent: none.
   std::optional<std::int32_t> top_logprobs;
+  // `response_format`: what the answer must match, as a grammar (see json_schema.h); "": anything.
+  std::string grammar;
   bool stream = false;
   bool include_usage = false;  // `stream_options.include_usage`; refused unless streaming.
   std::string user;
+};
+
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON, as the model wrote it.
+  bool operator==(const ToolCall&) const = default;
 };
 
 struct ChatMessage {
   std::string role;     // system, developer, user, assistant or tool.
   std::string content;  // Text parts of a list are joined without anything between them.
   std::string name;     // "" if none.
+  std::vector<ToolCall> tool_calls;  // An assistant's.
+  std::string tool_call_id;          // A tool's: the call that it answers. "" if none.
 };
+
+struct Tool {
+  std::string name;  // 1 to kToolNameBytesMax of a-z, A-Z, 0-9, _ and -; no name twice.
+  std::string description;
+  std::string parameters;  // A JSON schema, minified. Of a strict tool: one that has a grammar.
+};
+
+enum class ToolChoice : std::uint8_t { kNone, kAuto, kRequired };
 
 struct ChatRequest {
   std::string model;                  // "" where the path names the model.
   std::vector<ChatMessage> messages;  // At least one.
+  // At most kToolsMax; empty with ToolChoice::kNone. Where the choice names one tool: that one
+  // alone, with kRequired and without parallel calls.
+  std::vector<Tool> tools;
+  ToolChoice tool_choice = ToolChoice::kNone;
+  bool parallel_tool_calls = true;
   GenerationOptions options;
 };
 
@@ -82,6 +108,7 @@ struct CompletionRequest {
   std::vector<Prompt>
       prompts;  // At least one, at most kInputsMax; a text may be empty, ids may not.
   bool echo = false;
+  std::string suffix;  // What stands behind the text to be written; "" if nothing.
   GenerationOptions options;
 };
 

@@ -18,4 +18,7 @@ void AppendTiming(std::string& out, const Timing* timing);
 // The quoted word, or null.
 void AppendFinishReason(std::string& out, FinishReason reason);
 
+// `"id":...,"type":"function","function":{"name":...,"arguments":"` and the arguments, left open.
+void AppendToolCallOpening(std::string& out, const ToolCall& call);
+
 }  // namespace penstock::internal

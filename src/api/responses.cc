@@ -21,6 +21,22 @@ void AppendFinish(std::string& out, const Choice& choice) {
   out.push_back('}');
 }
 
+// A chat message's content and what follows it.
+void AppendMessage(std::string& out, const Choice& choice) {
+  if (choice.text.empty() && !choice.tool_calls.empty()) {
+    out.append("null");
+  } else {
+    AppendJsonString(out, choice.text);
+  }
+  out.append(R"(,"refusal":null)");
+  for (std::size_t i = 0; i < choice.tool_calls.size(); ++i) {
+    out.append(i == 0 ? ",\"tool_calls\":[{" : ",{");
+    internal::AppendToolCallOpening(out, choice.tool_calls[i]);
+    out.append(i + 1 == choice.tool_calls.size() ? "\"}}]" : "\"}}");
+  }
+  out.push_back('}');
+}
+
 void AppendFloats(std::string& out, std::span<const float> values) {
   out.push_back('[');
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -74,6 +90,15 @@ void AppendTiming(std::string& out, const Timing* timing) {
                  timing->queue_ms, timing->prefill_ms, timing->decode_ms);
 }
 
+void AppendToolCallOpening(std::string& out, const ToolCall& call) {
+  out.append("\"id\":");
+  AppendJsonString(out, call.id);
+  out.append(R"(,"type":"function","function":{"name":)");
+  AppendJsonString(out, call.name);
+  out.append(R"(,"arguments":")");
+  AppendJsonEscaped(out, call.arguments);
+}
+
 void AppendFinishReason(std::string& out, FinishReason reason) {
   if (reason == FinishReason::kNone) {
     out.append("null");
@@ -93,8 +118,7 @@ void AppendChatCompletion(std::string& out, const ResponseHead& head,
     out.append(i == 0 ? "{\"index\":" : ",{\"index\":");
     internal::AppendNumber(out, static_cast<std::int64_t>(i));
     out.append(R"(,"message":{"role":"assistant","content":)");
-    AppendJsonString(out, choices[i].text);
-    out.append(R"(,"refusal":null})");
+    AppendMessage(out, choices[i]);
     AppendFinish(out, choices[i]);
   }
   out.append("],\"usage\":");

@@ -25,7 +25,8 @@ struct ResponseHead {
 struct Choice {
   std::string_view text;
   FinishReason finish = FinishReason::kStop;
-  std::string_view logprobs = "null";  // JSON: see logprobs.h.
+  std::string_view logprobs = "null";      // JSON: see logprobs.h.
+  std::span<const ToolCall> tool_calls{};  // Chat only. With them an empty text is `null`.
 };
 
 // Where a request's time went, in the replica: a member `penstock` of our own beside `usage`.

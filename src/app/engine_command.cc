@@ -71,7 +71,8 @@ engine::FlashAttention FlashAttentionOf(const std::string& word) {
   return word == "off" ? engine::FlashAttention::kOff : engine::FlashAttention::kAuto;
 }
 
-Status Run(EngineCommandOptions& options) {
+// `serving`: set once it has started.
+Status Run(EngineCommandOptions& options, bool& serving) {
   const auto address = CheckListen(options.listen);
   if (!address) return Fail(address.error());
   options.engine.flash_attention = FlashAttentionOf(options.flash_attention);
@@ -98,6 +99,7 @@ Status Run(EngineCommandOptions& options) {
                   .listener = std::move(*listener),
                   .drain_wait_max = std::chrono::seconds(options.drain_wait_max_s),
                   .ended = {}};
+  serving = true;
   io::RunBlocking(loop, RunReplica(replica));
   return replica.ended;
 }
@@ -108,8 +110,11 @@ void AddEngineCommand(Program& program) {
   auto options = std::make_shared<EngineCommandOptions>();
   CLI::App* command = program.Add(
       "engine", "Run one replica: one GGUF model behind OpenAI's paths, without keys", [options] {
-        const Status ran = Run(*options);
-        return ran ? kExitGood : Report(ran.error());
+        bool serving = false;
+        const Status ran = Run(*options, serving);
+        if (ran) return kExitGood;
+        const int code = Report(ran.error());
+        return serving ? code : kExitUsage;
       });
   engine::EngineOptions& engine = options->engine;
   AddFlag(*command, "--model", engine.model_path, "GGUF file to serve")->required();

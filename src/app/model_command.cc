@@ -6,17 +6,21 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/model_commands.h"
+#include "base/file.h"
 #include "engine/llama/synth.h"
 
 namespace penstock::app {
 
 namespace {
 
+constexpr std::size_t kChatTemplateBytesMax = std::size_t{1} << 20;
+
 struct SynthOptions {
   std::string size = "15m";
   std::string output;
   std::string quantization;
   std::string vocabulary;
+  std::string chat_template_file;
   std::uint64_t seed = 1;
 };
 
@@ -29,6 +33,11 @@ Status Synthesize(const SynthOptions& options) {
     spec->quantization = *quantization;
   }
   if (!options.vocabulary.empty()) spec->vocabulary = options.vocabulary;
+  if (!options.chat_template_file.empty()) {
+    auto text = ReadSmallFile(options.chat_template_file, kChatTemplateBytesMax);
+    if (!text) return Fail(std::move(text.error()));
+    spec->chat_template = std::move(*text);
+  }
   spec->seed = options.seed;
   fmt::print(stderr, "writing {} ...\n", options.output);
   const auto report = engine::SynthesizeModel(*spec, options.output);
@@ -63,7 +72,9 @@ void AddSynth(Program& program, CLI::App* group) {
   AddFlag(*synth, "--quantization", options->quantization,
           "f32, f16, q8_0 or q4_0; else the size's own");
   AddFlag(*synth, "--vocabulary", options->vocabulary,
-          "llama-spm, llama-bpe, qwen2, gpt-2, bert-bge or bytes; else the size's own");
+          "llama-spm, llama-bpe, qwen2, gpt-2, bert-bge, bytes or bytes-chat; else the size's own");
+  AddFlag(*synth, "--chat-template-file", options->chat_template_file,
+          "A Jinja chat template to write into the model");
   AddFlag(*synth, "--seed", options->seed, "Equal seeds give equal files");
 }
 

@@ -47,7 +47,8 @@ class Engine::Core {
     thread_ = std::thread([this] { Run(); });
     return {};
   }
-  Result<RequestId> Add(GenerationRequest request, bool embeds);
+  Result<RequestId> Add(GenerationRequest request, bool embeds,
+                        std::unique_ptr<Grammar> grammar = nullptr);
   void Cancel(RequestId id);
   EngineMetrics Metrics() const;
   std::vector<SlotState> Slots() const {
@@ -91,7 +92,8 @@ class Engine::Core {
   std::thread thread_;
 };
 
-Result<RequestId> Engine::Core::Add(GenerationRequest request, bool embeds) {
+Result<RequestId> Engine::Core::Add(GenerationRequest request, bool embeds,
+                                    std::unique_ptr<Grammar> grammar) {
   const std::lock_guard lock(mutex_);
   const auto limit = static_cast<std::size_t>(options_.parallel + options_.queued_max);
   if (under_way_.size() >= limit) {
@@ -107,6 +109,7 @@ Result<RequestId> Engine::Core::Add(GenerationRequest request, bool embeds) {
   inbox_.admitted.push_back({.id = id,
                              .request = std::move(request),
                              .embeds = embeds,
+                             .grammar = std::move(grammar),
                              .seed = seeds_.Next(),
                              .submitted = Clock::now()});
   wake_.notify_one();
@@ -243,7 +246,13 @@ Result<RequestId> Engine::Submit(GenerationRequest request) {
                                ValidateStops(request.stops)}) {
     if (!status) return Fail(status.error());
   }
-  return core_->Add(std::move(request), false);
+  std::unique_ptr<Grammar> grammar;
+  if (!request.grammar.rules.empty()) {
+    auto compiled = Grammar::Compile(model.tokenizer(), request.grammar, request.written_specials);
+    if (!compiled) return Fail(std::move(compiled.error()));
+    grammar = std::move(*compiled);
+  }
+  return core_->Add(std::move(request), false, std::move(grammar));
 }
 
 Result<RequestId> Engine::Embed(std::vector<TokenId> prompt) {

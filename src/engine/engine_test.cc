@@ -247,10 +247,10 @@ TEST_F(EngineTest, EndsAtTheEndTokenUnlessToldOtherwise) {
 
 TEST_F(EngineTest, AppliesTheModelsChatTemplate) {
   Start(ToyOptions());
-  const ChatMessage messages[] = {{"system", "be brief"}, {"user", "hi"}};
-  const auto prompt = engine_->chat_template().Apply(messages);
+  const auto prompt = engine_->chat_template().Apply(
+      {.messages = {{.role = "system", .content = "be brief"}, {.role = "user", .content = "hi"}}});
   ASSERT_TRUE(prompt.has_value()) << prompt.error().message;
-  EXPECT_EQ(*prompt,
+  EXPECT_EQ(prompt->text,
             "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
             "<|im_start|>assistant\n");
 }
@@ -291,6 +291,65 @@ TEST_F(EngineTest, EmbedsTextsToUnitVectors) {
   const auto long_text = engine_->Embed(std::vector<TokenId>(129, 5));
   ASSERT_FALSE(long_text.has_value());
   EXPECT_NE(long_text.error().message.find("129 tokens"), std::string::npos);
+}
+
+TEST_F(EngineTest, LeavesTheVectorsOfGteAsTheyAre) {
+  SynthSpec spec = SynthPreset("toy").value();
+  spec.name = "gte-large-en-v1.5";
+  spec.architecture = "bert";
+  spec.heads_kv = spec.heads;
+  spec.context_length = 128;
+  spec.vocabulary = "bert-bge";
+  EngineOptions options = ToyOptions();
+  options.model_path = ModelPath("gte.gguf", spec);
+  options.context_tokens = 0;
+  Start(options);
+  const auto id = engine_->Embed(engine_->model().tokenizer().Tokenize("a gate", {}).value());
+  const std::vector<float> v = receiver_.WaitFor(id.value()).last.embedding.values;
+  ASSERT_EQ(v.size(), 64u);
+  EXPECT_GT(std::abs(std::inner_product(v.begin(), v.end(), v.begin(), 0.0) - 1), 0.1);
+}
+
+TEST_F(EngineTest, WritesWhatTheGrammarSays) {
+  Start(ToyOptions());
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    GenerationRequest request = Prompt(*engine_, "hello", 100);
+    request.sampling.seed = seed;
+    request.grammar.rules = "root ::= \"<\" [a-d]{3,9} \">\"";
+    // Neither keeps it from ending where the grammar does.
+    request.ignore_end_of_generation = seed % 2 == 0;
+    request.output_tokens_min = seed % 3 == 0 ? 90 : 0;
+    const Answer answer = receiver_.WaitFor(engine_->Submit(request).value());
+    EXPECT_EQ(answer.last.finish_reason, FinishReason::kStop);
+    EXPECT_GE(answer.text.size(), 5U);
+    EXPECT_LE(answer.text.size(), 11U);
+    EXPECT_EQ(answer.text.front(), '<');
+    EXPECT_EQ(answer.text.back(), '>');
+    EXPECT_EQ(answer.text.find_first_not_of("abcd<>"), std::string::npos);
+    EXPECT_EQ(answer.last.usage.completion_tokens, answer.tokens);
+  }
+  EXPECT_EQ(engine_->Metrics().running, 0);
+}
+
+TEST_F(EngineTest, AGrammarThatIsNoneIsRefused) {
+  Start(ToyOptions());
+  GenerationRequest request = Prompt(*engine_, "hello", 100);
+  request.grammar.rules = "root ::= root \"a\"";
+  const auto refused = engine_->Submit(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().field, "response_format");
+}
+
+TEST_F(EngineTest, AGrammarAtTheTokenLimitIsCutThere) {
+  Start(ToyOptions());
+  GenerationRequest request = Prompt(*engine_, "hello", 10);
+  request.grammar.rules = "root ::= [a-d]+";
+  request.sampling.logit_bias = {{2, -100}};  // The end of text.
+  const Answer answer = receiver_.WaitFor(engine_->Submit(request).value());
+  EXPECT_EQ(answer.last.finish_reason, FinishReason::kLength);
+  EXPECT_EQ(answer.text.size(), 10U);
 }
 
 TEST_F(EngineTest, OptionsAreCheckedBeforeTheModelLoads) {

@@ -24,6 +24,13 @@ std::optional<FinishReason> Generation::Accept(std::string_view piece, bool end_
   return reason;
 }
 
+void Generation::End(std::string& out) {
+  unmatched_.clear();
+  stops_.Flush(unmatched_);
+  utf8_.Feed(unmatched_, out);
+  utf8_.Flush(out);
+}
+
 Result<int> OutputLimit(int prompt_tokens, int requested, int context_tokens) {
   if (prompt_tokens < 1) return Fail(Code::kInvalidArgument, "the prompt has no tokens", "prompt");
   if (requested < 0) {

@@ -35,6 +35,9 @@ class Generation {
   std::optional<FinishReason> Accept(std::string_view piece, bool end_of_generation,
                                      std::string& out);
 
+  // Nothing more follows: flushes what was held back.
+  void End(std::string& out);
+
   int tokens() const { return tokens_; }
 
  private:

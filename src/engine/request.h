@@ -39,6 +39,14 @@ struct Likelihood {
   std::vector<std::pair<TokenId, float>> top{};  // The likeliest tokens in its place.
 };
 
+// What the text must match: rules in llama.cpp's notation (GBNF), the first of them `root`.
+struct GrammarSpec {
+  std::string rules{};  // "": anything goes.
+  // Not empty: anything goes until one of these texts appears; from there on it must match.
+  std::vector<std::string> triggers{};
+  std::string begun{};  // What the end of the prompt has already written of it.
+};
+
 struct GenerationRequest {
   std::vector<TokenId> prompt{};  // At least one token.
   int output_tokens_max = 0;      // 0 means: as many as the context holds.
@@ -47,9 +55,12 @@ struct GenerationRequest {
   std::optional<int>
       top_likelihoods{};  // How many alternatives to tell for each token; none: nothing.
   SamplingOptions sampling{};
-  std::vector<std::string> stops{};     // At most kStopsMax, none empty.
-  std::string caller{};                 // Whom the work counts for: served fairly between them.
-  std::optional<TimePoint> deadline{};  // For the first token; none: see scheduler.h.
+  // With a grammar the text ends where the grammar does, whatever output_tokens_min says.
+  GrammarSpec grammar{};
+  std::vector<TokenId> written_specials{};  // Special tokens that are part of the text.
+  std::vector<std::string> stops{};         // At most kStopsMax, none empty.
+  std::string caller{};                     // Whom the work counts for: served fairly between them.
+  std::optional<TimePoint> deadline{};      // For the first token; none: see scheduler.h.
 };
 
 enum class FinishReason {

@@ -155,6 +155,27 @@ TokenId Sampler::Sample(std::span<float> logits, std::span<const TokenId> banned
   return token;
 }
 
+std::optional<TokenId> Sampler::Sample(std::span<float> logits, std::span<const TokenId> banned,
+                                       TokenFilter& filter, SamplerScratch& scratch) {
+  Adjust(logits, banned);
+  TokenId token = Draw(logits, scratch);
+  bool allowed = logits[static_cast<std::size_t>(token)] != kNever && filter.Allows(token);
+  for (int redraws = 0; !allowed && redraws < kRedrawsMax; ++redraws) {
+    logits[static_cast<std::size_t>(token)] = kNever;
+    token = Draw(logits, scratch);
+    allowed = logits[static_cast<std::size_t>(token)] != kNever && filter.Allows(token);
+  }
+  if (!allowed) {
+    filter.Mask(logits);
+    if (std::ranges::all_of(logits, [](float logit) { return logit == kNever; })) {
+      return std::nullopt;
+    }
+    token = Draw(logits, scratch);
+  }
+  if (penalised_) ++seen_[token].generated;
+  return token;
+}
+
 void Sampler::Adjust(std::span<float> logits, std::span<const TokenId> banned) const {
   const auto inside = [&](TokenId token) {
     return token >= 0 && static_cast<std::size_t>(token) < logits.size();

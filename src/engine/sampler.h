@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -36,8 +37,20 @@ Likelihood LikelihoodOf(std::span<const float> logits, TokenId token, int top,
 // Refuses values outside their ranges; the message names field, value and limit.
 Status ValidateSampling(const SamplingOptions& options, int vocabulary_size);
 
+// Says which tokens may stand next, beyond what the options ban.
+class TokenFilter {
+ public:
+  virtual ~TokenFilter() = default;
+  virtual bool Allows(TokenId token) = 0;
+  // Sets the logits of all that it does not allow to minus infinity. Much dearer than Allows().
+  virtual void Mask(std::span<float> logits) = 0;
+};
+
 class Sampler {
  public:
+  // Draws that a filter may refuse before it is asked about the whole vocabulary.
+  static constexpr int kRedrawsMax = 4;
+
   // `seed` is used where options.seed is absent. `prompt` counts for repeat_penalty only.
   Sampler(SamplingOptions options, std::uint64_t seed, std::span<const TokenId> prompt);
 
@@ -45,6 +58,11 @@ class Sampler {
   // tokens cannot be drawn. If every token is banned or not a number, the lowest token that is not
   // banned.
   TokenId Sample(std::span<float> logits, std::span<const TokenId> banned, SamplerScratch& scratch);
+
+  // The same, of what the filter allows: what is drawn and refused is banned and drawn again, which
+  // leaves the others' chances as they are. nullopt: no token is left.
+  std::optional<TokenId> Sample(std::span<float> logits, std::span<const TokenId> banned,
+                                TokenFilter& filter, SamplerScratch& scratch);
 
  private:
   struct Seen {

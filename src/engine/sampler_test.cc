@@ -197,5 +197,54 @@ TEST(Likelihoods, AreTheLogarithmsOfTheSoftmax) {
   EXPECT_TRUE(LikelihoodOf(std::vector<float>{1, 2}, 0, 0, scratch).top.empty());
 }
 
+// What is refused and drawn again leaves the rest of the distribution as it is.
+TEST(Sampler, AFilterLeavesTheChancesOfWhatItAllows) {
+  class Odd final : public TokenFilter {
+   public:
+    bool Allows(TokenId token) override { return token % 2 == 1; }
+    void Mask(std::span<float> logits) override {
+      ++masks;
+      for (std::size_t i = 0; i < logits.size(); i += 2) {
+        logits[i] = -std::numeric_limits<float>::infinity();
+      }
+    }
+    int masks = 0;
+  };
+  const std::vector<float> logits = {2, 0, 2, 1, 2, 0.5F, 2, 0, 2, -1, 2, 2, 2, 0};
+  double total = 0;
+  for (std::size_t i = 1; i < logits.size(); i += 2) total += std::exp(logits[i]);
+  Odd odd;
+  Sampler sampler({}, 11, {});
+  SamplerScratch scratch;
+  std::vector<int> counts(logits.size());
+  constexpr int kDraws = 40'000;
+  for (int i = 0; i < kDraws; ++i) {
+    std::vector<float> copy = logits;
+    const auto token = sampler.Sample(copy, {}, odd, scratch);
+    ASSERT_TRUE(token);
+    ++counts[static_cast<std::size_t>(*token)];
+  }
+  EXPECT_GT(odd.masks, 0);
+  EXPECT_LT(odd.masks, kDraws / 2);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double expected = i % 2 == 0 ? 0 : std::exp(logits[i]) / total;
+    EXPECT_NEAR(counts[i] / static_cast<double>(kDraws), expected, 0.015) << i;
+  }
+}
+
+TEST(Sampler, AFilterThatLeavesNothingIsTold) {
+  class Nothing final : public TokenFilter {
+   public:
+    bool Allows(TokenId) override { return false; }
+    void Mask(std::span<float> logits) override {
+      std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
+    }
+  };
+  Nothing nothing;
+  SamplerScratch scratch;
+  std::vector<float> logits = {1, 2};
+  EXPECT_FALSE(Sampler({}, 1, {}).Sample(logits, {}, nothing, scratch));
+}
+
 }  // namespace
 }  // namespace penstock::engine

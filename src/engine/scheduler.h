@@ -34,7 +34,7 @@ struct SchedulerLimits {
   int slot_tokens_max = 4096;   // Prompt and output of one job together.
   bool whole_prompts = false;   // A prompt is never cut (models whose attention looks both ways).
   Duration step_target{};       // A step with decodes should take no longer; 0: no such bound.
-  int prefill_tokens_min = 32;  // Of a step, whatever the target: prompts must come to their end.
+  int prefill_tokens_min = 64;  // Of a step, whatever the target: prompts must come to their end.
 };
 
 struct Job {

@@ -166,27 +166,62 @@ void Stepper::Draw(int part, Sequence& sequence, TimePoint now, std::vector<Even
     ++counts.finished;
     return Remove(id);
   }
-  const Tokenizer& tokenizer = model_.tokenizer();
   const std::optional<int>& top = sequence.admitted.request.top_likelihoods;
   if (top) {
     const std::span<const float> logits = context_->Logits(part);
     scratch_.raw.assign(logits.begin(), logits.end());
   }
-  const bool must_continue = sequence.generation.MustContinue();
-  const TokenId token = sequence.sampler.Sample(
-      context_->Logits(part),
-      must_continue ? tokenizer.end_of_generation_tokens() : std::span<const TokenId>(), scratch_);
+  if (sequence.generation.tokens() == 0) sequence.first_token = now;
+  const std::optional<TokenId> drawn = Choose(part, sequence);
+  if (!drawn) {
+    EndWithoutToken(sequence, now, event, counts);
+    return Remove(id);
+  }
+  const TokenId token = *drawn;
   sequence.next = token;
   if (top) event.likelihood = LikelihoodOf(scratch_.raw, token, *top, scratch_);
-  if (sequence.generation.tokens() == 0) sequence.first_token = now;
   ++counts.completion_tokens;
   event.tokens = 1;
-  const auto reason = sequence.generation.Accept(tokenizer.Piece(token),
-                                                 tokenizer.IsEndOfGeneration(token), event.text);
+  const auto reason = sequence.generation.Accept(
+      PieceOf(sequence, token), model_.tokenizer().IsEndOfGeneration(token), event.text);
   if (!reason) return;
   Finish(sequence, *reason, now, event);
   ++counts.finished;
   Remove(id);
+}
+
+// The next token; nullopt where the grammar leaves none.
+std::optional<TokenId> Stepper::Choose(int part, Sequence& sequence) {
+  const std::span<const TokenId> ends = model_.tokenizer().end_of_generation_tokens();
+  const auto banned = sequence.generation.MustContinue() ? ends : std::span<const TokenId>();
+  const std::span<float> logits = context_->Logits(part);
+  const auto& grammar = sequence.admitted.grammar;
+  if (!grammar) return sequence.sampler.Sample(logits, banned, scratch_);
+  const auto token = sequence.sampler.Sample(logits, banned, *grammar, scratch_);
+  if (token) grammar->Accept(*token);
+  return token;
+}
+
+// The grammar is at its end, or the vocabulary has nothing that would continue it.
+void Stepper::EndWithoutToken(Sequence& sequence, TimePoint now, Event& event, StepCounts& counts) {
+  if (sequence.admitted.grammar->MayEnd()) {
+    sequence.generation.End(event.text);
+    Finish(sequence, FinishReason::kStop, now, event);
+    ++counts.finished;
+    return;
+  }
+  event.end = Event::End::kFailed;
+  event.error = {Code::kUnsupported,
+                 "the model's vocabulary has no token that the format asked for allows here",
+                 "response_format"};
+  ++counts.failed;
+}
+
+std::string_view Stepper::PieceOf(const Sequence& sequence, TokenId token) {
+  const auto& written = sequence.admitted.request.written_specials;
+  if (std::ranges::find(written, token) == written.end()) return model_.tokenizer().Piece(token);
+  special_ = model_.tokenizer().SpecialPiece(token);
+  return special_;
 }
 
 void Stepper::Finish(Sequence& sequence, FinishReason reason, TimePoint now, Event& event) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/generation.h"
 #include "engine/llama/context.h"
+#include "engine/llama/grammar.h"
 #include "engine/prefix_cache.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
@@ -24,7 +25,8 @@ struct Admitted {
   RequestId id = 0;
   GenerationRequest request;  // For embeddings only the prompt counts.
   bool embeds = false;
-  std::uint64_t seed = 0;  // Where the request gives none.
+  std::unique_ptr<Grammar> grammar{};  // Null: anything may be written.
+  std::uint64_t seed = 0;              // Where the request gives none.
   TimePoint submitted;
 };
 
@@ -75,6 +77,9 @@ class Stepper {
   void Gather(TimePoint now);
   void Draw(int part, Sequence& sequence, TimePoint now, std::vector<Event>& events,
             StepCounts& counts);
+  std::optional<TokenId> Choose(int part, Sequence& sequence);
+  void EndWithoutToken(Sequence& sequence, TimePoint now, Event& event, StepCounts& counts);
+  std::string_view PieceOf(const Sequence& sequence, TokenId token);
   void Finish(Sequence& sequence, FinishReason reason, TimePoint now, Event& event);
   void FailRunning(const Error& error, std::vector<Event>& events, StepCounts& counts);
   void Remove(RequestId id, bool undefined = false);
@@ -89,6 +94,7 @@ class Stepper {
   std::vector<SequencePart> parts_;  // Likewise, for the context.
   std::vector<Sequence*> in_step_;   // Likewise.
   SamplerScratch scratch_;
+  std::string special_;  // Scratch: how a special token is written.
   bool warm_ = false;
 };
 

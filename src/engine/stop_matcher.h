@@ -13,7 +13,7 @@
 
 namespace penstock::engine {
 
-inline constexpr int kStopsMax = 4;
+inline constexpr int kStopsMax = 12;  // Those of a request, and those of a chat template.
 inline constexpr int kStopBytesMax = 1024;
 
 // Refuses more than kStopsMax stop strings, empty ones, and ones over kStopBytesMax.

@@ -66,6 +66,21 @@ void Utf8Stream::Feed(std::string_view bytes, std::string& out) {
   pending_.erase(0, pending_.size() - text.size());
 }
 
+bool Utf8Stream::Fits(std::string_view bytes) const {
+  std::string joined;
+  if (!pending_.empty()) {
+    joined = pending_;
+    joined += bytes;
+    bytes = joined;
+  }
+  while (!bytes.empty()) {
+    const Scan scan = ScanOne(bytes);
+    if (scan.kind == Scan::kBroken) return false;
+    bytes.remove_prefix(scan.size);
+  }
+  return true;
+}
+
 void Utf8Stream::Flush(std::string& out) {
   if (!pending_.empty()) out += kReplacement;
   pending_.clear();

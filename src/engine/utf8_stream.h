@@ -17,6 +17,9 @@ class Utf8Stream {
   // The stream ended: an unfinished character becomes U+FFFD.
   void Flush(std::string& out);
 
+  // Whether these bytes would break no character: all are whole, but perhaps the last one.
+  bool Fits(std::string_view bytes) const;
+
  private:
   std::string pending_;  // At most 3 bytes: a correct beginning of a character.
 };

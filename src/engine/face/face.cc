@@ -1,6 +1,7 @@
 #include "engine/face/face.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +14,17 @@ namespace penstock::engine {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
+
+// The first `dimensions` values, brought to length 1 where the whole vector had that.
+void Shorten(std::vector<float>& vector, std::size_t dimensions, bool normalised) {
+  if (dimensions >= vector.size()) return;
+  vector.resize(dimensions);
+  if (!normalised) return;
+  double squares = 0;
+  for (const float value : vector) squares += static_cast<double>(value) * value;
+  const auto scale = static_cast<float>(squares > 0 ? 1 / std::sqrt(squares) : 0);
+  for (float& value : vector) value *= scale;
+}
 
 }  // namespace
 
@@ -96,13 +108,14 @@ io::Task<void> Face::Tokenize(http::Exchange& exchange, PaddedView body) {
     co_return;
   }
   const bool chat = !request->messages.empty();
-  const auto text = chat ? ApplyTemplate(request->messages) : Result<std::string>(request->prompt);
-  if (!text) {
-    co_await RespondError(exchange, text.error());
+  const auto prompt =
+      chat ? ApplyTemplate(request->messages) : Result<ChatPrompt>({.text = request->prompt});
+  if (!prompt) {
+    co_await RespondError(exchange, prompt.error());
     co_return;
   }
   const auto tokens = engine_.model().tokenizer().Tokenize(
-      *text, {.add_special = request->add_special_tokens, .parse_special = chat});
+      prompt->text, {.add_special = request->add_special_tokens, .parse_special = chat});
   if (!tokens) {
     co_await RespondError(exchange, tokens.error());
     co_return;
@@ -135,9 +148,10 @@ io::Task<void> Face::Embeddings(http::Exchange& exchange, PaddedView body) {
     co_return;
   }
   const int size = engine_.model().info().embedding_size;
-  if (request->dimensions && *request->dimensions != size) {
+  if (request->dimensions.value_or(1) > size) {
     co_await RespondError(exchange, {Code::kInvalidArgument,
-                                     fmt::format("`dimensions` must be {} for this model, not {}",
+                                     fmt::format("`dimensions` must be at most {} for this model, "
+                                                 "not {}",
                                                  size, *request->dimensions),
                                      "dimensions"});
     co_return;
@@ -163,6 +177,10 @@ io::Task<void> Face::Embeddings(http::Exchange& exchange, PaddedView body) {
         co_return;
       }
       vectors[choice] = std::move(event.embedding.values);
+      if (request->dimensions) {
+        Shorten(vectors[choice], static_cast<std::size_t>(*request->dimensions),
+                engine_.model().info().normalises);
+      }
       usage.prompt_tokens += static_cast<std::uint64_t>(event.embedding.prompt_tokens);
       --left;
     }
@@ -189,19 +207,28 @@ Result<std::vector<TokenId>> Face::TokensOf(const penstock::Prompt& prompt) cons
   return tokens;
 }
 
-Result<std::string> Face::ApplyTemplate(const std::vector<penstock::ChatMessage>& messages) const {
-  std::vector<ChatMessage> plain;
-  plain.reserve(messages.size() + 1);
+// `input`: what is asked for beside the messages.
+Result<ChatPrompt> Face::ApplyTemplate(const std::vector<penstock::ChatMessage>& messages,
+                                       ChatInput input) const {
+  input.messages.reserve(messages.size() + 1);
   const bool instructed = std::ranges::any_of(messages, [](const penstock::ChatMessage& message) {
     return message.role == "system" || message.role == "developer";
   });
   if (!options_.system_prompt.empty() && !instructed) {
-    plain.push_back({"system", options_.system_prompt});
+    input.messages.push_back({.role = "system", .content = options_.system_prompt});
   }
   for (const penstock::ChatMessage& message : messages) {
-    plain.push_back({message.role, message.content});
+    ChatMessage& added =
+        input.messages.emplace_back(ChatMessage{.role = message.role,
+                                                .content = message.content,
+                                                .name = message.name,
+                                                .tool_calls = {},
+                                                .tool_call_id = message.tool_call_id});
+    for (const penstock::ToolCall& call : message.tool_calls) {
+      added.tool_calls.push_back({.id = call.id, .name = call.name, .arguments = call.arguments});
+    }
   }
-  return engine_.chat_template().Apply(plain);
+  return engine_.chat_template().Apply(input);
 }
 
 std::string Face::NewId(std::string_view prefix) {

@@ -52,7 +52,9 @@ class Face {
   io::Task<void> RespondError(http::Exchange& exchange, const Error& error);
 
   Result<std::vector<TokenId>> TokensOf(const penstock::Prompt& prompt) const;
-  Result<std::string> ApplyTemplate(const std::vector<penstock::ChatMessage>& messages) const;
+  Result<ChatPrompt> ApplyTemplate(const std::vector<penstock::ChatMessage>& messages,
+                                   ChatInput input = {}) const;
+  Result<Work> PrepareChat(ChatRequest request);
   Status ReadReplicaHeaders(const http::Exchange& exchange, Work& work) const;
   Status SubmitAll(Work& work, RunningRequests& running) const;
   static std::string LogprobsOf(ChunkFormat format, std::span<const TokenLogprob> tokens,
@@ -60,6 +62,9 @@ class Face {
   static void KeepBest(const Work& work, const std::vector<std::vector<TokenLogprob>>& likelihoods,
                        std::vector<Choice>& choices);
   TokenLogprob ToApi(const Likelihood& likelihood) const;
+  static void ReadReplies(const Work& work, std::span<std::string> texts, Random& ids,
+                          std::vector<std::vector<penstock::ToolCall>>& calls,
+                          std::vector<Choice>& choices);
   std::string NewId(std::string_view prefix);
   std::int64_t NowSeconds() const;
   void AddMetrics();

@@ -10,15 +10,17 @@
 
 #include "api/replica_headers.h"
 #include "engine/face/face.h"
+#include "engine/face/reply_stream.h"
 #include "engine/face/work.h"
 
 namespace penstock::engine {
 
 namespace {
 
-penstock::FinishReason ReasonToApi(FinishReason reason) {
-  return reason == FinishReason::kStop ? penstock::FinishReason::kStop
-                                       : penstock::FinishReason::kLength;
+// `called`: the answer calls tools.
+penstock::FinishReason ReasonToApi(FinishReason reason, bool called = false) {
+  if (reason != FinishReason::kStop) return penstock::FinishReason::kLength;
+  return called ? penstock::FinishReason::kToolCalls : penstock::FinishReason::kStop;
 }
 
 SamplingOptions ToEngine(const penstock::Sampling& sampling) {
@@ -95,32 +97,6 @@ Status Face::ReadReplicaHeaders(const http::Exchange& exchange, Work& work) cons
   return {};
 }
 
-io::Task<void> Face::Chat(http::Exchange& exchange, PaddedView body) {
-  auto request = ParseChatRequest(body);
-  if (!request) {
-    co_await RespondError(exchange, request.error());
-    co_return;
-  }
-  const auto prompt = ApplyTemplate(request->messages);
-  if (!prompt) {
-    co_await RespondError(exchange, prompt.error());
-    co_return;
-  }
-  // The template writes special tokens, and the beginning of the text where the model wants one.
-  auto tokens = engine_.model().tokenizer().Tokenize(*prompt, {.parse_special = true});
-  if (!tokens) {
-    co_await RespondError(exchange, tokens.error());
-    co_return;
-  }
-  Work work{.format = ChunkFormat::kChat,
-            .options = std::move(request->options),
-            .id = NewId("chatcmpl"),
-            .model = request->model.empty() ? options_.model_name : std::move(request->model),
-            .created_s = NowSeconds()};
-  work.prompts.push_back(std::move(*tokens));
-  co_await Generate(exchange, work);
-}
-
 io::Task<void> Face::Complete(http::Exchange& exchange, PaddedView body) {
   auto request = ParseCompletionRequest(body);
   if (!request) {
@@ -142,6 +118,13 @@ io::Task<void> Face::Complete(http::Exchange& exchange, PaddedView body) {
       const auto* text = std::get_if<std::string>(&prompt);
       work.echoes.push_back(
           text != nullptr ? *text : engine_.model().tokenizer().Detokenize(*tokens).value_or(""));
+    }
+    if (!request->suffix.empty()) {
+      tokens = engine_.model().tokenizer().AroundGap(*tokens, request->suffix);
+      if (!tokens) {
+        co_await RespondError(exchange, tokens.error());
+        co_return;
+      }
     }
     work.prompts.push_back(std::move(*tokens));
   }
@@ -165,6 +148,8 @@ Status Face::SubmitAll(Work& work, RunningRequests& running) const {
                                                        ? work.options.top_logprobs.value_or(0)
                                                        : work.options.top_logprobs,
                                 .sampling = ToEngine(work.options.sampling),
+                                .grammar = work.grammar,
+                                .written_specials = work.written_specials,
                                 .stops = work.options.stop,
                                 .caller = work.caller,
                                 .deadline = work.deadline};
@@ -177,6 +162,7 @@ Status Face::SubmitAll(Work& work, RunningRequests& running) const {
 }
 
 io::Task<void> Face::Generate(http::Exchange& exchange, Work& work) {
+  if (!work.options.grammar.empty()) work.grammar.rules = std::move(work.options.grammar);
   if (const Status read = ReadReplicaHeaders(exchange, work); !read) {
     co_await RespondError(exchange, read.error());
     co_return;
@@ -240,6 +226,8 @@ io::Task<void> Face::AnswerWhole(http::Exchange& exchange, const Work& work, Mai
       --left;
     }
   }
+  std::vector<std::vector<penstock::ToolCall>> calls(choices.size());
+  ReadReplies(work, texts, random_, calls, choices);
   std::vector<std::string> logprobs(choices.size());
   for (std::size_t i = 0; i < choices.size(); ++i) {
     choices[i].text = texts[i];
@@ -264,6 +252,7 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
   exchange.StartStream(200, "text/event-stream", {{"cache-control", "no-cache"}});
   std::vector<bool> begun(work.choices());
   std::vector<std::size_t> text_bytes(work.choices());  // Of tokens that were sent.
+  std::vector<ReplyStream> replies(work.reader ? work.choices() : 0);
   penstock::Usage usage;
   Timing timing;
   std::string out;
@@ -282,7 +271,11 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
         if (work.format == ChunkFormat::kChat) writer.AppendRole(out, index);
         if (!work.EchoOf(choice).empty()) writer.AppendText(out, work.EchoOf(choice), index);
       }
-      if (event.likelihood) {
+      const bool last = event.end == Event::End::kFinished;
+      if (work.reader) {
+        replies[choice].Feed(*work.reader, event.text, last, random_);
+        replies[choice].AppendNew(writer, index, out);
+      } else if (event.likelihood) {
         const TokenLogprob token = ToApi(*event.likelihood);
         writer.AppendText(
             out, event.text,
@@ -292,8 +285,9 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
       } else if (!event.text.empty()) {
         writer.AppendText(out, event.text, index);
       }
-      if (event.end != Event::End::kFinished) continue;
-      writer.AppendFinish(out, ReasonToApi(event.finish_reason), index);
+      if (!last) continue;
+      const bool called = work.reader && replies[choice].HasCalls();
+      writer.AppendFinish(out, ReasonToApi(event.finish_reason, called), index);
       AddUsage(usage, event.usage, choice, work.options.best_of);
       AddTiming(timing, event.usage);
       --left;

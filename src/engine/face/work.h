@@ -1,12 +1,14 @@
 // Face::Work: one generation request between its parsing and its answer. Private to the face.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/chunk_writer.h"
 #include "engine/face/face.h"
+#include "engine/llama/chat_template.h"
 
 namespace penstock::engine {
 
@@ -15,6 +17,10 @@ struct Face::Work {
   std::vector<std::vector<TokenId>> prompts;
   std::vector<std::string> echoes;  // Per prompt: text to repeat before the answer; empty: none.
   GenerationOptions options;
+  // With tools: what the answers must match and how they are read; see ChatPrompt.
+  GrammarSpec grammar{};
+  std::vector<TokenId> written_specials{};
+  std::shared_ptr<const ReplyReader> reader{};
   std::string id;
   std::string model;
   std::int64_t created_s = 0;

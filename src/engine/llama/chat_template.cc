@@ -19,10 +19,13 @@ class KnownTemplate final : public ChatTemplate {
  public:
   explicit KnownTemplate(std::string source) : source_(std::move(source)) {}
 
-  Result<std::string> Apply(std::span<const ChatMessage> messages) const override {
+  Result<ChatPrompt> Apply(const ChatInput& input) const override {
+    if (!input.tools.empty()) {
+      return Fail(Code::kInvalidArgument, "the model's chat template knows no tools", "tools");
+    }
     std::vector<llama_chat_message> chat;
     std::size_t bytes = 256;
-    for (const ChatMessage& message : messages) {
+    for (const ChatMessage& message : input.messages) {
       chat.push_back({message.role.c_str(), message.content.c_str()});
       bytes += message.role.size() + message.content.size() + 64;
     }
@@ -40,7 +43,7 @@ class KnownTemplate final : public ChatTemplate {
       return Fail(Code::kUnsupported, "the model's chat template is none that this build knows");
     }
     prompt.resize(static_cast<std::size_t>(length));
-    return prompt;
+    return ChatPrompt{.text = std::move(prompt)};
   }
 
  private:
@@ -57,8 +60,8 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::Create(const llama_model* mo
 #else
   static_cast<void>(model);
   auto known = std::make_unique<KnownTemplate>(std::move(source));
-  const ChatMessage probe{"user", "hello"};
-  if (auto prompt = known->Apply(std::span(&probe, 1)); !prompt) return Fail(prompt.error());
+  const ChatInput probe{.messages = {{.role = "user", .content = "hello"}}};
+  if (auto prompt = known->Apply(probe); !prompt) return Fail(prompt.error());
   return known;
 #endif
 }

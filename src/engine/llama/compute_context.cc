@@ -160,10 +160,9 @@ std::vector<float> ComputeContext::Embedding(int part) {
   const float* values = llama_get_embeddings_seq(context_.get(), part_sequence_[part]);
   if (values == nullptr) values = llama_get_embeddings_ith(context_.get(), output_index_[part]);
   CHECK(values != nullptr, "the part wanted output");
-  const bool score = !model_.info().normalises;
-  const auto size = static_cast<std::size_t>(score ? 1 : model_.info().embedding_size);
+  const auto size = static_cast<std::size_t>(model_.info().embedding_size);
   std::vector<float> result(values, values + size);
-  if (score) return result;
+  if (!model_.info().normalises) return result;
   double squares = 0;
   for (const float value : result) squares += static_cast<double>(value) * value;
   const auto scale = static_cast<float>(squares > 0 ? 1 / std::sqrt(squares) : 0);

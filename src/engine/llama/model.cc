@@ -4,7 +4,9 @@
 #include <fmt/core.h>
 #include <llama.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <exception>
 
 #include "engine/llama/backend.h"
@@ -18,13 +20,25 @@ std::string Metadata(const llama_model* model, const std::string& key) {
   return length < 0 ? std::string() : std::string(buffer.data());
 }
 
+// Whether what a model gives is its vector as it is: the users of GTE v1.5 reckon with its length.
+bool StaysAsItIs(const llama_model* model) {
+  std::string name;
+  for (const char* key : {"general.name", "general.basename", "general.version"}) {
+    name += Metadata(model, key) + " ";
+  }
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return name.contains("gte") && name.contains("v1.5");
+}
+
 // A model is for embeddings when it names a pooling, or when its attention looks both ways.
 void FindTask(const llama_model* model, const std::string& architecture, ModelInfo& info) {
   const std::string pooling = Metadata(model, architecture + ".pooling_type");
   const bool pools = !pooling.empty() && pooling != "0" && pooling != "-1";
   info.whole_prompts = Metadata(model, architecture + ".attention.causal") == "false";
   if (pools || info.whole_prompts) info.task = ModelTask::kEmbed;
-  info.normalises = pooling != "4";  // Rank: the value is a score.
+  const bool score = pooling == "4";  // Rank.
+  info.normalises = !score && !StaysAsItIs(model);
+  info.embedding_size = score ? 1 : llama_model_n_embd_out(model);
 }
 
 ModelInfo Describe(const llama_model* model, const std::string& architecture) {
@@ -33,7 +47,6 @@ ModelInfo Describe(const llama_model* model, const std::string& architecture) {
   llama_model_desc(model, text.data(), text.size());
   info.description = text.data();
   info.context_trained = llama_model_n_ctx_train(model);
-  info.embedding_size = llama_model_n_embd_out(model);
   info.keeps_partial = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) &&
                        llama_model_n_swa(model) == 0;
   info.parameters = llama_model_n_params(model);

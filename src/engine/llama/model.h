@@ -21,11 +21,11 @@ enum class ModelTask {
 struct ModelInfo {
   std::string description;  // "llama 15M Q8_0", as llama.cpp puts it.
   ModelTask task = ModelTask::kGenerate;
-  int context_trained = 0;  // Tokens.
-  int embedding_size = 0;
+  int context_trained = 0;     // Tokens.
+  int embedding_size = 0;      // Values of a vector.
   bool whole_prompts = false;  // Attention looks both ways: a prompt cannot be cut.
   bool keeps_partial = true;  // The end of a sequence can be removed (not so for recurrent models).
-  bool normalises = true;     // Embeddings are brought to length 1.
+  bool normalises = true;     // Embeddings are brought to length 1: all but scores and GTE v1.5's.
   std::string chat_template;  // The model's own, "" if it has none.
   std::uint64_t parameters = 0;
   std::uint64_t bytes = 0;

@@ -122,6 +122,9 @@ Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& pa
   auto vocabulary = CopyVocabulary(spec.vocabulary, meta.get());
   if (!vocabulary) return Fail(std::move(vocabulary.error()));
   SetArchitectureKeys(spec, vocabulary->size, meta.get());
+  if (!spec.chat_template.empty()) {
+    gguf_set_val_str(meta.get(), "tokenizer.chat_template", spec.chat_template.c_str());
+  }
   const std::vector<TensorPlan> plans = PlanTensors(spec, vocabulary->size);
   SynthReport report;
   report.parameters = AnnounceTensors(plans, spec.quantization, meta.get());

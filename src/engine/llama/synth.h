@@ -26,8 +26,11 @@ struct SynthSpec {
   int heads_kv = 6;               // Divides `heads`; bert wants as many.
   int feed_forward_length = 768;  // A multiple of 32.
   int context_length = 8192;
-  bool tied = false;                     // The output matrix is that of the embeddings.
-  std::string vocabulary = "llama-spm";  // Of ggml-vocab-NAME.gguf; "bytes": the 256 bytes.
+  bool tied = false;  // The output matrix is that of the embeddings.
+  // Of ggml-vocab-NAME.gguf; "bytes": the 256 bytes; "bytes-chat": these, and the special tokens
+  // of ChatML, of tool calls and for filling gaps.
+  std::string vocabulary = "llama-spm";
+  std::string chat_template{};  // Jinja; "": ChatML.
   Quantization quantization = Quantization::kQ8_0;
   std::uint64_t seed = 1;
 };

@@ -59,10 +59,26 @@ void CopyValue(const gguf_context* source, std::int64_t index, gguf_context* tar
   }
 }
 
-// A SentencePiece vocabulary of nothing but three control tokens and the bytes.
-SynthVocabulary SetBytes(gguf_context* target) {
+// The control tokens of "bytes-chat" that llama.cpp is told of by their places.
+constexpr std::string_view kGapTokens[] = {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"};
+constexpr const char* kGapKeys[] = {"tokenizer.ggml.fim_pre_token_id",
+                                    "tokenizer.ggml.fim_suf_token_id",
+                                    "tokenizer.ggml.fim_mid_token_id"};
+
+// A SentencePiece vocabulary of nothing but control tokens and the bytes.
+SynthVocabulary SetBytes(gguf_context* target, bool chat) {
   std::vector<std::string> names = {"<unk>", "<s>", "</s>"};
   std::vector<std::int32_t> types = {kUnknown, kControl, kControl};
+  if (chat) {
+    for (std::size_t i = 0; i < std::size(kGapTokens); ++i) {
+      gguf_set_val_u32(target, kGapKeys[i], static_cast<std::uint32_t>(names.size()));
+      names.emplace_back(kGapTokens[i]);
+    }
+    for (const char* name : {"<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"}) {
+      names.emplace_back(name);
+    }
+    types.resize(names.size(), kControl);
+  }
   for (int byte = 0; byte < 256; ++byte) {
     names.push_back(fmt::format("<0x{:02X}>", byte));
     types.push_back(kByte);
@@ -86,7 +102,7 @@ SynthVocabulary SetBytes(gguf_context* target) {
 }  // namespace
 
 Result<SynthVocabulary> CopyVocabulary(const std::string& name, gguf_context* target) {
-  if (name == "bytes") return SetBytes(target);
+  if (name == "bytes" || name == "bytes-chat") return SetBytes(target, name != "bytes");
   const std::string path = fmt::format("{}/ggml-vocab-{}.gguf", VocabularyDirectory(), name);
   std::error_code ignored;
   const bool plain = name.find('/') == std::string::npos;

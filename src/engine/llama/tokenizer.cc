@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <llama.h>
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 
@@ -74,6 +75,46 @@ Result<std::string> Tokenizer::Detokenize(std::span<const TokenId> tokens) const
     length = detokenize();
   }
   text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
+Result<std::vector<TokenId>> Tokenizer::AroundGap(std::span<const TokenId> prefix,
+                                                  std::string_view suffix) const {
+  const TokenId before = llama_vocab_fim_pre(vocabulary_);
+  const TokenId behind = llama_vocab_fim_suf(vocabulary_);
+  const TokenId middle = llama_vocab_fim_mid(vocabulary_);
+  if (before < 0 || behind < 0 || middle < 0) {
+    return Fail(Code::kInvalidArgument,
+                "`suffix` is not supported by this model: its vocabulary has no tokens for filling "
+                "a gap (fill in the middle)",
+                "suffix");
+  }
+  auto after = Tokenize(suffix, {.add_special = false});
+  if (!after) return after;
+  std::vector<TokenId> prompt;
+  const TokenId begin = llama_vocab_bos(vocabulary_);
+  const bool begun = !prefix.empty() && prefix.front() == begin;
+  if (begun || (begin >= 0 && llama_vocab_get_add_bos(vocabulary_))) prompt.push_back(begin);
+  prompt.push_back(before);
+  const std::span<const TokenId> rest = prefix.subspan(begun ? 1 : 0);
+  prompt.insert(prompt.end(), rest.begin(), rest.end());
+  prompt.push_back(behind);
+  prompt.insert(prompt.end(), after->begin(), after->end());
+  prompt.push_back(middle);
+  return prompt;
+}
+
+std::optional<TokenId> Tokenizer::SpecialToken(std::string_view text) const {
+  const auto tokens = Tokenize(text, {.add_special = false, .parse_special = true});
+  if (!tokens || tokens->size() != 1 || !Piece(tokens->front()).empty()) return std::nullopt;
+  return tokens->front();
+}
+
+std::string Tokenizer::SpecialPiece(TokenId token) const {
+  std::string text(256, '\0');
+  const int length =
+      llama_token_to_piece(vocabulary_, token, text.data(), static_cast<int>(text.size()), 0, true);
+  text.resize(static_cast<std::size_t>(std::max(length, 0)));
   return text;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,16 @@ class Tokenizer {
   // The bytes need not be whole characters.
   Result<std::string> Detokenize(std::span<const TokenId> tokens) const;
 
+  // A prompt for the text between `prefix` and `suffix`, by the model's fill-in-the-middle tokens.
+  // kInvalidArgument for a model that has none.
+  Result<std::vector<TokenId>> AroundGap(std::span<const TokenId> prefix,
+                                         std::string_view suffix) const;
+
+  // The special token that is written like this, where it is one.
+  std::optional<TokenId> SpecialToken(std::string_view text) const;
+  // How a special token is written.
+  std::string SpecialPiece(TokenId token) const;
+
   // kInvalidArgument naming the first token that the vocabulary does not have.
   Status CheckTokens(std::span<const TokenId> tokens) const;
 
@@ -45,6 +56,7 @@ class Tokenizer {
   bool IsEndOfGeneration(TokenId token) const { return ends_generation_[token]; }
   std::span<const TokenId> end_of_generation_tokens() const { return end_tokens_; }
   int size() const { return size_; }
+  const llama_vocab* get() const { return vocabulary_; }
 
  private:
   const llama_vocab* vocabulary_;
