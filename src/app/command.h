@@ -59,6 +59,7 @@ void AddBenchProveCommand(Program& program, CLI::App* bench);
 void AddModelCommand(Program& program);
 void AddEndpointCommand(Program& program);
 void AddApplyCommand(Program& program);
+void AddGroupCommand(Program& program);
 void AddKeyCommand(Program& program);
 void AddBillingCommand(Program& program);
 void AddCompletionCommand(Program& program);

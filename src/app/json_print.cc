@@ -50,4 +50,13 @@ void PrintJson(std::string_view text) {
   fmt::print("{}\n", out);
 }
 
+std::string JoinTexts(const boost::json::array& texts) {
+  std::string joined;
+  for (const boost::json::value& text : texts) {
+    if (!joined.empty()) joined += ',';
+    joined += std::string_view(text.as_string());
+  }
+  return joined.empty() ? "-" : joined;
+}
+
 }  // namespace penstock::app

@@ -1,6 +1,7 @@
 // penstock key: make, list and revoke the keys of a running server.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -19,11 +20,15 @@ struct KeyOptions {
   RemoteOptions remote;
   std::string name;
   std::string role = "user";
+  std::vector<std::string> groups;
   bool json = false;
 };
 
 int Create(const KeyOptions& options) {
-  const boost::json::object body{{"comment", options.name}, {"role", options.role}};
+  const boost::json::object body{
+      {"comment", options.name},
+      {"role", options.role},
+      {"groups", boost::json::array(options.groups.begin(), options.groups.end())}};
   const auto answer =
       CallForJson(options.remote, "POST", "/api/2.0/token/create", boost::json::serialize(body));
   if (!answer) return Report(answer.error());
@@ -43,9 +48,10 @@ int List(const KeyOptions& options) {
     PrintJson(boost::json::serialize(*answer));
     return kExitGood;
   }
-  TextTable table({"NAME", "ROLE", "MADE (UTC)"});
+  TextTable table({"NAME", "ROLE", "GROUPS", "MADE (UTC)"});
   for (const auto& key : answer->at("token_infos").as_array()) {
     table.Add({JsonText(key, "token_id"), JsonText(key, "role"),
+               JoinTexts(key.at("groups").as_array()),
                TimeText(key.at("creation_time").to_number<std::int64_t>())});
   }
   fmt::print("{}", table.ToString());
@@ -73,13 +79,14 @@ void AddKeyCommand(Program& program) {
   create->add_option("name", options->name, "Who or what it is for")->required();
   AddFlag(*create, "--role", options->role, "user: calls endpoints; admin: changes them as well")
       ->check(CLI::IsMember({"user", "admin"}));
+  AddFlag(*create, "--group", options->groups, "Group that it belongs to; may be repeated");
   AddSwitch(*create, "--json", options->json, "Print the answer as JSON");
   CLI::App* list =
       program.Add("list", "List all keys", [options] { return List(*options); }, group);
   AddRemoteFlags(*list, options->remote);
   AddSwitch(*list, "--json", options->json, "Print JSON instead of a table");
   CLI::App* revoke = program.Add(
-      "revoke", "Revoke a key: requests with it are refused from now on",
+      "revoke", "Revoke a key: requests with it end now, further ones are refused",
       [options] { return Revoke(*options); }, group);
   AddRemoteFlags(*revoke, options->remote);
   revoke->add_option("name", options->name, "The key")->required();

@@ -38,6 +38,7 @@ int Main(int argc, char** argv) {
   AddEndpointCommand(program);
   AddApplyCommand(program);
   AddKeyCommand(program);
+  AddGroupCommand(program);
   AddBillingCommand(program);
   AddCompletionCommand(program);
   AddSimulateCommand(program);

@@ -39,7 +39,8 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
           .path = std::move(request.path),
           .body = std::move(request.body),
           .caller = {.name = std::move(request.caller),
-                     .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser},
+                     .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser,
+                     .groups = std::move(request.groups)},
           .query = std::move(request.query)};
 }
 

@@ -113,6 +113,16 @@ ApiResult OnKeys(const ApiCall& call) {
   return (call.parts.keys->*Method)(call.request.body, call.moment.wall);
 }
 
+ApiResult ListMembers(const ApiCall& call) {
+  if (call.parts.keys == nullptr) return Fail(Code::kUnsupported, "this server has no keys");
+  return call.parts.keys->MembersOf(call.Query("group_name"));
+}
+
+ApiResult ListParents(const ApiCall& call) {
+  if (call.parts.keys == nullptr) return Fail(Code::kUnsupported, "this server has no keys");
+  return call.parts.keys->GroupsOf(call.Query("user_name"));
+}
+
 template <auto Method>
 ApiResult Change(const ApiCall& call) {
   return (call.parts.endpoints.*Method)(call.parameters[0], call.request.body, call.request.caller,
@@ -183,6 +193,13 @@ constexpr std::array kRoutes = {
     ApiRoute{"GET", "/api/2.0/token/list", OnKeys<&KeyService::List>, kAdmin},
     ApiRoute{"POST", "/api/2.0/token/create", OnKeys<&KeyService::Create>, kAdmin},
     ApiRoute{"POST", "/api/2.0/token/delete", OnKeys<&KeyService::Delete>, kAdmin},
+    ApiRoute{"POST", "/api/2.0/groups/create", OnKeys<&KeyService::CreateGroup>, kAdmin},
+    ApiRoute{"GET", "/api/2.0/groups/list", OnKeys<&KeyService::ListGroups>, kAdmin},
+    ApiRoute{"POST", "/api/2.0/groups/delete", OnKeys<&KeyService::DeleteGroup>, kAdmin},
+    ApiRoute{"POST", "/api/2.0/groups/add-member", OnKeys<&KeyService::AddMember>, kAdmin},
+    ApiRoute{"POST", "/api/2.0/groups/remove-member", OnKeys<&KeyService::RemoveMember>, kAdmin},
+    ApiRoute{"GET", "/api/2.0/groups/list-members", ListMembers, kAdmin},
+    ApiRoute{"GET", "/api/2.0/groups/list-parents", ListParents, kAdmin},
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ inline constexpr std::size_t kEndpointsMax = 10'000;
 struct Caller {
   std::string name;  // Of the key.
   policy::Role role = policy::Role::kUser;
+  std::vector<std::string> groups = {};  // That the key belongs to.
 };
 
 // What this machine, or the fleet, can hold in all. 0: not known, so nothing is refused for it.

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "control/groups.h"
 #include "control/json_reader.h"
 #include "control/keys.h"
 
@@ -14,8 +15,24 @@ boost::json::object InfoJson(const store::KeyRecord& key) {
   return {{"token_id", key.name},
           {"comment", key.name},
           {"role", key.role},
+          {"groups", boost::json::array(key.groups.begin(), key.groups.end())},
           {"creation_time", key.created_at.time_since_epoch().count()},
           {"expiry_time", -1}};
+}
+
+// The texts of a list; records a failure for anything else.
+std::vector<std::string> Texts(JsonReader& reader, std::string_view field) {
+  std::vector<std::string> texts;
+  const boost::json::array* const array = reader.Array(field);
+  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const boost::json::value& one = (*array)[i];
+    if (one.is_string()) {
+      texts.emplace_back(one.as_string());
+    } else {
+      reader.Refuse(field, "hold texts", one);
+    }
+  }
+  return texts;
 }
 
 }  // namespace
@@ -27,6 +44,7 @@ Result<boost::json::object> KeyService::Create(std::string_view body, WallTime n
   JsonReader reader(*object, "", failure);
   const std::string name = reader.RequiredString("comment");
   const std::string word = reader.String("role").value_or("user");
+  const std::vector<std::string> groups = Texts(reader, "groups");
   if (reader.Integer("lifetime_seconds").value_or(-1) > 0) {
     reader.Refuse(
         {Code::kUnsupported, "keys do not expire here; revoke them instead", "lifetime_seconds"});
@@ -37,12 +55,20 @@ Result<boost::json::object> KeyService::Create(std::string_view body, WallTime n
     return Fail(Code::kInvalidArgument,
                 fmt::format("role must be user or admin, got \"{}\"", word.substr(0, 80)), "role");
   }
+  for (const std::string& group : groups) {
+    if (auto exists = CheckGroup(store_, group); !exists) return Fail(exists.error());
+  }
+  if (groups.size() > kGroupsOfKeyMax) return Fail(TooManyGroups(name));
   const auto secret = CreateKey(store_, name, *role, now);
   if (!secret) return Fail(secret.error());
+  for (const std::string& group : groups) {
+    if (auto added = store_.AddGroupMember(group, name); !added) return Fail(added.error());
+  }
   on_change_();
   return boost::json::object{
       {"token_value", *secret},
-      {"token_info", InfoJson({.hash = {}, .name = name, .role = word, .created_at = now})}};
+      {"token_info",
+       InfoJson({.hash = {}, .name = name, .role = word, .created_at = now, .groups = groups})}};
 }
 
 Result<boost::json::object> KeyService::List(std::string_view, WallTime) {

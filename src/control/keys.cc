@@ -60,7 +60,10 @@ Result<policy::KeyTable> LoadKeys(store::Store& store) {
   std::vector<policy::Key> keys;
   for (const store::KeyRecord& record : *records) {
     const auto role = policy::ParseRole(record.role);
-    policy::Key key{.hash = {}, .name = record.name, .role = role.value_or(policy::Role::kUser)};
+    policy::Key key{.hash = {},
+                    .name = record.name,
+                    .role = role.value_or(policy::Role::kUser),
+                    .groups = record.groups};
     if (!role || record.hash.size() != key.hash.size()) {
       return Fail(Code::kCorrupt, fmt::format("key \"{}\" in the store is damaged", record.name));
     }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "io/task.h"
@@ -14,8 +15,9 @@ struct ControlRequest {
   std::string path;  // Still percent-encoded.
   std::string query;
   std::string body;
-  std::string caller;  // Name of the key.
-  bool admin = false;  // May change things.
+  std::string caller;                    // Name of the key.
+  bool admin = false;                    // May change things.
+  std::vector<std::string> groups = {};  // That the key belongs to.
 };
 
 struct ControlAnswer {

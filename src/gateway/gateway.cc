@@ -155,7 +155,8 @@ io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key
                          .query = std::string(exchange.head().query),
                          .body = {},
                          .caller = key.name,
-                         .admin = key.role == policy::Role::kAdmin};
+                         .admin = key.role == policy::Role::kAdmin,
+                         .groups = key.groups};
   const auto body = co_await exchange.ReadBody();
   if (!body) {
     co_await RespondError(exchange, Dialect::kDatabricks, body.error());

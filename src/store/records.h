@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -61,6 +62,12 @@ struct KeyRecord {
   std::string hash;  // 32 bytes of SHA-256.
   std::string name;  // Unique.
   std::string role;  // "admin", "user"
+  WallTime created_at{};
+  std::vector<std::string> groups = {};  // That it belongs to, by name. AddKey() ignores them.
+};
+
+struct GroupRecord {
+  std::string name;  // Unique.
   WallTime created_at{};
 };
 

@@ -107,7 +107,22 @@ CREATE TABLE billing_span (
 CREATE INDEX billing_span_by_end ON billing_span (until_ms);
 )sql";
 
-constexpr std::array kSteps = {kStep1, kStepCatalog, kStepEndpoints};
+// Groups of keys.
+constexpr std::string_view kStepGroups = R"sql(
+CREATE TABLE user_group (
+  name TEXT PRIMARY KEY,
+  created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE group_member (
+  key_name TEXT NOT NULL REFERENCES api_key (name) ON DELETE CASCADE,
+  group_name TEXT NOT NULL REFERENCES user_group ON DELETE CASCADE,
+  PRIMARY KEY (key_name, group_name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_member_by_group ON group_member (group_name);
+)sql";
+
+constexpr std::array kSteps = {kStep1, kStepCatalog, kStepEndpoints, kStepGroups};
 
 }  // namespace
 

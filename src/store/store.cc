@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "store/rows.h"
 #include "store/schema.h"
@@ -23,10 +25,15 @@ EndpointRecord ReadEndpoint(const Statement& row) {
 }
 
 KeyRecord ReadKey(const Statement& row) {
-  return {.hash = row.Blob(0),
-          .name = row.Text(1),
-          .role = row.Text(2),
-          .created_at = FromMs(row.Integer(3))};
+  KeyRecord key{.hash = row.Blob(0),
+                .name = row.Text(1),
+                .role = row.Text(2),
+                .created_at = FromMs(row.Integer(3))};
+  // Names hold no commas.
+  std::istringstream groups(row.Text(4));
+  for (std::string group; std::getline(groups, group, ',');) key.groups.push_back(group);
+  std::ranges::sort(key.groups);
+  return key;
 }
 
 }  // namespace
@@ -74,8 +81,9 @@ Status Store::AddKey(const KeyRecord& key) {
 }
 
 Result<std::vector<KeyRecord>> Store::ListKeys() {
-  auto query =
-      database_.Prepare("SELECT hash, name, role, created_at_ms FROM api_key ORDER BY name");
+  auto query = database_.Prepare(
+      "SELECT hash, name, role, created_at_ms, coalesce((SELECT group_concat(group_name) "
+      "FROM group_member WHERE key_name = api_key.name), '') FROM api_key ORDER BY name");
   if (!query) return Fail(query.error());
   return ReadAll(*query, ReadKey);
 }

@@ -73,7 +73,14 @@ class Store {
 
   Status AddKey(const KeyRecord& key);        // kAlreadyExists: the name is taken.
   Result<std::vector<KeyRecord>> ListKeys();  // By name.
-  Status DeleteKey(std::string_view name);    // kNotFound.
+  Status DeleteKey(std::string_view name);    // kNotFound. It leaves its groups.
+
+  Status AddGroup(const GroupRecord& group);      // kAlreadyExists: the name is taken.
+  Result<std::vector<GroupRecord>> ListGroups();  // By name.
+  Status DeleteGroup(std::string_view name);      // kNotFound. Its members stay.
+  // No-op for one that is a member already. kConflict: no such group or key.
+  Status AddGroupMember(std::string_view group, std::string_view key);
+  Status RemoveGroupMember(std::string_view group, std::string_view key);  // kNotFound.
 
   Status PutSetting(std::string_view name, std::string_view value);  // Replaces.
   Result<std::optional<std::string>> GetSetting(std::string_view name);

@@ -127,6 +127,38 @@ TEST_F(StoreTest, KeepsKeys) {
   EXPECT_EQ(store_->DeleteKey("first").error().code, Code::kNotFound);
 }
 
+TEST_F(StoreTest, KeepsGroupsAndTheirMembers) {
+  for (const std::string name : {"ann", "bob"}) {
+    ASSERT_TRUE(store_->AddKey(
+        {.hash = std::string(32, name[0]), .name = name, .role = "user", .created_at = At(1)}));
+  }
+  ASSERT_TRUE(store_->AddGroup({.name = "staff", .created_at = At(2)}));
+  ASSERT_TRUE(store_->AddGroup({.name = "interns", .created_at = At(3)}));
+  EXPECT_EQ(store_->AddGroup({.name = "staff"}).error().code, Code::kAlreadyExists);
+  ASSERT_TRUE(store_->AddGroupMember("staff", "bob"));
+  ASSERT_TRUE(store_->AddGroupMember("staff", "bob")) << "once more changes nothing";
+  ASSERT_TRUE(store_->AddGroupMember("interns", "bob"));
+  ASSERT_TRUE(store_->AddGroupMember("staff", "ann"));
+  EXPECT_FALSE(store_->AddGroupMember("nobody", "bob"));
+  EXPECT_FALSE(store_->AddGroupMember("staff", "nobody"));
+  Open();
+  EXPECT_EQ(store_->ListGroups()->at(0).name, "interns");
+  EXPECT_EQ(store_->ListGroups()->at(1).created_at, At(2));
+  using Groups = std::vector<std::string>;
+  EXPECT_EQ(store_->ListKeys()->at(1).groups, (Groups{"interns", "staff"}));
+  ASSERT_TRUE(store_->RemoveGroupMember("staff", "bob"));
+  EXPECT_EQ(store_->RemoveGroupMember("staff", "bob").error().code, Code::kNotFound);
+  EXPECT_EQ(store_->ListKeys()->at(1).groups, (Groups{"interns"}));
+  ASSERT_TRUE(store_->DeleteGroup("interns"));
+  EXPECT_EQ(store_->DeleteGroup("interns").error().code, Code::kNotFound);
+  EXPECT_EQ(store_->ListKeys()->at(1).groups, Groups());
+  // A key leaves its groups with its end, and who takes its name later is not in them.
+  ASSERT_TRUE(store_->DeleteKey("ann"));
+  ASSERT_TRUE(store_->AddKey(
+      {.hash = std::string(32, 'c'), .name = "ann", .role = "user", .created_at = At(9)}));
+  EXPECT_EQ(store_->ListKeys()->at(0).groups, Groups());
+}
+
 TEST_F(StoreTest, SettingsAreReplaced) {
   EXPECT_FALSE(store_->GetSetting("x")->has_value());
   ASSERT_TRUE(store_->PutSetting("x", "1"));

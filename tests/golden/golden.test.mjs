@@ -14,7 +14,7 @@ const kCommands = ['', 'serve', 'engine', 'relay', 'bench', 'bench agent', 'benc
   'model jobs',
   'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
   'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'apply', 'key', 'key create',
-  'key list', 'key revoke', 'billing', 'completion', 'simulate', 'size', 'usage', 'usage summary', 'usage records',
+  'key list', 'key revoke', 'group', 'group create', 'group list', 'group add', 'group remove', 'group delete', 'billing', 'completion', 'simulate', 'size', 'usage', 'usage summary', 'usage records',
   'usage minutes', 'usage check', 'top', 'version'];
 
 for (const command of kCommands) {
