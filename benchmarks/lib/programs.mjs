@@ -132,10 +132,11 @@ export function startPenstock(upstream, core, more = []) {
   return startPenstockWith([...endpoint, ...more], core);
 }
 
-// The same with all that `flags` say.
-export async function startPenstockWith(flags, core) {
-  const folder = join(temporaryFolder(), 'data');
-  mkdirSync(folder);
+// The same with all that `flags` say, on the data of an earlier server where `data_folder` names
+// it.
+export async function startPenstockWith(flags, core, data_folder) {
+  const folder = data_folder ?? join(temporaryFolder(), 'data');
+  mkdirSync(folder, {recursive: true});
   const port = await freePort();
   const penstock = start(
       kPenstock,
@@ -154,6 +155,7 @@ export async function startPenstockWith(flags, core) {
     key,
     processes: [penstock.pid],
     started_ms,
+    data_folder: folder,
     stop: () => penstock.stop()
   };
 }

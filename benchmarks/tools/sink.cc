@@ -34,6 +34,8 @@ class Sink::Connection final : public Readiness {
     Closed(size == 0 ? "the peer closed the connection" : std::strerror(errno));
   }
 
+  void Resume() { SendNext(); }
+
  private:
   void Connect() {
     responses_ = 0;
@@ -53,6 +55,7 @@ class Sink::Connection final : public Readiness {
 
   void SendNext() {
     const auto body = sink_.options_.next_body(number_);
+    if (!body && sink_.options_.idles) return sink_.idle_.push_back(number_);
     if (!body) return Finish();
     const SinkOptions& options = sink_.options_;
     const std::string authorization =
@@ -141,6 +144,14 @@ void Sink::OpenMore() {
     const int number = static_cast<int>(connections_.size());
     connections_.push_back(std::make_unique<Connection>(*this, number));
   }
+}
+
+bool Sink::Resume() {
+  if (idle_.empty()) return false;
+  const auto number = static_cast<std::size_t>(idle_.front());
+  idle_.pop_front();
+  connections_[number]->Resume();
+  return true;
 }
 
 bool Sink::all_started() const { return started_ == options_.connections; }

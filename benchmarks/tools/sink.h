@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,6 +21,8 @@ struct SinkOptions {
   bool keep_responses = false;
   // Body of the next request of a connection (0 to connections - 1); none: it has sent its last.
   std::function<std::optional<std::string>(int connection)> next_body = {};
+  // Such a connection is not done, but idle, until Resume() finds it.
+  bool idles = false;
   // Events arrived on a running stream. May be empty.
   std::function<void(int connection, int events)> on_events = {};
   // A whole response with status 200 arrived; its text is kept with keep_responses. May be empty.
@@ -43,6 +46,9 @@ class Sink {
   // Poll().
   void OpenMore();
 
+  // Asks for the next body of the connection that has idled longest; false: none idles.
+  bool Resume();
+
   bool all_started() const;   // Every connection has got its first bytes.
   bool all_finished() const;  // Every connection has got its last response, or is lost.
   const SinkTotals& totals() const { return totals_; }
@@ -57,6 +63,7 @@ class Sink {
   std::vector<std::unique_ptr<Connection>> connections_;
   int started_ = 0;
   int finished_ = 0;
+  std::deque<int> idle_;
   SinkTotals totals_;
   std::string first_failure_;
 };

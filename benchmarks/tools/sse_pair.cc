@@ -5,10 +5,10 @@
 // nothing piles up in between, however slow the relay, and the relay stays busy. Prints {"port":N}
 // (the source's, to be the relay's upstream), then runs one measurement for each line of input and
 // answers it with one line of JSON:
-//   kind=stream|request|hold port=RELAY connections=1000 events_per_write=1 processes=PID,PID key=K
-//   open_s=20 warmup_ms=1000 window_ms=3000 spin=1
+//   kind=stream|request|hold|paced port=RELAY connections=1000 events_per_write=1 processes=PID,PID
+//   key=K open_s=20 warmup_ms=1000 window_ms=3000 spin=1 rate=2000
 // stream: endless streams; request: small requests, one after the other; hold: streams that stay
-// silent.
+// silent; paced: small requests at even times, whatever comes back: how long each took.
 // spin=1 never sleeps: real sources and clients are other machines, and waking a thread of this one
 // is no part of a relay's work, though the kernel charges it to whoever sends.
 #include <fmt/format.h>
@@ -18,7 +18,9 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <optional>
 #include <sstream>
+#include <utility>
 
 #include "poller.h"
 #include "process_meter.h"
@@ -62,7 +64,7 @@ class Input final : public measure::Readiness {
   std::string partial_;
 };
 
-enum class Kind { kStream, kRequest, kHold };
+enum class Kind { kStream, kRequest, kHold, kPaced };
 
 struct Settings {
   Kind kind = Kind::kStream;
@@ -71,6 +73,7 @@ struct Settings {
   int events_per_write = 1;
   bool usage = false;          // The streams' requests ask for usage.
   bool spin = true;            // Look for events without ever sleeping.
+  long rate = 2000;            // Requests a second, where they are paced.
   std::vector<int> processes;  // Whose cost is measured.
   std::string key;
   Nanoseconds open_limit{}, warmup{}, window{};
@@ -82,6 +85,8 @@ Settings Parse(std::string_view line) {
   const std::string kind = words.TakeText("kind", "stream");
   if (kind == "request") settings.kind = Kind::kRequest;
   if (kind == "hold") settings.kind = Kind::kHold;
+  if (kind == "paced") settings.kind = Kind::kPaced;
+  settings.rate = words.TakeNumber("rate", settings.rate);
   settings.port = static_cast<std::uint16_t>(words.TakeNumber("port", 0));
   settings.connections = static_cast<int>(words.TakeNumber("connections", 1));
   settings.events_per_write = static_cast<int>(words.TakeNumber("events_per_write", 1));
@@ -201,6 +206,81 @@ class Measurement {
   measure::Sink sink_;
 };
 
+// Requests at even times over kept connections. The time of one counts from when it was due.
+class PacedMeasurement {
+ public:
+  PacedMeasurement(measure::Poller& poller, const Settings& settings)
+      : poller_(poller),
+        settings_(settings),
+        due_at_(static_cast<std::size_t>(settings.connections)),
+        sink_(poller, MakeSinkOptions()) {}
+
+  void Run() {
+    const Nanoseconds began = measure::Now();
+    const Nanoseconds interval = std::chrono::nanoseconds(1'000'000'000 / settings_.rate);
+    const Nanoseconds measured_from = began + settings_.warmup;
+    const Nanoseconds end = measured_from + settings_.window;
+    long unsent = 0;
+    for (Nanoseconds due = began; due < end;) {
+      sink_.OpenMore();
+      poller_.Poll(Nanoseconds(0));
+      for (; due <= measure::Now() && due < end; due += interval) {
+        due_ = due;
+        keeps_ = due >= measured_from;
+        if (!sink_.Resume() && keeps_) ++unsent;
+      }
+    }
+    due_.reset();
+    // What is still on its way belongs to the figures, too.
+    for (const Nanoseconds last = measure::Now() + std::chrono::seconds(2);
+         answered_ < sent_ && measure::Now() < last;) {
+      poller_.Poll(Nanoseconds(0));
+    }
+    std::ranges::sort(took_);
+    const auto quantile = [this](double part) {
+      return took_.empty()
+                 ? 0
+                 : took_[static_cast<std::size_t>(part * static_cast<double>(took_.size() - 1))]
+                       .count();
+    };
+    fmt::print(
+        "{{\"responses\":{},\"unsent\":{},\"unanswered\":{},\"failures\":{},\"p50_ns\":{},"
+        "\"p90_ns\":{},\"p99_ns\":{}}}\n",
+        took_.size(), unsent, sent_ - answered_, sink_.totals().failures, quantile(0.5),
+        quantile(0.9), quantile(0.99));
+    std::fflush(stdout);
+  }
+
+ private:
+  measure::SinkOptions MakeSinkOptions() {
+    measure::SinkOptions options{.port = settings_.port, .connections = settings_.connections};
+    options.key = settings_.key;
+    options.idles = true;
+    options.next_body = [this](int number) -> std::optional<std::string> {
+      if (!due_) return std::nullopt;  // It has just opened, or been answered.
+      due_at_[static_cast<std::size_t>(number)] = {*std::exchange(due_, std::nullopt), keeps_};
+      ++sent_;
+      return Body(false, false, number);
+    };
+    options.on_response = [this](int number, const std::string& /*body*/) {
+      const auto [due, keeps] = due_at_[static_cast<std::size_t>(number)];
+      ++answered_;
+      if (keeps) took_.push_back(measure::Now() - due);
+    };
+    return options;
+  }
+
+  measure::Poller& poller_;
+  const Settings settings_;
+  std::optional<Nanoseconds> due_;  // Of the request that goes next.
+  bool keeps_ = false;              // It is measured.
+  std::vector<std::pair<Nanoseconds, bool>> due_at_;
+  std::vector<Nanoseconds> took_;
+  long sent_ = 0;
+  long answered_ = 0;
+  measure::Sink sink_;
+};
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -216,7 +296,11 @@ int main(int count, char** arguments) {
   while (!input.closed) {
     poller.Poll(std::chrono::milliseconds(100));
     if (input.lines.empty()) continue;
-    Measurement(poller, source, Parse(input.lines.front())).Run();
+    if (const Settings settings = Parse(input.lines.front()); settings.kind == Kind::kPaced) {
+      PacedMeasurement(poller, settings).Run();
+    } else {
+      Measurement(poller, source, settings).Run();
+    }
     input.lines.pop_front();
   }
   return 0;

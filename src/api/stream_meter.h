@@ -51,6 +51,9 @@ class StreamMeter {
   // `data` is an event's data. A chunk may hold several tokens: only usage counts them.
   StreamChunk Read(std::string_view data);
 
+  // What Read() compares with, for whoever fetches it early; "" before a chunk is learned.
+  std::string_view memory() const { return around_text_; }
+
  private:
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
   std::string around_text_;

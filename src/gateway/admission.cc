@@ -3,8 +3,8 @@
 namespace penstock::gateway {
 
 void Admission::Produced(std::uint64_t tokens, TimePoint now) {
-  if (!held() || tokens == reported_) return;
   if (tokens - reported_ < kBatchTokens && now - reported_at_ < kBatchTime) return;
+  if (!held() || tokens == reported_) return;
   reported_ = tokens;
   reported_at_ = now;
   const policy::TokenCounts so_far{.input = grant_.estimate.input_tokens,

@@ -46,11 +46,12 @@ class Admission {
   void End(const policy::Ending& ending, TimePoint now);
 
  private:
+  // What each event touches comes first.
+  std::uint64_t reported_ = 0;
+  TimePoint reported_at_{};
   std::shared_ptr<Pool> pool_;
   policy::Grant grant_;
   policy::CostWeights weights_;
-  std::uint64_t reported_ = 0;
-  TimePoint reported_at_{};
 };
 
 }  // namespace penstock::gateway

@@ -20,7 +20,7 @@ namespace penstock::gateway {
 meter::Operation ToMeter(Operation operation);
 
 // Notes the request's start and end in the metrics, whichever way it ends.
-struct Gateway::Call {
+struct Gateway::Call : io::InFrames {
   Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics,
        io::Loop& clock)
       : gateway(owner), exchange(client), metrics(endpoint_metrics), loop(clock) {
@@ -73,7 +73,7 @@ struct Gateway::Call {
   class StreamNote;
 
   // What is needed until an answer begins: a stream lives long, and gives it up.
-  struct Approach {
+  struct Approach : io::InFrames {
     std::vector<Hop> hops;
     std::string spillover_field;  // A field's name, for as long as the next needs it.
     AnswerFields limit_fields;    // Of the whole request,
@@ -110,11 +110,14 @@ struct Gateway::Call {
   http::Exchange& exchange;
   meter::EndpointMetrics& metrics;
   io::Loop& loop;
+  // What each event of a stream touches comes first: within a cache line.
+  std::unique_ptr<Error> broken;                 // Why there is no answer, or how its stream broke.
+  std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
+  Admission admission;
   std::shared_ptr<const LiveEndpoint> live;
   std::shared_ptr<const policy::EndpointRoute> endpoint;  // live->route
   std::size_t entity = 0;                                 // Of endpoint->served.
-  Admission admission;
-  std::shared_ptr<EndpointLimits> limits;  // Where `limit_tokens` were reserved.
+  std::shared_ptr<EndpointLimits> limits;                 // Where `limit_tokens` were reserved.
   std::int64_t limit_tokens = 0;
   std::unique_ptr<Approach> approach = std::make_unique<Approach>();
   Surface surface = Surface::kOpenAi;
@@ -131,15 +134,13 @@ struct Gateway::Call {
   std::string usage_context;
   std::string spilled_from;  // The endpoint that had no room for it.
   Usage usage;
-  std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
-  bool settled = false;                          // The usage record is written.
+  bool settled = false;      // The usage record is written.
   std::string_view body;     // In the exchange or in `rewritten`; gone once a stream is relayed.
   std::string rewritten;     // The body, with usage requested.
   bool stream = false;       // As asked for.
   bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
   std::unique_ptr<http::ClientResponse> response;
-  std::unique_ptr<Error> broken;  // Why there is no answer, or how its stream broke.
-  io::Companions companions;      // Of the upstream's stream, while events are relayed.
+  io::Companions companions;  // Of the upstream's stream, while events are relayed.
   bool disconnected = false;
   bool revoked = false;          // The key was, and the handler is cancelled.
   bool upstream_failed = false;  // After the answer began.

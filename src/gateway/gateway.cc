@@ -52,7 +52,7 @@ Gateway::Gateway(io::Loop& loop, meter::Metrics& metrics, ControlPort control,
       ready_(std::move(ready)),
       limits_(limits),
       pacer_(loop),
-      client_(loop),
+      client_(loop, {.put_off_acks = true}),
       run_(RandomNumber()),
       random_(run_) {}
 

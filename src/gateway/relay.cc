@@ -136,10 +136,13 @@ io::Task<void> Gateway::RelayStream(Call& call) {
   const bool verbatim = StartStream(call);
   StreamFilter filter(!verbatim);
   Call::StreamNote note(call, filter);
+  constexpr std::size_t kPerEvent = 64;  // Bytes of a call that each event touches: the first.
+  call.companions.Add(&call, kPerEvent);
   call.companions.Add(&filter, sizeof filter);
   call.exchange.AddCompanions(call.companions);
   response.SetCompanions(&call.companions);
   http::BodyPiece piece;
+  bool learned = false;
   while (!call.broken) {
     {
       // Counted from the last arrival: a clock that is read for each event costs as much as
@@ -167,6 +170,10 @@ io::Task<void> Gateway::RelayStream(Call& call) {
     if (!count_first) {
       sending.Start();
       Count(call, filter, piece);
+    }
+    if (!learned && !filter.memory().empty()) {
+      learned = true;
+      call.companions.Add(filter.memory().data(), filter.memory().size());
     }
     const bool sent = (co_await sending).has_value();
     if (!sent) call.disconnected = true;

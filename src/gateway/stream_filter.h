@@ -47,6 +47,8 @@ class StreamFilter {
   std::string_view held() const { return held_; }
 
   const StreamCount& count() const { return count_; }
+  // What the next events are compared with, for whoever fetches it early.
+  std::string_view memory() const { return meter_.memory(); }
 
  private:
   bool Count(std::string_view data, TimePoint now);

@@ -36,6 +36,16 @@ constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool IsControl(char c) {
   return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
 }
+// Without a branch for each byte, so that the compiler looks at many at once.
+constexpr bool HoldsControl(std::string_view text) {
+  unsigned found = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    found |= static_cast<unsigned>(byte < 0x20) & static_cast<unsigned>(byte != '\t');
+    found |= static_cast<unsigned>(byte == 0x7f);
+  }
+  return found != 0;
+}
 // The value of a hexadecimal digit, -1 if it is none.
 constexpr int HexValue(char c) {
   if (IsDigit(c)) return c - '0';

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "http/append_field.h"
 #include "http/head_scanner.h"
 
 namespace penstock::http {
@@ -20,10 +21,6 @@ Error AsUpstream(Error error) {
 
 bool WantsLength(const Request& request) {
   return !request.body.empty() || (request.method != "GET" && request.method != "HEAD");
-}
-
-void AppendField(std::string_view name, std::string_view value, std::string& to) {
-  to.append(name).append(": ").append(value).append("\r\n");
 }
 
 }  // namespace

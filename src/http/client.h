@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "http/ack_policy.h"
 #include "http/buffer.h"
 #include "http/chunked.h"
 #include "http/connection_pool.h"
@@ -59,7 +60,7 @@ struct BodyPiece {
   bool ended = false;                         // The message is complete with this piece.
 };
 
-class ClientResponse {
+class ClientResponse : public io::InFrames {
  public:
   // Before the end was read, this closes the connection: how an upstream is told to stop.
   ~ClientResponse();
@@ -124,27 +125,34 @@ class ClientResponse {
   // The message is complete: the connection goes back to the pool, or closes.
   void End(bool surplus);
 
+  void NotePiece(std::size_t bytes);
+
+  // What each piece touches comes first.
   Client& client_;
-  std::size_t place_;                   // Where in the pool the connection goes afterwards.
   std::unique_ptr<io::Stream> stream_;  // Null once the response has ended.
-  Buffer buffer_;                       // The head, and what came with it.
-  std::size_t early_ = 0;               // Where in buffer_ unread body bytes start.
-  ResponseHead head_;
+  std::size_t place_;                   // Where in the pool the connection goes afterwards.
+  TimePoint received_at_{};
   ChunkedDecoder chunked_;
   std::uint64_t left_ = 0;  // Of a body of known length.
-  TimePoint received_at_{};
   std::uint32_t reads_ = 0;
-  int status_ = 0;
   BodyKind body_ = BodyKind::kNone;
-  bool written_ = true;  // The whole request was sent.
-  bool keep_alive_ = false;
+  AckPolicy acks_;
   bool ended_ = false;
+  bool keep_alive_ = false;
+  bool written_ = true;    // The whole request was sent.
+  Buffer buffer_;          // The head, and what came with it.
+  std::size_t early_ = 0;  // Where in buffer_ unread body bytes start.
+  ResponseHead head_;
+  int status_ = 0;
 };
 
 struct ClientOptions {
   ClientLimits limits = {};
   std::string_view user_agent = {};  // "" leaves the field out. Outlives the client.
   bool receive_timestamps = false;   // received_at() from the kernel, where there is one.
+  // Put off the acknowledgements of fast streams where the server does not wait for them. Not for
+  // who measures servers: it would measure this.
+  bool put_off_acks = false;
 };
 
 class Client {

@@ -8,7 +8,7 @@ namespace penstock::http {
 
 ClientResponse::ClientResponse(Client& client, std::size_t place,
                                std::unique_ptr<io::Stream> stream)
-    : client_(client), place_(place), stream_(std::move(stream)) {}
+    : client_(client), stream_(std::move(stream)), place_(place) {}
 
 ClientResponse::~ClientResponse() = default;
 
@@ -34,13 +34,15 @@ void ClientResponse::ReleaseHead() {
 }
 
 void ClientResponse::SetCompanions(io::Companions* companions) {
-  if (companions != nullptr) companions->Add(this, sizeof *this);
+  constexpr std::size_t kPerPiece = 128;  // Bytes that each piece touches: the first.
+  if (companions != nullptr) companions->Add(this, kPerPiece);
   if (stream_) stream_->SetCompanions(companions);
 }
 
 void ClientResponse::End(bool surplus) {
   ended_ = true;
   stream_->SetCompanions(nullptr);
+  if (acks_.puts_off()) stream_->PutOffAcknowledgements(false);
   // Bytes behind the end are an answer to nothing: such a connection is not trusted again.
   if (keep_alive_ && !surplus) {
     client_.pool_.Keep(place_, std::move(stream_));
@@ -68,10 +70,23 @@ Result<BodyPiece> ClientResponse::NextOp::await_resume() {
   }
   const auto bytes = read_->await_resume();
   if (!bytes) return Fail(bytes.error());
-  response_.received_at_ = response_.stream_->received_at();
-  if (*bytes == 0) return response_.AtPeerEnd();
-  ++response_.reads_;
+  if (*bytes == 0) {
+    response_.received_at_ = response_.stream_->received_at();
+    return response_.AtPeerEnd();
+  }
+  response_.NotePiece(*bytes);
   return response_.Consume({response_.client_.loop_.scratch().data(), *bytes});
+}
+
+void ClientResponse::NotePiece(std::size_t bytes) {
+  const TimePoint now = stream_->received_at();
+  const Duration gap = now - std::exchange(received_at_, now);
+  ++reads_;
+  if (!client_.options_.put_off_acks) return;
+  const auto act = acks_.Note(gap, bytes, client_.pool_.ack_strikes(place_));
+  if (act != AckPolicy::Act::kNothing) {
+    stream_->PutOffAcknowledgements(act == AckPolicy::Act::kPutOff);
+  }
 }
 
 Result<BodyPiece> ClientResponse::AtPeerEnd() {

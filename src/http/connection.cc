@@ -28,9 +28,20 @@ Refusal RefusalOf(const Error& error) {
 }
 }  // namespace
 
+// Its frame lives as long as a stream, so all but the handler is done in frames of their own.
 io::Task<void> Connection::Run(Server& server, std::unique_ptr<io::Stream> stream) {
-  Connection connection(server, std::move(stream), co_await io::ThisTask());
-  co_await connection.Serve();
+  Connection self(server, std::move(stream), co_await io::ThisTask());
+  while (co_await self.NextHead()) {
+    std::exception_ptr failure;
+    try {
+      co_await server.handler_(self.exchange_);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (failure || self.Unanswered()) co_await self.AnswerFailure(std::move(failure));
+    const Next next = self.Settle();
+    if (next != Next::kRequest && !co_await self.GoOn(next)) co_return;
+  }
 }
 
 Connection::Connection(Server& server, std::unique_ptr<io::Stream> stream, io::TaskState& task)
@@ -60,35 +71,23 @@ void Connection::SetIdle(bool idle) {
   }
 }
 
-// In blocks: what does not outlive them is no part of the frame, which lives as long as a stream.
-io::Task<void> Connection::Serve() {
-  for (;;) {
-    {
-      auto ready = TryHead();
-      while (ready && !*ready) {
-        if (idle_ && server_.draining_) co_return;
-        ready = TakeHeadBytes(co_await stream_->Read(server_.loop_.scratch(), HeadDeadline()));
-      }
-      if (!ready) {
-        co_await Refuse(std::move(ready).error());
-        co_return;
-      }
-    }
-    {
-      std::exception_ptr failure;
-      try {
-        co_await server_.handler_(exchange_);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      if (failure || Unanswered()) co_await AnswerFailure(std::move(failure));
-    }
-    Next next = Settle();
-    if (next == Next::kDrainBody) next = co_await DrainBody() ? Settle() : Next::kLinger;
-    if (next == Next::kLinger) co_await Linger();
-    if (next == Next::kRefuse) co_await Refuse(TooEarly());
-    if (next != Next::kRequest) co_return;
+// Waits for a whole head. False: there is none, and the connection ends.
+io::Task<bool> Connection::NextHead() {
+  auto ready = TryHead();
+  while (ready && !*ready) {
+    if (idle_ && server_.draining_) co_return false;
+    ready = TakeHeadBytes(co_await stream_->Read(server_.loop_.scratch(), HeadDeadline()));
   }
+  if (!ready) co_await Refuse(std::move(ready).error());
+  co_return ready.has_value();
+}
+
+// Does what is left after an exchange. True: another request may come.
+io::Task<bool> Connection::GoOn(Next next) {
+  if (next == Next::kDrainBody) next = co_await DrainBody() ? Settle() : Next::kLinger;
+  if (next == Next::kLinger) co_await Linger();
+  if (next == Next::kRefuse) co_await Refuse(TooEarly());
+  co_return next == Next::kRequest;
 }
 
 // A head has one deadline from its first byte on; between requests another holds.

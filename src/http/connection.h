@@ -43,7 +43,8 @@ class Connection {
   friend class Exchange;
   friend class SendOp;
 
-  io::Task<void> Serve();
+  // Out of line, as what follows: Run's frame lives as long as the connection.
+  [[gnu::noinline]] io::Task<bool> NextHead();
   // Looks for a head in what is there: false where more must come.
   Result<bool> TryHead();
   // Takes what a read brought, then TryHead().
@@ -51,10 +52,10 @@ class Connection {
   Status BeginRequest(std::size_t head_bytes);
   Deadline HeadDeadline();
   bool Unanswered() const;
-  // Out of line, as what follows: Serve's frame lives as long as the connection.
   [[gnu::noinline]] io::Task<void> AnswerFailure(std::exception_ptr failure);
   enum class Next : std::uint8_t { kRequest, kDrainBody, kLinger, kRefuse, kClose };
   Next Settle();
+  [[gnu::noinline]] io::Task<bool> GoOn(Next next);
   Error TooEarly() const;  // What kRefuse tells the client.
   void PrepareNext();
   void SetIdle(bool idle);

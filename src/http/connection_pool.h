@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -30,6 +31,9 @@ class ConnectionPool : private io::Timer {
   // Keeps a connection on which nothing is under way, or closes it where there are enough.
   void Keep(std::size_t place, std::unique_ptr<io::Stream> stream);
 
+  // Of the server of a place: its failed trials of AckPolicy.
+  std::uint8_t& ack_strikes(std::size_t place) { return places_[place].ack_strikes; }
+
   void CloseAll();
   std::size_t idle() const { return idle_; }
 
@@ -43,6 +47,7 @@ class ConnectionPool : private io::Timer {
     std::shared_ptr<const io::TlsContext> tls;
     std::string tls_server_name;
     std::vector<Idle> idle;  // Newest last.
+    std::uint8_t ack_strikes = 0;
   };
 
   void OnTimer(TimePoint now) override;

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "http/append_field.h"
 #include "http/characters.h"
 #include "http/chunked.h"
 #include "http/connection.h"
@@ -24,12 +25,13 @@ void AppendNumber(std::uint64_t number, std::string& to) {
 }
 
 // A value from elsewhere must not end the field or begin another.
-void AppendField(std::string_view name, std::string_view value, std::string& to) {
-  to.append(name).append(": ");
-  const std::size_t start = to.size();
-  to.append(value);
-  std::replace_if(to.begin() + static_cast<std::ptrdiff_t>(start), to.end(), IsControl, ' ');
-  to.append("\r\n");
+void AppendSafely(std::string_view name, std::string_view value, std::string& to) {
+  const std::size_t start = to.size() + name.size() + 2;
+  AppendField(name, value, to);
+  if (HoldsControl(value)) {
+    const auto from = to.begin() + static_cast<std::ptrdiff_t>(start);
+    std::replace_if(from, from + static_cast<std::ptrdiff_t>(value.size()), IsControl, ' ');
+  }
 }
 
 bool Bodiless(int status) { return status < 200 || status == 204 || status == 304; }
@@ -121,7 +123,7 @@ void Exchange::AppendHead(const Start& start, const FieldList& fields, std::stri
   AppendNumber(static_cast<std::uint64_t>(start.status), to);
   to.append(" ").append(ReasonOf(start.status)).append("\r\ndate: ");
   to.append(connection_.server_.Date()).append("\r\n");
-  if (!start.content_type.empty()) AppendField("content-type", start.content_type, to);
+  if (!start.content_type.empty()) AppendSafely("content-type", start.content_type, to);
   if (start.body == BodyKind::kLength) {
     to += "content-length: ";
     AppendNumber(start.content_length, to);
@@ -134,7 +136,7 @@ void Exchange::AppendHead(const Start& start, const FieldList& fields, std::stri
   } else if (minor_version_ == 0) {
     to += "connection: keep-alive\r\n";
   }
-  for (const Field& field : fields) AppendField(field.name, field.value, to);
+  for (const Field& field : fields) AppendSafely(field.name, field.value, to);
   to += "\r\n";
 }
 

@@ -69,9 +69,12 @@ void Stream::NoteHangup() {
 // True when all is written or failed; else the rest is copied, and the op must suspend.
 bool Stream::StartWrite(WriteOp& op) {
   if (TryWrite(op.pieces_, op.result_) == Try::kFinal) return true;
-  op.rest_.reserve(op.pieces_[0].size() + op.pieces_[1].size());
-  op.rest_.append(op.pieces_[0]).append(op.pieces_[1]);
-  op.pieces_ = {op.rest_, {}};
+  const auto [first, second] = op.pieces_;
+  const std::size_t left = first.size() + second.size();
+  op.rest_ = std::make_unique_for_overwrite<char[]>(left);
+  std::ranges::copy(first, op.rest_.get());
+  std::ranges::copy(second, op.rest_.get() + first.size());
+  op.pieces_ = {std::string_view(op.rest_.get(), left), {}};
   if (op.within_ != Duration::zero()) op.deadline_ = Deadline::After(loop_.Now(), op.within_);
   return false;
 }

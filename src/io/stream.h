@@ -76,7 +76,8 @@ class [[nodiscard]] WriteOp final : public Op {
   enum class Now : std::uint8_t { kUntried, kDone, kWaits };
   Now state_now_ = Now::kUntried;
   std::array<std::string_view, 2> pieces_;
-  std::string rest_;  // Copied from `pieces_` when the kernel did not take all at once.
+  // Copied from `pieces_` when the kernel did not take all at once.
+  std::unique_ptr<char[]> rest_;
   Deadline deadline_;
   Duration within_{};  // If not zero: from the suspension on, in place of `deadline_`.
   Transfer result_;
@@ -86,7 +87,7 @@ class [[nodiscard]] WriteOp final : public Op {
 // the caches: the loop fetches what the next events need while it serves the present one.
 class Companions {
  public:
-  static constexpr std::size_t kMax = 6;
+  static constexpr std::size_t kMax = 7;
 
   // Whatever is beyond kMax is left out. `at` is only a hint: it is never read.
   void Add(const void* at, std::size_t bytes) {
@@ -144,6 +145,10 @@ class Stream : private Timer {
   void CancelOnHangup(TaskState* task);
   // True once the peer has closed, half-closed or reset the connection.
   bool hung_up() const { return hung_up_; }
+
+  // Asks the system to put off (or not) the acknowledgement of what is read until more is, or some
+  // 40 ms have passed: see http/ack_policy.h for whom that would hold up. A hint.
+  virtual void PutOffAcknowledgements(bool /*put_off*/) {}
 
   // From now on received_at() is the kernel's time stamp, where the system has one.
   virtual void EnableReceiveTimestamps() {}

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "io/frames.h"
 
 namespace penstock::io {
 
@@ -63,7 +64,7 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
-struct PromiseBase {
+struct PromiseBase : InFrames {
   std::coroutine_handle<> continuation = std::noop_coroutine();
   TaskState* state = nullptr;  // Borrowed from the root; set when awaited.
   std::exception_ptr failure;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "io/epoll/ready_waiter.h"
+#include "io/frames.h"
 
 namespace penstock::io {
 
@@ -33,6 +34,7 @@ void EpollLoop::Run() {
     if (NextTimer() != TimePoint::max()) RunTimers(Now());
   }
   stopping_.store(false, std::memory_order_release);
+  ReleaseFrames();
 }
 
 std::int64_t EpollLoop::WaitLimit() const {

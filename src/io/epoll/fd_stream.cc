@@ -75,6 +75,12 @@ void FdStream::EnableReceiveTimestamps() {
   stamped_ = setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0;
 }
 
+void FdStream::PutOffAcknowledgements(bool put_off) {
+  if (peer_.kind != Address::Kind::kTcp) return;
+  const int quick = put_off ? 0 : 1;
+  setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof quick);
+}
+
 ssize_t FdStream::ReceiveStamped(std::span<char> into) {
   iovec piece{into.data(), into.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(timespec))> control;

@@ -23,6 +23,7 @@ class FdStream : public Stream, private EventHandler {
   ~FdStream() override;
 
   void EnableReceiveTimestamps() override;
+  void PutOffAcknowledgements(bool put_off) override;
   bool MayHaveInput() const override { return readable_; }
   void ShutdownWrite() override;
   const Address& peer() const override { return peer_; }
