@@ -1,14 +1,15 @@
 // benchmarks/crowds: a load generator's stamps against the truth where many streams run at once, and
 // how many several processes hold.
 
-import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
+import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 
 import {limitTime, start, temporaryFolder} from './children.mjs';
 import {residentBytes} from './processes.mjs';
-import {freePort, kPenstock, tool} from './programs.mjs';
+import {freePort} from './programs.mjs';
 import {conclude, environment, figure, median, printEnvironment, printTable, readFlags, spread} from './report.mjs';
+import {finish, kBenchCore, kPaced, kSlow, matchTruth, measureError, penstockBench, quantile, readLines, startBench, startSource} from './truth.mjs';
 
 const kStreams = 1000;
 const kManyStreams = 5000;  // At 5 tokens a second each.
@@ -16,12 +17,14 @@ const kStampStreams = 10000;
 const kStampGapUs = 166667;  // 60,000 events a second.
 const kHeldStreams = 50000;
 const kHeldProcesses = 4;
-const kBenchCore = 0;
-const kSourceCore = 1;
+const kSourceAddresses = 16;  // 28,000 ports each.
 const kErrorMaxMs = 0.2;
 const kManyErrorMaxMs = 1;
 const kStampP99MaxUs = 10;
 const kStampP999MaxUs = 50;
+const kBytesPerStreamMax = 2048;
+const kModes = ['few', 'peer', 'many', 'stamps', 'held'];
+const kModeSecondsMax = 120;  // Of one run of one mode.
 
 const kOpenAiPeer = new URL('../peers/openai-client.mjs', import.meta.url).pathname;
 
@@ -29,105 +32,7 @@ const childrenOf = (pid) =>
     readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(
         Number);
 
-// Sockets that a process holds; 0 once it has gone.
-function socketsOf(pid) {
-  try {
-    const folder = `/proc/${pid}/fd`;
-    return readdirSync(folder)
-        .filter((name) => readlinkSync(`${folder}/${name}`).startsWith('socket:'))
-        .length;
-  } catch {
-    return 0;
-  }
-}
-
-const readLines = (file) =>
-    readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
-
-async function startSource(settings) {
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
-  const source = start(tool('sse_source'), words, {core: kSourceCore});
-  const {port} = JSON.parse((await source.lines.next()).value);
-  return {...source, port};
-}
-
-function startBench(
-    source, records, {requests, warmup, tokens, streams = kStreams, more = []}) {
-  return start(
-      kPenstock,
-      [
-        'bench',
-        `http://127.0.0.1:${source.port}/v1/chat/completions`,
-        '--model=bench',
-        `--concurrency=${streams}`,
-        `--requests=${requests}`,
-        `--warmup=${warmup}`,
-        '--input-tokens=128',
-        `--output-tokens=${tokens}`,
-        `--records=${records}`,
-        '--threads=1',
-        '--no-progress',
-        ...more,
-      ],
-      {core: kBenchCore});
-}
-
-async function finish(bench) {
-  const {code, signal} = await bench.ended;
-  // 1: it ran, and calls its own run in doubt; the records are there all the same.
-  if (code !== 0 && code !== 1)
-    throw new Error(`penstock bench ended with ${signal ?? code}: ${bench.errors()}`);
-}
-
-function quantile(values, fraction) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(fraction * (sorted.length - 1))];
-}
-
-// The request records, in the order of sending, each with the truth about it: that of the same
-// x-request-id, or, for a client that sends none, of the n-th to arrive, as the n-th sent will be but
-// for neighbours within microseconds.
-function matchTruth(records_file, truth_file) {
-  const records = readLines(records_file)
-                      .filter((line) => line.sent_ns !== undefined)
-                      .sort((a, b) => a.sent_ns - b.sent_ns);
-  const truths = readLines(truth_file).sort((a, b) => a.arrived_ns - b.arrived_ns);
-  if (records.length !== truths.length) {
-    throw new Error(`${records.length} records of ${truths.length} requests`);
-  }
-  const by_id = new Map(truths.map((truth) => [truth.request_id, truth]));
-  return records.map(
-      (record, index) => ({...record, truth: by_id.get(`bench-${record.id}`) ?? truths[index]}));
-}
-
-const kPaced = {gap_us: 50000, first_token_ms: 50, first_token_max_ms: 550};
-const kSlow = {gap_us: 200000, first_token_ms: 50, first_token_max_ms: 5050};
-
-// One run at a pace that people read at: {median_ms, p99_ms, bias_ms} of the error in time to first
-// token. `client` sends the load, and gives a record per request.
-async function measureError(client, {streams, requests, tokens, pace}) {
-  const folder = temporaryFolder();
-  const [records, truth] = [join(folder, 'records.jsonl'), join(folder, 'truth.jsonl')];
-  const source = await startSource({...pace, truth});
-  await client(source, records, {requests, warmup: streams, tokens, streams});
-  await source.stop();
-  const errors = matchTruth(records, truth)
-                     .filter((record) => record.phase === 'measured')
-                     .map(
-                         (record) => (record.first_token_ns - record.sent_ns -
-                                      (record.truth.first_token_ns - record.truth.arrived_ns)) /
-                             1e6);
-  const sizes = errors.map(Math.abs);
-  return {
-    median_ms: median(sizes),
-    p99_ms: quantile(sizes, 0.99),
-    bias_ms: median(errors),
-    requests: errors.length
-  };
-}
-
-const penstock = async (source, records, settings) =>
-    finish(startBench(source, records, settings));
+const descriptorsOf = (pid) => readdirSync(`/proc/${pid}/fd`).length;
 
 // OpenAI's own client for JavaScript, one process: the peer that runs here.
 async function openaiClient(source, records, settings) {
@@ -151,7 +56,7 @@ async function measureStamps({tokens}) {
     keep_times: 1,
     truth,
   });
-  await penstock(
+  await penstockBench(
       source, records, {requests: kStampStreams, warmup: 0, tokens, streams: kStampStreams});
   await source.stop();
   const matched = matchTruth(records, truth).filter((record) => record.phase === 'measured');
@@ -171,20 +76,21 @@ async function measureStamps({tokens}) {
     events += record.chunks;
     reads += record.reads;
   }
-  const sorted = Float64Array.from(errors).sort();
-  const at = (fraction) => sorted[Math.floor(fraction * (sorted.length - 1))];
+  const [p50_us, p99_us, p999_us] =
+      [0.5, 0.99, 0.999].map((fraction) => quantile(errors, fraction));
   return {
-    p50_us: at(0.5),
-    p99_us: at(0.99),
-    p999_us: at(0.999),
+    p50_us,
+    p99_us,
+    p999_us,
     events_per_s: (1e9 * events) / (last - first),
     events_per_read: events / reads,
-    flagged_share: flagged / events,
+    flagged_percent: (100 * flagged) / events,
   };
 }
 
-// How many streams several processes of ours hold at once, and memory for each of them.
-async function measureHeld({tokens}) {
+// How many streams several processes of ours hold at once, and the memory that each costs beyond what
+// the processes had before the first one. Before first tokens come, so that no gap is recorded yet.
+async function measureHeld({streams, tokens}) {
   const folder = temporaryFolder();
   const records = join(folder, 'records.jsonl');
   const port = await freePort();
@@ -192,110 +98,130 @@ async function measureHeld({tokens}) {
   const sources = [];
   for (let i = 0; i < kHeldProcesses; ++i) sources.push(await startSource(settings));
   const bench = startBench(sources[0], records, {
-    requests: kHeldStreams,
+    requests: streams,
     warmup: 0,
     tokens,
-    streams: kHeldStreams,
-    more: [`--processes=${kHeldProcesses}`, '--source-addresses=16'],
+    streams,
+    more: [`--processes=${kHeldProcesses}`, `--source-addresses=${kSourceAddresses}`],
   });
   let [held, bytes] = [0, 0];
+  let before;  // {open, resident} of the processes while they are idle.
   let ended = false;
   bench.ended.then(() => {
     ended = true;
   });
   while (!ended) {
-    const agents = childrenOf(bench.pid);
-    const streams = agents.reduce((sum, pid) => sum + socketsOf(pid), 0);
-    if (streams > held) {
-      try {
-        bytes = residentBytes(agents);
-        held = streams;
-      } catch {
-        // One of them has ended meanwhile.
-      }
+    try {
+      const agents = childrenOf(bench.pid);
+      const open = agents.reduce((sum, pid) => sum + descriptorsOf(pid), 0);
+      const resident = residentBytes(agents);
+      // An idle one holds its listener, its pipes, and a connection or two, which the load uses, too.
+      if (agents.length === kHeldProcesses && open < 30 * kHeldProcesses && held === 0)
+        before = {open: Math.min(before?.open ?? open, open), resident};
+      else if (before && open - before.open > held)
+        [held, bytes] = [open - before.open, resident - before.resident];
+    } catch {
+      // One of them has ended meanwhile.
     }
-    await pause(200);
+    await pause(300);
   }
   await finish(bench);
   for (const source of sources) await source.stop();
-  const ok = readLines(records).filter((line) => line.kind === 'request' && !line.error).length;
-  return {held, bytes_per_stream: bytes / held, answered: ok};
+  const requests = readLines(records).filter((line) => line.kind === 'request');
+  const failed = {};
+  for (const {error} of requests) if (error) failed[error] = (failed[error] ?? 0) + 1;
+  return {
+    held,
+    bytes_per_stream: bytes / held,
+    answered: requests.filter((line) => !line.error && line.phase !== 'fit').length,
+    failed,
+  };
 }
+
+const kMeasure = {
+  few: (quick) => measureError(penstockBench, {
+    streams: kStreams,
+    requests: quick ? 1000 : 2000,
+    tokens: quick ? 20 : 60,
+    pace: kPaced,
+  }),
+  peer: () => measureError(
+      openaiClient, {streams: kStreams, requests: 2000, tokens: 60, pace: kPaced}),
+  many: () => measureError(
+      penstockBench,
+      {streams: kManyStreams, requests: kManyStreams, tokens: 20, pace: kSlow}),
+  stamps: (quick) => measureStamps({tokens: quick ? 30 : 60}),
+  held: () => measureHeld({streams: kHeldStreams, tokens: 10}),
+};
+
+// For each mode its rows of the table: [name, key, digits, goal's text, goal's limit].
+const kFigures = {
+  few: [
+    [`TTFT error p50, ms, ${kStreams} streams`, 'median_ms', 3, {most: kErrorMaxMs}],
+    ['TTFT error p99, ms', 'p99_ms', 3],
+    ['TTFT bias (late is positive), ms', 'bias_ms', 3],
+  ],
+  peer: [
+    ["OpenAI's JavaScript client: TTFT error p50, ms", 'median_ms', 1],
+    ['TTFT error p99, ms', 'p99_ms', 1],
+  ],
+  many: [
+    [`TTFT error p50, ms, ${kManyStreams} streams`, 'median_ms', 3, {most: kManyErrorMaxMs}],
+    ['TTFT error p99, ms', 'p99_ms', 3],
+  ],
+  stamps: [
+    [`stamp error p50, µs, ${kStampStreams} streams`, 'p50_us', 1],
+    ['stamp error p99, µs', 'p99_us', 1, {most: kStampP99MaxUs}],
+    ['stamp error p99.9, µs', 'p999_us', 1, {most: kStampP999MaxUs}],
+    ['events/s meanwhile', 'events_per_s', 0],
+    ['events per read', 'events_per_read', 3],
+    ['events flagged (shared reads), %', 'flagged_percent', 2],
+  ],
+  held: [
+    [`streams held by ${kHeldProcesses} processes`, 'held', 0, {least: kHeldStreams}],
+    ['memory per stream, its record included, bytes', 'bytes_per_stream', 0,
+     {most: kBytesPerStreamMax}],
+    ['of them answered', 'answered', 0, {least: kHeldStreams}],
+  ],
+};
+
+const boundText = (limit) => !limit ? '' :
+    limit.most !== undefined        ? `≤ ${limit.most}` :
+                                      `≥ ${limit.least}`;
 
 async function main() {
   const flags = readFlags({runs: {type: 'string'}, only: {type: 'string'}});
-  const runs = Number(flags.runs ?? (flags.quick ? 1 : 5));
-  limitTime(120 + runs * 240);
+  const runs = Number(flags.runs ?? (flags.quick ? 1 : 3));
+  const modes = flags.only?.split(',') ?? (flags.quick ? ['few', 'stamps'] : kModes);
+  const unknown = modes.find((mode) => !kModes.includes(mode));
+  if (unknown !== undefined || !(runs >= 1)) {
+    console.error(`--only takes ${kModes.join(', ')}; --runs at least 1`);
+    process.exit(2);
+  }
+  limitTime(modes.length * runs * kModeSecondsMax);
   const facts = environment();
   printEnvironment(facts);
-  const wanted = (name) => !flags.only || flags.only.split(',').includes(name);
-
-  const few = {
-    streams: kStreams,
-    requests: flags.quick ? 1000 : 2000,
-    tokens: flags.quick ? 20 : 60,
-    pace: kPaced,
-  };
-  const many = {streams: kManyStreams, requests: kManyStreams, tokens: 20, pace: kSlow};
-  const [errors, peers, crowded, stamps] = [[], [], [], []];
-  for (let i = 0; i < runs; ++i) {
-    errors.push(await measureError(penstock, few));
-    if (!flags.quick && wanted('peer')) peers.push(await measureError(openaiClient, few));
-    if (!flags.quick && wanted('many')) crowded.push(await measureError(penstock, many));
-    if (!flags.quick && wanted('stamps')) stamps.push(await measureStamps({tokens: 60}));
+  const measured = Object.fromEntries(modes.map((mode) => [mode, []]));
+  for (let run = 0; run < runs; ++run) {
+    for (const mode of modes) {
+      const begun = performance.now();
+      measured[mode].push(await kMeasure[mode](flags.quick));
+      console.error(`${mode}, run ${run + 1} of ${runs}: ${
+          ((performance.now() - begun) / 1000).toFixed(0)} s`);
+    }
   }
-  const held = !flags.quick && wanted('held') ? [await measureHeld({tokens: 20})] : [];
-
-  const column = (list, key) => list.map((each) => each[key]);
-  const row =
-      (name, values, digits,
-       goal) => [name, figure(median(values), digits), spread(values, digits), goal];
-  const rows = (list, ...made) => (list.length > 0 ? made : []);
-  printTable([
-    ['', `median of ${runs}`, 'spread', 'goal'],
-    row(`TTFT error p50, ms, ${kStreams} streams`, column(errors, 'median_ms'), 3,
-        `≤ ${kErrorMaxMs}`),
-    row('TTFT error p99, ms', column(errors, 'p99_ms'), 3, ''),
-    row('TTFT bias (late is positive), ms', column(errors, 'bias_ms'), 3, ''),
-    ...rows(
-        peers,
-        row("OpenAI's JavaScript client: TTFT error p50, ms", column(peers, 'median_ms'), 1, ''),
-        row('TTFT error p99, ms', column(peers, 'p99_ms'), 1, '')),
-    ...rows(
-        crowded,
-        row(`TTFT error p50, ms, ${kManyStreams} streams`, column(crowded, 'median_ms'), 3,
-            `≤ ${kManyErrorMaxMs}`),
-        row('TTFT error p99, ms', column(crowded, 'p99_ms'), 3, '')),
-    ...rows(
-        stamps,
-        row(`stamp error p50, µs, ${kStampStreams} streams`, column(stamps, 'p50_us'), 1, ''),
-        row('stamp error p99, µs', column(stamps, 'p99_us'), 1, `≤ ${kStampP99MaxUs}`),
-        row('stamp error p99.9, µs', column(stamps, 'p999_us'), 1, `≤ ${kStampP999MaxUs}`),
-        row('events/s meanwhile', column(stamps, 'events_per_s'), 0, ''),
-        row('events per read', column(stamps, 'events_per_read'), 3, ''),
-        row('events flagged (shared reads), %',
-            column(stamps, 'flagged_share').map((share) => 100 * share), 2, '')),
-    ...rows(
-        held, row(`streams held by ${kHeldProcesses} processes`, column(held, 'held'), 0,
-                  `≥ ${kHeldStreams}`),
-        row('memory per stream, records included, bytes', column(held, 'bytes_per_stream'), 0, ''),
-        row('of them answered', column(held, 'answered'), 0, '')),
-  ]);
+  const rows = [];
+  const goals = [];
+  for (const mode of modes) {
+    for (const [name, key, digits, limit] of kFigures[mode]) {
+      const values = measured[mode].map((each) => each[key]);
+      rows.push([name, figure(median(values), digits), spread(values, digits), boundText(limit)]);
+      if (limit) goals.push({name, value: median(values), digits, ...limit});
+    }
+  }
+  printTable([['', `median of ${runs}`, 'spread', 'goal'], ...rows]);
   console.log('');
-  const goal = (list, key, name, digits, limit) =>
-      list.length > 0 ? [{name, value: median(column(list, key)), digits, ...limit}] : [];
-  conclude({
-    name: 'crowds',
-    goals: [
-      ...goal(errors, 'median_ms', 'TTFT error p50 ms', 3, {most: kErrorMaxMs}),
-      ...goal(crowded, 'median_ms', `at ${kManyStreams} streams`, 3, {most: kManyErrorMaxMs}),
-      ...goal(stamps, 'p99_us', 'stamp error p99 µs', 1, {most: kStampP99MaxUs}),
-      ...goal(stamps, 'p999_us', 'p99.9 µs', 1, {most: kStampP999MaxUs}),
-      ...goal(held, 'held', 'streams held', 0, {least: kHeldStreams}),
-    ],
-    json: flags.json,
-    raw: {environment: facts, errors, peers, crowded, stamps, held},
-  });
+  conclude({name: 'crowds', goals, json: flags.json, raw: {environment: facts, ...measured}});
 }
 
 await main();

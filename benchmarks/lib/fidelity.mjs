@@ -1,18 +1,16 @@
 // benchmarks/fidelity: a load generator's stamps against the truth, and its processor time per
 // event.
 
-import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
 
 import {limitTime, start, temporaryFolder} from './children.mjs';
 import {processorTime, residentBytes} from './processes.mjs';
-import {kPenstock, tool} from './programs.mjs';
+import {tool} from './programs.mjs';
 import {conclude, environment, figure, median, printEnvironment, printTable, readFlags, spread} from './report.mjs';
+import {finish, kBenchCore, kPaced, measureError, penstockBench, readLines, startBench, startSource} from './truth.mjs';
 
 const kStreams = 1000;
-const kBenchCore = 0;
-const kSourceCore = 1;
 const kErrorMaxMs = 1;
 const kEventsPerSecondLeast = 400000;
 const kCoalescedPerSecondLeast = 2500000;
@@ -20,85 +18,6 @@ const kCoalescedPerSecondLeast = 2500000;
 // receives (and looks at nothing) can take on the same machine in the same run.
 const kShareOfFloorLeast = 0.7;
 const kSharedReadsMax = 0.02;  // More, and "one event per read" would not be true.
-
-const readLines = (file) =>
-    readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
-
-async function startSource(settings) {
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
-  const source = start(tool('sse_source'), words, {core: kSourceCore});
-  const {port} = JSON.parse((await source.lines.next()).value);
-  return {...source, port};
-}
-
-function startBench(source, records, {requests, warmup, tokens}) {
-  return start(
-      kPenstock,
-      [
-        'bench',
-        `http://127.0.0.1:${source.port}/v1/chat/completions`,
-        '--model=bench',
-        `--concurrency=${kStreams}`,
-        `--requests=${requests}`,
-        `--warmup=${warmup}`,
-        '--input-tokens=128',
-        `--output-tokens=${tokens}`,
-        `--records=${records}`,
-        '--threads=1',
-        '--no-progress',
-      ],
-      {core: kBenchCore});
-}
-
-async function finish(bench) {
-  const {code, signal} = await bench.ended;
-  // 1: it ran, and calls its own run in doubt; the records are there all the same.
-  if (code !== 0 && code !== 1)
-    throw new Error(`penstock bench ended with ${signal ?? code}: ${bench.errors()}`);
-}
-
-function quantile(values, fraction) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(fraction * (sorted.length - 1))];
-}
-
-// The request records, in the order of sending, each with the truth about it. The source numbers
-// requests as they arrive, on connections that the bench wrote to in turn: the n-th sent is the
-// n-th to arrive, but for neighbours within microseconds.
-function matchTruth(records_file, truth_file) {
-  const records = readLines(records_file)
-                      .filter((line) => line.sent_ns !== undefined)
-                      .sort((a, b) => a.sent_ns - b.sent_ns);
-  const truths = readLines(truth_file).sort((a, b) => a.arrived_ns - b.arrived_ns);
-  if (records.length !== truths.length) {
-    throw new Error(`${records.length} records of ${truths.length} requests`);
-  }
-  return records.map((record, index) => ({...record, truth: truths[index]}));
-}
-
-// One run at a pace that people read at: {median_ms, p99_ms, bias_ms} of the error in time to first
-// token.
-async function measureError({requests, tokens}) {
-  const folder = temporaryFolder();
-  const [records, truth] = [join(folder, 'records.jsonl'), join(folder, 'truth.jsonl')];
-  const source =
-      await startSource({gap_us: 50000, first_token_ms: 50, first_token_max_ms: 550, truth});
-  await finish(startBench(source, records, {requests, warmup: kStreams, tokens}));
-  await source.stop();
-  const errors = matchTruth(records, truth)
-                     .filter((record) => record.phase === 'measured')
-                     .map(
-                         (record) => (record.first_token_ns - record.sent_ns -
-                                      (record.truth.first_token_ns - record.truth.arrived_ns)) /
-                             1e6);
-  const sizes = errors.map(Math.abs);
-  return {
-    median_ms: median(sizes),
-    p99_ms: quantile(sizes, 0.99),
-    bias_ms: median(errors),
-    requests: errors.length
-  };
-}
 
 // What a core can take: {ns_per_event, events_per_s_per_core, shared_reads} over `seconds` of
 // steady streaming. `startClient(source, records)` starts what is measured. All streams send
@@ -153,8 +72,8 @@ async function measureRate(startClient, {gap_us, seconds, events_per_write = 1})
   return {...told, shared_reads: sum('shared_reads') / sum('reads')};
 }
 
-const penstockBench = (source, records, tokens) =>
-    startBench(source, records, {requests: kStreams, warmup: 0, tokens});
+const steadyBench = (source, records, tokens) =>
+    startBench(source, records, {requests: kStreams, warmup: 0, tokens, streams: kStreams});
 
 // A loop that receives and looks at nothing, without or with the kernel's receive stamps.
 const floorWith = (stamps) => (source) => ({
@@ -167,7 +86,7 @@ const floorWith = (stamps) => (source) => ({
 // The fastest of some paces at which reads still hold one event each.
 async function findRate(seconds) {
   for (const gap_us of [7000, 10000, 15000, 25000]) {
-    const rate = await measureRate(penstockBench, {gap_us, seconds});
+    const rate = await measureRate(steadyBench, {gap_us, seconds});
     if (rate.shared_reads <= kSharedReadsMax) return rate;
   }
   throw new Error('this machine is too busy: reads hold several events even at a slow pace');
@@ -198,18 +117,23 @@ async function main() {
   const errors = [];
   for (let i = 0; i < runs; ++i)
     errors.push(
-        await measureError({requests: flags.quick ? 1000 : 2000, tokens: flags.quick ? 20 : 60}));
+        await measureError(penstockBench, {
+          streams: kStreams,
+          requests: flags.quick ? 1000 : 2000,
+          tokens: flags.quick ? 20 : 60,
+          pace: kPaced,
+        }));
   const seconds = flags.quick ? 1.5 : 4;
   const rates = [await findRate(seconds)];
   const pace = {gap_us: rates[0].gap_us, seconds};
-  while (rates.length < runs) rates.push(await measureRate(penstockBench, pace));
+  while (rates.length < runs) rates.push(await measureRate(steadyBench, pace));
   const floors = {plain: [], stamped: []};
   const coalesced = [];
   for (let i = 0; i < runs; ++i) {
     floors.plain.push(await measureRate(floorWith(0), pace));
     floors.stamped.push(await measureRate(floorWith(1), pace));
     coalesced.push(
-        await measureRate(penstockBench, {...pace, gap_us: 2 * pace.gap_us, events_per_write: 16}));
+        await measureRate(steadyBench, {...pace, gap_us: 2 * pace.gap_us, events_per_write: 16}));
   }
 
   const column = (list, key) => list.map((each) => each[key]);

@@ -9,6 +9,7 @@
 #include "app/flags.h"
 #include "app/signals.h"
 #include "bench/agent.h"
+#include "bench/agent_identity.h"
 #include "http/server.h"
 #include "io/epoll/epoll_loop.h"
 #include "io/task_scope.h"
@@ -23,6 +24,7 @@ constexpr Duration kDrainWaitMax = std::chrono::seconds(2);
 struct AgentCommandOptions {
   std::string listen = "127.0.0.1:9700";
   std::string key;
+  bool tls = false;
 };
 
 io::Task<void> Serve(io::Loop& loop, http::Server& server, std::unique_ptr<io::Listener> listener) {
@@ -39,7 +41,13 @@ Status Run(const AgentCommandOptions& options) {
   if (auto safe = bench::Agent::CheckListen(*address, options.key); !safe) return safe;
   BlockSignals();
   io::EpollLoop loop;
-  auto listener = loop.Listen(*address, {});
+  io::ListenOptions listen;
+  if (options.tls || !address->IsLoopback()) {
+    auto secured = bench::AgentServerTls(options.key);
+    if (!secured) return Fail(secured.error());
+    listen.tls = std::move(*secured);
+  }
+  auto listener = loop.Listen(*address, listen);
   if (!listener) return Fail(listener.error());
   bench::Agent agent(loop, options.key);
   http::Server server(loop, agent.handler());
@@ -61,7 +69,11 @@ void AddBenchAgentCommand(Program& program, CLI::App& bench) {
   command->footer("");  // Not the examples of `bench`.
   AddFlag(*command, "--listen", options->listen, "HOST:PORT; other than loopback only with a key");
   AddFlag(*command, "--agent-key", options->key,
-          "What a coordinator must show; better as PENSTOCK_AGENT_KEY");
+          "What a coordinator must show, 16 bytes or more between machines; better as "
+          "PENSTOCK_AGENT_KEY");
+  AddSwitch(
+      *command, "--agent-tls", options->tls,
+      "Encrypt on loopback, too; elsewhere always, with a certificate that the key stands for");
 }
 
 }  // namespace penstock::app

@@ -84,7 +84,7 @@ int Run(BenchCommandOptions& options) {
   return stop_requested ? kExitMissedGoal : code;
 }
 
-void AddSearchFlags(CLI::App& command, bench::BenchOptions& bench) {
+void AddSearchFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& flags) {
   const auto search = [](CLI::Option* option) { option->group("Budget and search"); };
   search(
       AddFlag(command, "--budget", bench.budget,
@@ -93,6 +93,10 @@ void AddSearchFlags(CLI::App& command, bench::BenchOptions& bench) {
   search(AddFlag(command, "--search", bench.search, "What it raises: concurrency, or rate")
              ->check(CLI::IsMember({"concurrency", "rate"})));
   search(AddFlag(command, "--rate-max", bench.rate_max, "Where a search over rates ends"));
+  search(AddFlag(command, "--probe-max-s", flags.probe_max_s,
+                 "Seconds of one probe: then the share seen decides; 0: no limit"));
+  search(AddFlag(command, "--search-max-s", flags.search_max_s,
+                 "Seconds of the whole search: then it ends with what it knows; 0: no limit"));
   search(AddFlag(command, "--optimization-info", bench.optimization_info,
                  "MODEL/VERSION: ask the server for its chunk, to say what to provision"));
   search(
@@ -116,7 +120,7 @@ void AddBenchCommand(Program& program) {
   AddTargetFlags(*command, bench, options->flags);
   AddShapeFlags(*command, bench, options->flags);
   AddContentFlags(*command, bench, options->flags);
-  AddSearchFlags(*command, bench);
+  AddSearchFlags(*command, bench, options->flags);
   AddFlag(*command, "--threads", bench.threads, "Threads that drive the load");
   AddSwitch(*command, "--self-test", options->self_test,
             "First measure what this machine can measure, for the report; alone without a URL");
@@ -129,6 +133,8 @@ void AddBenchCommand(Program& program) {
             ->delimiter(',')
             ->allow_extra_args(false));
   scale(AddFlag(*command, "--agent-key", bench.agent_key, "What the agents want to be shown"));
+  scale(AddSwitch(*command, "--agent-tls", bench.agent_tls,
+                  "Encrypt what goes to agents on loopback, too; others always are"));
   AddBenchAgentCommand(program, *command);
   AddFlag(*command, "--source-addresses", options->flags.source_addresses,
           "Connect from so many loopback addresses, where ports run out");

@@ -1,5 +1,6 @@
 #include "app/bench_flags.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -98,6 +99,9 @@ void AddShapeFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& fl
   open(AddFlag(command, "--trace-span-s", shape.trace_span_s, "How much of it; 0: to its end"));
 
   const auto both = [](CLI::Option* option) { option->group("How long"); };
+  both(
+      AddFlag(command, "--repeats", bench.repeats,
+              "Run each level so often, for intervals of its figures; of a search the load found"));
   both(AddFlag(command, "--requests", bench.requests,
                "Measured requests per level; 0: the more of 10 and 4 x concurrency"));
   both(AddFlag(command, "--duration-s", flags.duration_s,
@@ -140,11 +144,10 @@ void AddContentFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& 
 
 Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
   const std::pair<std::string_view, double> seconds[] = {
-      {"duration-s", flags.duration_s},
-      {"warmup-s", flags.warmup_s},
-      {"cooldown-s", flags.cooldown_s},
-      {"drain-s", flags.drain_s},
-      {"stall-timeout-s", flags.stall_timeout_s}};
+      {"duration-s", flags.duration_s},           {"warmup-s", flags.warmup_s},
+      {"cooldown-s", flags.cooldown_s},           {"drain-s", flags.drain_s},
+      {"stall-timeout-s", flags.stall_timeout_s}, {"probe-max-s", flags.probe_max_s},
+      {"search-max-s", flags.search_max_s}};
   for (const auto& [flag, value] : seconds) {
     if (auto good = CheckSeconds(flag, value); !good) return good;
   }
@@ -154,6 +157,8 @@ Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
   bench.shape.cooldown = FromSeconds(flags.cooldown_s);
   bench.shape.drain = FromSeconds(flags.drain_s);
   bench.target.stall_timeout = FromSeconds(flags.stall_timeout_s);
+  bench.probe_time_max = FromSeconds(std::max(flags.probe_max_s, 0.0));
+  bench.search_time_max = FromSeconds(std::max(flags.search_max_s, 0.0));
   bench.content.input = flags.input_tokens;
   bench.content.output = flags.output_tokens;
   if (!flags.api_key_file.empty()) {

@@ -23,6 +23,8 @@ struct BenchFlags {
   std::string api_key_file;
   std::string tokenizer;
   int source_addresses = 0;
+  double probe_max_s = 600;
+  double search_max_s = 7200;
 };
 
 // Adds the flags. `bench` and `flags` outlive the command.

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "bench/agent_identity.h"
 #include "bench/record_json.h"
 #include "io/event.h"
 
@@ -18,6 +21,64 @@ struct Agent::Session {
   std::atomic<bool> stop = false;
   ProgressDisplay display{STDERR_FILENO, false};
   std::unique_ptr<Load> load;
+  std::atomic<Enough> enough = Enough::kGoOn;  // What the coordinator says of the level that runs.
+};
+
+// Lines on their way from the thread that collects a level's records to the coordinator's
+// connection. Holds at most kPendingBytesMax: then the collector waits for the connection.
+class Agent::Outbox {
+ public:
+  explicit Outbox(io::Loop& loop) : loop_(loop), more_(std::make_shared<io::Event>(loop)) {}
+
+  // The collecting thread.
+  void Put(const std::string& lines) {
+    std::unique_lock lock(mutex_);
+    taken_.wait(lock, [this] { return closed_ || pending_.size() < kPendingBytesMax; });
+    if (closed_) return;
+    pending_ += lines;
+    Wake();
+  }
+  void PutEnd() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    Wake();
+  }
+
+  // The loop's thread. Lines since the last call, which may be none; `ended`: there will be no
+  // more.
+  struct Lines {
+    std::string text;
+    bool ended = false;
+  };
+  io::Task<Result<Lines>> Take() {
+    const Status waited = co_await more_->Wait(Deadline::Never());
+    if (!waited) co_return Fail(waited.error());
+    more_->Reset();
+    const std::lock_guard lock(mutex_);
+    taken_.notify_one();
+    co_return Lines{.text = std::exchange(pending_, {}), .ended = ended_};
+  }
+  // Nobody takes any more.
+  void Close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    taken_.notify_one();
+  }
+
+ private:
+  static constexpr std::size_t kPendingBytesMax = std::size_t{64} << 20;
+
+  void Wake() {
+    loop_.Post([more = more_] { more->Set(); });
+  }
+
+  io::Loop& loop_;
+  std::shared_ptr<io::Event> more_;  // Shared with calls that come when nobody waits any more.
+  std::mutex mutex_;                 // Guards what follows; taken once a batch.
+  std::condition_variable taken_;
+  std::string pending_;
+  bool ended_ = false;
+  bool closed_ = false;
 };
 
 namespace {
@@ -41,7 +102,14 @@ int ShareOf(int whole, int part, int parts) {
 Agent::~Agent() = default;
 
 Status Agent::CheckListen(const io::Address& address, const std::string& key) {
-  if (address.IsLoopback() || !key.empty()) return {};
+  if (address.IsLoopback()) return {};
+  if (key.size() >= kAgentKeyBytesMin) return {};
+  if (!key.empty()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("agent-key has {} bytes, between machines it must have at least {}",
+                            key.size(), kAgentKeyBytesMin),
+                "agent-key");
+  }
   return Fail(Code::kInvalidArgument,
               fmt::format("listen is {}, which others reach: give --agent-key, or listen on "
                           "127.0.0.1",
@@ -62,6 +130,10 @@ io::Task<void> Agent::Answer(Agent& agent, http::Exchange& exchange) {
         {Code::kUnauthenticated, "the agent wants its key: --agent-key", {}}));
     co_return;
   }
+  if (path == "/level") {
+    co_await agent.StreamLevel(exchange, text);
+    co_return;
+  }
   auto answer = co_await agent.Dispatch(path, text);
   if (answer) {
     static_cast<void>(co_await exchange.Respond(200, "application/json", *answer));
@@ -72,6 +144,10 @@ io::Task<void> Agent::Answer(Agent& agent, http::Exchange& exchange) {
 
 io::Task<Result<std::string>> Agent::Dispatch(std::string path, std::string body) {
   if (path == "/clock") co_return ClockJson(loop_.Now().time_since_epoch().count());
+  if (path == "/level/end") {
+    if (auto ended = EndLevel(body); !ended) co_return Fail(ended.error());
+    co_return "{}";
+  }
   if (busy_) co_return Fail(Code::kConflict, "the agent runs another coordinator's load");
   if (path == "/session") {
     session_.reset();
@@ -82,7 +158,6 @@ io::Task<Result<std::string>> Agent::Dispatch(std::string path, std::string body
   }
   if (path == "/fit") co_return co_await OffLoop([this] { return Fit(); });
   if (path == "/lesson") co_return Learn(body);
-  if (path == "/level") co_return co_await OffLoop([this, body] { return RunLevel(body); });
   co_return Fail(Code::kNotFound, fmt::format("an agent has no {}", path));
 }
 
@@ -137,43 +212,100 @@ Result<std::string> Agent::Learn(const std::string& body) {
   return "{}";
 }
 
-Result<std::string> Agent::RunLevel(const std::string& body) {
+Status Agent::EndLevel(const std::string& body) {
+  const auto cut = ParseEnd(body);
+  if (!cut) return Fail(cut.error());
+  if (session_ == nullptr) return Fail(Code::kConflict, "the agent has no session");
+  session_->enough = *cut ? Enough::kCut : Enough::kDrain;
+  return {};
+}
+
+io::Task<void> Agent::StreamLevel(http::Exchange& exchange, std::string body) {
   const auto order = ParseLevelOrder(body);
-  if (!order) return Fail(order.error());
-  const SessionOrder& session = session_->order;
-  LevelPlan plan{.concurrency = ShareOf(order->concurrency, session.agent, session.agents),
-                 .warmup = ShareOf(order->warmup, session.agent, session.agents),
-                 .measured = ShareOf(order->measured, session.agent, session.agents),
-                 .number = order->number,
-                 .duration = Duration(order->duration_ns),
-                 .warmup_time = Duration(order->warmup_ns),
-                 .cooldown_time = Duration(order->cooldown_ns),
-                 .drain_max = Duration(order->drain_ns),
+  Status ready = order ? Status{} : Status(std::unexpected(order.error()));
+  if (ready && busy_) ready = Fail(Code::kConflict, "the agent runs another coordinator's load");
+  if (ready && session_ == nullptr) {
+    ready = Fail(Code::kConflict, "the agent has no session: POST /session first");
+  }
+  if (!ready) {
+    static_cast<void>(co_await exchange.RespondError(ready.error()));
+    co_return;
+  }
+  busy_ = true;
+  const auto session = session_;
+  session->enough = Enough::kGoOn;
+  Outbox outbox(loop_);
+  std::jthread thread([this, &order, &outbox] {
+    const auto level = RunLevel(*order, outbox);
+    std::string last;
+    if (!level) {
+      last = FailureLine(level.error());
+    } else if (level->threads > 0) {
+      AppendLine(*level, last);
+    }
+    outbox.Put(last);
+    outbox.PutEnd();
+  });
+  exchange.StartStream(200, "application/x-ndjson");
+  bool listened = true;
+  for (bool ended = false; listened && !ended;) {
+    const auto lines = co_await outbox.Take();
+    if (!lines) {
+      listened = false;
+      break;
+    }
+    ended = lines->ended;
+    const Status sent =
+        ended ? co_await exchange.Finish(lines->text) : co_await exchange.WriteChunk(lines->text);
+    listened = sent.has_value();
+  }
+  outbox.Close();
+  // The coordinator went away: the load stops within a quarter of a second.
+  if (!listened) session->stop = true;
+  thread.join();
+  busy_ = false;
+}
+
+Result<LevelRecord> Agent::RunLevel(const LevelOrder& order, Outbox& outbox) {
+  const std::shared_ptr<Session> current = session_;
+  const SessionOrder& session = current->order;
+  LevelPlan plan{.concurrency = ShareOf(order.concurrency, session.agent, session.agents),
+                 .warmup = ShareOf(order.warmup, session.agent, session.agents),
+                 .measured = ShareOf(order.measured, session.agent, session.agents),
+                 .number = order.number,
+                 .poll = [&current] { return current->enough.load(); },
+                 .on_record =
+                     [&](RequestRecord record) {
+                       // The level's, not this machine's share.
+                       if (order.concurrency > 0) record.concurrency = order.concurrency;
+                       std::string line;
+                       AppendLine(record, line);
+                       outbox.Put(line);
+                     },
+                 .duration = Duration(order.duration_ns),
+                 .warmup_time = Duration(order.warmup_ns),
+                 .cooldown_time = Duration(order.cooldown_ns),
+                 .drain_max = Duration(order.drain_ns),
+                 .scout = order.scout,
+                 .repeats = order.repeats,
                  .part = session.agent,
                  .parts = session.agents,
-                 .start = TimePoint(Duration(order->start_ns)),
-                 .first_id = order->first_id};
-  const auto& open = session_->prepared.open;
-  if (order->concurrency == 0) {
-    const auto place = static_cast<std::size_t>(order->shape_level);
-    if (!open || place >= open->levels.size()) {
-      return Fail(Code::kInvalidArgument, "level: the session has no such open level", "level");
-    }
-    plan.schedule = &open->levels[place].schedule;
-    plan.rate_per_s = open->levels[place].rate_per_s / session.agents;
+                 .start = TimePoint(Duration(order.start_ns)),
+                 .first_id = order.first_id};
+  OpenLevelShape drawn;
+  if (order.concurrency == 0) {
+    auto level = DrawLevel(session.options, order.draw);
+    if (!level) return Fail(level.error());
+    drawn = std::move(*level);
+    plan.schedule = &drawn.schedule;
+    plan.rate_per_s = drawn.rate_per_s / session.agents;
   } else if (plan.concurrency == 0) {
-    return std::string();  // Fewer workers than agents.
+    return LevelRecord{.threads = 0};  // Fewer workers than agents.
   }
-  const auto run = session_->load->RunLevel(plan);
+  const auto run = current->load->RunLevel(plan);
   if (!run) return Fail(run.error());
-  std::string lines;
-  for (RequestRecord record : run->requests) {
-    // The level's, not this machine's share.
-    if (order->concurrency > 0) record.concurrency = order->concurrency;
-    AppendLine(record, lines);
-  }
-  for (const LevelRecord& level : run->levels) AppendLine(level, lines);
-  return lines;
+  if (run->levels.empty()) return LevelRecord{.threads = 0};
+  return run->levels.front();
 }
 
 }  // namespace penstock::bench

@@ -36,12 +36,13 @@ class Agent {
     return [this](http::Exchange& exchange) { return Answer(*this, exchange); };
   }
 
-  // Refuses an address that others than this machine reach, where there is no key. Errors:
-  // kInvalidArgument naming "listen".
+  // Refuses an address that others than this machine reach, where there is no key, or one so short
+  // that it could be guessed. Errors: kInvalidArgument naming "listen" or "agent-key".
   static Status CheckListen(const io::Address& address, const std::string& key);
 
  private:
   struct Session;
+  class Outbox;
 
   static io::Task<void> Answer(Agent& agent, http::Exchange& exchange);
   io::Task<Result<std::string>> Dispatch(std::string path, std::string body);
@@ -51,7 +52,10 @@ class Agent {
   Result<std::string> Open(const std::string& body);
   Result<std::string> Fit();
   Result<std::string> Learn(const std::string& body);
-  Result<std::string> RunLevel(const std::string& body);
+  // Answers with the level's records as they come in.
+  io::Task<void> StreamLevel(http::Exchange& exchange, std::string body);
+  Status EndLevel(const std::string& body);
+  Result<LevelRecord> RunLevel(const LevelOrder& order, Outbox& outbox);
 
   io::Loop& loop_;
   std::string key_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "bench/agent_caller.h"
 #include "bench/agent_protocol.h"
 #include "bench/level_runner.h"
 #include "bench/prepare.h"
@@ -36,9 +37,10 @@ class AgentFleet : public LevelRunner {
  private:
   struct Machine {
     std::string name;  // As --agents has it.
-    io::Address address;
+    AgentTarget target;
     ClockOffset offset{};
   };
+  class LevelRun;
 
   AgentFleet(const BenchOptions& options, TimePoint start, RecordsWriter* writer,
              ProgressDisplay& display, const std::atomic<bool>& stop)
@@ -50,6 +52,7 @@ class AgentFleet : public LevelRunner {
                                           const std::function<std::string(std::size_t)>& body,
                                           const std::string& stage);
   Status AlignClock(Machine& machine);
+  std::string LevelOf(const LevelPlan& plan, const Machine& machine, TimePoint start) const;
   std::int64_t OnClockOf(const Machine& machine, TimePoint at) const;
 
   const BenchOptions& options_;

@@ -102,7 +102,12 @@ void VisitLevel(Visitor& visit, Order& order) {
   visit("warmup_ns", order.warmup_ns);
   visit("cooldown_ns", order.cooldown_ns);
   visit("drain_ns", order.drain_ns);
-  visit("shape_level", order.shape_level);
+  visit("shape_level", order.draw.level);
+  visit("rate_per_s", order.draw.rate_per_s);
+  visit("requests", order.draw.requests);
+  visit("round", order.draw.round);
+  visit("scout", order.scout);
+  visit("repeats", order.repeats);
   visit("start_ns", order.start_ns);
   visit("first_id", order.first_id);
 }
@@ -212,7 +217,7 @@ std::string ToJson(const FitLesson& lesson) {
               .completion_tokens = lesson.enforcement.completion_tokens,
               .include_usage = lesson.enforcement.include_usage};
   for (const FitPoint& point : lesson.points) {
-    flat.bodies.push_back(point.body);
+    flat.bodies.push_back(point.body + 1);  // No number is negative; -1 is no body.
     flat.body_bytes.push_back(point.body_bytes);
     flat.text_bytes.push_back(point.text_bytes);
     flat.tokens.push_back(point.tokens);
@@ -238,7 +243,7 @@ Result<FitLesson> ParseFitLesson(std::string_view text) {
                                    .completion_tokens = flat.completion_tokens,
                                    .include_usage = flat.include_usage}};
   for (std::size_t i = 0; i < count; ++i) {
-    lesson.points.push_back({.body = flat.bodies[i],
+    lesson.points.push_back({.body = flat.bodies[i] - 1,
                              .body_bytes = flat.body_bytes[i],
                              .text_bytes = flat.text_bytes[i],
                              .tokens = flat.tokens[i]});
@@ -258,17 +263,57 @@ Result<std::int64_t> ParseClock(std::string_view text) {
   return now_ns;
 }
 
-Result<RunRecords> MergeLevels(const std::vector<std::string>& answers) {
-  std::string text;
-  AppendLine(RunHeader{.started_at = "now"}, text);
-  for (const std::string& answer : answers) text += answer;
-  auto run = ParseRecords(text);
+std::string EndJson(bool cut) { return fmt::format("{{\"cut\":{}}}", cut); }
+
+Result<bool> ParseEnd(std::string_view text) {
+  bool cut = false;
+  const Status read = ReadObject("end", text, [&cut](FieldReader& reader) {
+    reader.Require("cut");
+    reader("cut", cut);
+  });
+  if (!read) return Fail(read.error());
+  return cut;
+}
+
+namespace {
+
+constexpr std::string_view kFailure = "{\"kind\":\"failure\",\"message\":";
+
+}  // namespace
+
+std::string FailureLine(const Error& error) {
+  std::string line(kFailure);
+  AppendJsonString(error.message, line);
+  return line + "}\n";
+}
+
+Result<RunRecords> TakeLines(std::string& text) {
+  const auto end = text.rfind('\n');
+  if (end == std::string::npos) return RunRecords{};
+  std::string lines;
+  AppendLine(RunHeader{.started_at = "now"}, lines);
+  lines.append(text, 0, end + 1);
+  text.erase(0, end + 1);
+  const auto failed = lines.find(kFailure);
+  if (failed != std::string::npos && lines[failed - 1] == '\n') {
+    simdjson::dom::parser parser;
+    std::string_view message = "no reason told";
+    const auto told = lines.substr(failed, lines.find('\n', failed) - failed);
+    simdjson::dom::element root;
+    if (parser.parse(told).get(root) == simdjson::SUCCESS) {
+      static_cast<void>(root["message"].get(message));
+    }
+    return Fail(Code::kUpstream, std::string(message));
+  }
+  auto run = ParseRecords(lines);
   if (!run) return Fail(Code::kUpstream, run.error().message);
-  std::ranges::sort(run->requests, {}, &RequestRecord::end_ns);
-  if (run->levels.empty()) return run;
-  LevelRecord merged = run->levels.front();
-  for (std::size_t i = 1; i < run->levels.size(); ++i) {
-    const LevelRecord& part = run->levels[i];
+  return run;
+}
+
+LevelRecord MergedLevel(const std::vector<LevelRecord>& parts) {
+  LevelRecord merged = parts.front();
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const LevelRecord& part = parts[i];
     merged.started_ns = std::min(merged.started_ns, part.started_ns);
     merged.ended_ns = std::max(merged.ended_ns, part.ended_ns);
     merged.concurrency += part.concurrency;
@@ -278,11 +323,11 @@ Result<RunRecords> MergeLevels(const std::vector<std::string>& answers) {
     merged.scheduled += part.scheduled;
     merged.unsent += part.unsent;
     merged.in_flight_max += part.in_flight_max;
+    merged.cut = merged.cut || part.cut;
     merged.loop_lag_p99_ns = std::max(merged.loop_lag_p99_ns, part.loop_lag_p99_ns);
     merged.loop_lag_max_ns = std::max(merged.loop_lag_max_ns, part.loop_lag_max_ns);
   }
-  run->levels = {merged};
-  return run;
+  return merged;
 }
 
 ClockOffset EstimateOffset(const std::vector<ClockSample>& samples) {

@@ -4,7 +4,11 @@
 //   POST /session   ← SessionOrder; the agent gets ready, and forgets an earlier session
 //   POST /fit       → FitLesson: what the agent found out about the server
 //   POST /lesson    ← FitLesson: what another agent found out
-//   POST /level     ← LevelOrder; → records, as lines of a records file without its first
+//   POST /level     ← LevelOrder; → records as they come in, as lines of a records file without its
+//                     first, and last the level's; a line of kind "failure" where it went wrong
+//   POST /level/end ← {"cut": B}: send no more, and cancel what is under way where B is true
+//
+// Between machines all of it goes over TLS (agent_identity.h): orders hold the endpoint's key.
 //
 // Every machine draws the same schedule from the same seed, and sends its own part of it. Times in
 // records count from the coordinator's start, brought onto the agent's clock by an offset that the
@@ -19,6 +23,7 @@
 #include "base/result.h"
 #include "bench/composer.h"
 #include "bench/endpoint.h"
+#include "bench/level_plan.h"
 #include "bench/options.h"
 
 namespace penstock::bench {
@@ -46,7 +51,9 @@ struct LevelOrder {
   std::int64_t warmup_ns = 0;
   std::int64_t cooldown_ns = 0;
   std::int64_t drain_ns = 0;
-  int shape_level = 0;        // Of an open loop: which of its levels, from 0.
+  ScheduleDraw draw{};  // Of an open loop.
+  bool scout = false;   // As LevelPlan has them.
+  int repeats = 0;
   std::int64_t start_ns = 0;  // On the agent's clock.
   std::uint64_t first_id = 0;
 };
@@ -63,9 +70,18 @@ Result<LevelOrder> ParseLevelOrder(std::string_view text);
 std::string ClockJson(std::int64_t now_ns);
 Result<std::int64_t> ParseClock(std::string_view text);
 
-// The answers to one LevelOrder as one level: its records in order of their ends, and one
-// LevelRecord. Errors: kUpstream for what is no record.
-Result<RunRecords> MergeLevels(const std::vector<std::string>& answers);
+std::string EndJson(bool cut);
+Result<bool> ParseEnd(std::string_view text);  // Whether to cut.
+
+// The last line of a level that failed.
+std::string FailureLine(const Error& error);
+
+// Takes whole lines of an agent's answer from the front of `text`. Errors: kUpstream for what is no
+// record, and for a failure that the agent tells.
+Result<RunRecords> TakeLines(std::string& text);
+
+// What the agents tell of their parts of one level, as one.
+LevelRecord MergedLevel(const std::vector<LevelRecord>& parts);  // At least one.
 
 // One exchange of clocks: the agent's answer lies between the coordinator's two readings.
 struct ClockSample {

@@ -10,10 +10,13 @@
 #include <vector>
 
 #include "base/test_folder.h"
+#include "bench/agent_identity.h"
+#include "bench/agent_protocol.h"
 #include "bench/loopback_model.h"
 #include "bench/record_json.h"
 #include "bench/records_file.h"
 #include "bench/run.h"
+#include "bench/test_records.h"
 
 namespace penstock::bench {
 namespace {
@@ -61,7 +64,71 @@ TEST(AgentProtocol, RefusesWhatItCannotRead) {
   EXPECT_FALSE(ParseLevelOrder(R"({"start_ns":"x"})"));
   EXPECT_FALSE(ParseFitLesson(R"({"bodies":[1],"tokens":[]})"));
   EXPECT_FALSE(ParseClock("[]"));
-  EXPECT_FALSE(MergeLevels({"{\"kind\":\"request\"}\n"}));
+  EXPECT_FALSE(ParseEnd("{}"));
+  EXPECT_FALSE(ParseEnd(R"({"cut":"yes"})"));
+}
+
+TEST(AgentProtocol, TakesWholeLinesWhereverAnAnswerWasCut) {
+  std::string all;
+  for (std::uint64_t id = 0; id < 3; ++id) AppendLine(testing::MakeRecord({.id = id}), all);
+  AppendLine(LevelRecord{.number = 4, .concurrency = 2}, all);
+  for (std::size_t cut = 0; cut <= all.size(); ++cut) {
+    std::string text = all.substr(0, cut);
+    auto first = TakeLines(text);
+    ASSERT_TRUE(first) << first.error().message;
+    text += all.substr(cut);
+    auto second = TakeLines(text);
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(first->requests.size() + second->requests.size(), 3u);
+    EXPECT_EQ(first->levels.size() + second->levels.size(), 1u);
+    EXPECT_TRUE(text.empty());
+  }
+  std::string wrong = "{\"kind\":\"request\"}\n";
+  EXPECT_FALSE(TakeLines(wrong));
+  std::string no_json = "<html>\n";
+  EXPECT_FALSE(TakeLines(no_json));
+}
+
+TEST(AgentProtocol, AFailureWithinALevelIsTold) {
+  std::string all;
+  AppendLine(testing::MakeRecord({}), all);
+  all += FailureLine({Code::kExhausted, "no \"descriptors\" left", {}});
+  const auto taken = TakeLines(all);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().message, "no \"descriptors\" left");
+}
+
+TEST(AgentProtocol, PartsOfALevelAreAdded) {
+  const LevelRecord merged = MergedLevel(
+      {{.number = 2, .concurrency = 3, .started_ns = 5, .ended_ns = 9, .threads = 1, .unsent = 1},
+       {.number = 2,
+        .concurrency = 2,
+        .started_ns = 4,
+        .ended_ns = 8,
+        .threads = 2,
+        .cut = true,
+        .unsent = 2}});
+  EXPECT_EQ(merged, (LevelRecord{.number = 2,
+                                 .concurrency = 5,
+                                 .started_ns = 4,
+                                 .ended_ns = 9,
+                                 .threads = 3,
+                                 .cut = true,
+                                 .unsent = 3}));
+}
+
+TEST(AgentIdentity, IsTheSecretsAloneAndByteForByte) {
+  const auto one = IdentityOf("a secret of some length");
+  const auto two = IdentityOf("a secret of some length");
+  const auto other = IdentityOf("another secret, as long");
+  ASSERT_TRUE(one && two && other);
+  EXPECT_EQ(one->certificate, two->certificate);
+  EXPECT_EQ(one->private_key, two->private_key);
+  EXPECT_NE(one->certificate, other->certificate);
+  EXPECT_EQ(one->certificate.find("secret"), std::string::npos);
+  const auto weak = IdentityOf("fifteen letters");
+  ASSERT_FALSE(weak);
+  EXPECT_EQ(weak.error().field, "agent-key");
 }
 
 TEST(Clocks, AreSetByTheFastestExchange) {
@@ -76,13 +143,16 @@ TEST(Clocks, AreSetByTheFastestExchange) {
 TEST(Agent, ListensToOthersOnlyWithAKey) {
   EXPECT_TRUE(Agent::CheckListen(*io::Address::Parse("127.0.0.1:0"), ""));
   EXPECT_FALSE(Agent::CheckListen(*io::Address::Parse("0.0.0.0:9"), ""));
-  EXPECT_TRUE(Agent::CheckListen(*io::Address::Parse("0.0.0.0:9"), "k"));
+  EXPECT_EQ(Agent::CheckListen(*io::Address::Parse("0.0.0.0:9"), "short").error().field,
+            "agent-key");
+  EXPECT_TRUE(Agent::CheckListen(*io::Address::Parse("0.0.0.0:9"), "sixteen letters!"));
 }
 
 // An agent on a thread of its own.
 class RunningAgent {
  public:
-  explicit RunningAgent(std::string key) : agent_(loop_, std::move(key)), end_(loop_) {
+  explicit RunningAgent(std::string key, std::shared_ptr<const io::TlsContext> tls = nullptr)
+      : agent_(loop_, std::move(key)), end_(loop_), tls_(std::move(tls)) {
     thread_ = std::jthread([this] { io::RunBlocking(loop_, Serve(*this)); });
     port_.wait(0);
   }
@@ -94,16 +164,21 @@ class RunningAgent {
 
  private:
   static io::Task<void> Serve(RunningAgent& self) {
-    http::testing::Site site(self.loop_, self.agent_.handler());
-    self.port_ = site.address.port;
+    auto listener = http::testing::Must(
+        self.loop_.Listen({.host = "127.0.0.1", .port = 0}, {.tls = self.tls_}));
+    self.port_ = listener->address().port;
     self.port_.notify_one();
+    http::Server server(self.loop_, self.agent_.handler());
+    server.Serve(std::move(listener));
     static_cast<void>(co_await self.end_.Wait(Deadline::Never()));
-    co_await site.Close();
+    server.Stop();
+    co_await server.Join();
   }
 
   io::EpollLoop loop_;
   Agent agent_;
   io::Event end_;
+  std::shared_ptr<const io::TlsContext> tls_;
   std::atomic<int> port_ = 0;
   std::jthread thread_;
 };
@@ -170,6 +245,128 @@ TEST(AgentFleet, AClosedLoopIsSplit) {
   ASSERT_EQ(outcome->summary.levels.size(), 1u);
   EXPECT_EQ(outcome->summary.levels[0].concurrency, 5);
   EXPECT_EQ(outcome->summary.levels[0].succeeded, 20);
+}
+
+TEST(AgentFleet, RecordsComeInWhileTheLevelRuns) {
+  testing::LoopbackModel server;
+  const std::string url = server.Start();
+  const RunningAgent one("secret");
+  const RunningAgent two("secret");
+  BenchOptions options = OptionsFor(url, {one.name(), two.name()});
+  options.concurrency = {2};
+  options.requests = 1'000'000;  // It would never end by itself.
+  std::atomic<bool> stop = false;
+  options.on_progress = [&stop](const ProgressState& state) {
+    if (state.done >= 10 && state.stage.find("on 2 agents") != std::string::npos) stop = true;
+  };
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  // What was done is kept, though the run was stopped.
+  ASSERT_EQ(outcome->summary.levels.size(), 1u);
+  EXPECT_GE(outcome->summary.levels[0].succeeded, 10);
+}
+
+TEST(AgentFleet, ASearchJudgesAndEndsItsProbes) {
+  testing::LoopbackModel server;
+  server.model.knee = 6;
+  server.model.gap = std::chrono::milliseconds(4);
+  const std::string url = server.Start();
+  const RunningAgent one("secret");
+  const RunningAgent two("secret");
+  BenchOptions options = OptionsFor(url, {one.name(), two.name()});
+  options.budget = "tpot_p50<6ms";
+  options.concurrency_max = 32;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_TRUE(outcome->summary.within_budget);
+  bool broke = false;
+  for (const LevelSummary& level : outcome->summary.levels) {
+    // Far beyond the bound a handful settles it: the agents were told to end.
+    if (level.verdict.passes || level.concurrency < 16) continue;
+    broke = true;
+    EXPECT_LT(level.succeeded, 50) << level.concurrency;
+  }
+  EXPECT_TRUE(broke);
+}
+
+TEST(AgentFleet, SearchesRatesOverAgents) {
+  testing::LoopbackModel server;
+  const std::string url = server.Start();
+  const RunningAgent one("secret");
+  const RunningAgent two("secret");
+  BenchOptions options = OptionsFor(url, {one.name(), two.name()});
+  options.budget = "errors<20%";
+  options.search = "rate";
+  options.shape.arrivals = "constant";
+  options.rate_max = 60;
+  options.requests = 30;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_TRUE(outcome->summary.within_budget);
+  const LevelSummary& best = outcome->summary.levels[*outcome->summary.within_budget];
+  EXPECT_EQ(best.rate_per_s, 60);
+  EXPECT_FALSE(best.scout);
+}
+
+TEST(AgentFleet, RepeatsAreSplitLikeAnyLevel) {
+  testing::LoopbackModel server;
+  const std::string url = server.Start();
+  const RunningAgent one("secret");
+  const RunningAgent two("secret");
+  BenchOptions options = OptionsFor(url, {one.name(), two.name()});
+  options.shape.rates = {80};
+  options.shape.warmup = Duration{};
+  options.requests = 16;
+  options.repeats = 3;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->summary.levels.size(), 1u);
+  EXPECT_EQ(outcome->summary.levels[0].repeats.count, 3);
+  EXPECT_EQ(outcome->summary.levels[0].succeeded, 48);
+}
+
+constexpr const char* kLongSecret = "a secret of some length";
+
+TEST(AgentFleet, WhatGoesToAnAgentIsEncryptedWithWhatTheKeyStandsFor) {
+  testing::LoopbackModel server;
+  const std::string url = server.Start();
+  const RunningAgent one(kLongSecret, http::testing::Must(AgentServerTls(kLongSecret)));
+  BenchOptions options = OptionsFor(url, {one.name()});
+  options.concurrency = {2};
+  options.requests = 6;
+  options.agent_key = kLongSecret;
+  options.agent_tls = true;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->summary.levels.at(0).succeeded, 6);
+
+  // Another key stands for another certificate: nothing is sent, the key least of all.
+  options.agent_key = "another secret, as long";
+  const auto stranger = RunBench(options, stop);
+  ASSERT_FALSE(stranger);
+  EXPECT_NE(stranger.error().message.find("certificate"), std::string::npos)
+      << stranger.error().message;
+  // A coordinator that speaks plainly gets nowhere.
+  options.agent_key = kLongSecret;
+  options.agent_tls = false;
+  EXPECT_FALSE(RunBench(options, stop));
+  // Nor is a plain agent ever sent an order by one that does not.
+  const RunningAgent plain(kLongSecret);
+  options.agents = {plain.name()};
+  options.agent_tls = true;
+  EXPECT_FALSE(RunBench(options, stop));
+}
+
+TEST(AgentFleet, ATokenizerStaysHere) {
+  BenchOptions options = OptionsFor("http://127.0.0.1:1", {"127.0.0.1:1"});
+  options.count_tokens = [](std::string_view text) { return static_cast<int>(text.size()); };
+  const auto refused = CheckOptions(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "tokenizer");
 }
 
 TEST(AgentFleet, SaysWhichAgentRefused) {

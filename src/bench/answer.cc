@@ -15,8 +15,11 @@ namespace {
 
 std::string Throughput(const LevelSummary& level) {
   const Rates& rates = level.best_rates();
-  return fmt::format("{} output tokens/s ({} with input)", Figure(rates.output_tokens_per_s),
-                     Figure(rates.total_tokens_per_s));
+  const std::string scatter = PlusMinus(level.repeats, level.repeats.output_tokens_per_s);
+  return fmt::format(
+      "{}{} output tokens/s ({} with input{})", Figure(rates.output_tokens_per_s),
+      scatter.empty() ? "" : " " + scatter, Figure(rates.total_tokens_per_s),
+      scatter.empty() ? "" : fmt::format("; 95 % of {} repeats", level.repeats.count));
 }
 
 std::string Latency(const LevelSummary& level) {
@@ -39,15 +42,31 @@ const LevelSummary* LeastBroken(const RunSummary& summary) {
   for (std::size_t i = 0; i < summary.levels.size(); ++i) {
     const LevelSummary& level = summary.levels[i];
     if (summary.within_budget && i <= *summary.within_budget) continue;
-    if (level.verdict.judged > 0 && !level.verdict.passes) return &level;
+    if (level.verdict.judged > 0 && !level.verdict.passes && !level.scout) return &level;
   }
   return nullptr;
+}
+
+// The most load that a search only looked at, and that held the budget then.
+const LevelSummary* Promising(const RunSummary& summary) {
+  const LevelSummary* found = nullptr;
+  for (const LevelSummary& level : summary.levels) {
+    if (level.scout && level.verdict.passes && level.succeeded > 0) found = &level;
+  }
+  return found;
 }
 
 std::string BudgetAnswer(const RunSummary& summary) {
   const Budget& budget = summary.budget;
   const LevelSummary* broken = LeastBroken(summary);
   if (!summary.within_budget) {
+    const LevelSummary* promising = Promising(summary);
+    if (promising != nullptr) {
+      return fmt::format(
+          "The search ended before it had judged a load that may hold the budget {}: a look at {} "
+          "found nothing against it. Raise --search-max-s, or lower --concurrency-max.",
+          budget.Text(), LoadText(*promising));
+    }
     if (broken == nullptr) return "No request was answered, so the budget could not be judged.";
     return fmt::format("The budget {} cannot be met: already at {}, {}.", budget.Text(),
                        LoadText(*broken), TermsOf(budget, broken->verdict, true));
@@ -92,6 +111,10 @@ std::string RemarkOf(const RunSummary& summary, std::size_t level) {
   add(summary.balanced, "balanced");
   add(summary.highest, "most throughput");
   add(summary.within_budget, "most within the budget");
+  if (summary.levels[level].scout) {
+    add(level, "looked at only");
+    return remark;
+  }
   const BudgetVerdict& verdict = summary.levels[level].verdict;
   if (verdict.judged > 0 && !verdict.passes) add(level, "over the budget");
   return remark;

@@ -42,12 +42,13 @@ LevelSamples SamplesOf(const RunRecords& run, const LevelSummary& level) {
     if (metrics.tpot_ms) samples.tpot.push_back(*metrics.tpot_ms);
     if (metrics.latency_ms) samples.latency.push_back(*metrics.latency_ms);
   }
-  if (level.steady.seconds() <= 0) return samples;
-  const std::int64_t length = level.steady.to_ns - level.steady.from_ns;
-  for (int slice = 0; slice < kThroughputSlices; ++slice) {
-    const Window window{.from_ns = level.steady.from_ns + length * slice / kThroughputSlices,
-                        .to_ns = level.steady.from_ns + length * (slice + 1) / kThroughputSlices};
-    samples.throughput.push_back(RatesWithin(requests, window).output_tokens_per_s);
+  for (const Window& steady : level.steady_windows) {
+    const std::int64_t length = steady.to_ns - steady.from_ns;
+    for (int slice = 0; slice < kThroughputSlices; ++slice) {
+      const Window window{.from_ns = steady.from_ns + length * slice / kThroughputSlices,
+                          .to_ns = steady.from_ns + length * (slice + 1) / kThroughputSlices};
+      samples.throughput.push_back(RatesWithin(requests, window).output_tokens_per_s);
+    }
   }
   return samples;
 }

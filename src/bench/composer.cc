@@ -270,9 +270,11 @@ void Composer::Observe(const Turn& turn, int input_tokens) {
 }
 
 void Composer::ObserveFit(const FitPoint& point) {
-  if (point.tokens <= 0 || point.body < 0 || point.body >= pool().bodies()) return;
+  if (point.tokens <= 0 || point.body >= pool().bodies()) return;
   fit_points_.push_back(point);
-  pool().Observe({.text = {}, .body = point.body, .body_bytes = point.body_bytes}, point.tokens);
+  if (point.body >= 0) {
+    pool().Observe({.text = {}, .body = point.body, .body_bytes = point.body_bytes}, point.tokens);
+  }
   line_.Observe(static_cast<double>(point.text_bytes), point.tokens);
   fitted_line_ = line_;
 }

@@ -63,7 +63,7 @@ struct RequestPlan {
 // What a server counted in a prompt of the pool that is fitted: enough to teach another composer
 // the same.
 struct FitPoint {
-  int body = 0;
+  int body = 0;  // Of the pool; -1: some other text, which tells of the line alone.
   std::size_t body_bytes = 0;
   std::size_t text_bytes = 0;  // Of the whole prompt.
   int tokens = 0;

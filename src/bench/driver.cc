@@ -10,6 +10,9 @@ constexpr Duration kLagPeriod = std::chrono::milliseconds(10);
 // A pacer that is behind must let the loop read now and then.
 constexpr int kStartsInARowMax = 32;
 constexpr Duration kPacerPause = std::chrono::microseconds(1);
+// Workers that begin together, and the pause before the next ones.
+constexpr int kWorkersAtOnce = 64;
+constexpr Duration kWorkersPause = std::chrono::milliseconds(4);
 // Later turns of an open loop's conversation have ids above those of all schedules.
 constexpr int kTurnShift = 44;
 
@@ -44,11 +47,17 @@ io::Task<void> Driver::RunLevel(Tickets& tickets, LevelMark mark, int workers) {
   io::TaskScope scope(loop_);
   io::TaskScope watch(loop_);
   running_ = &scope;
+  level_ = mark.number;
   lag_ = {};
   unsent_ = 0;
   watch.Spawn("bench lag", WatchLag(*this));
   for (int worker = 0; worker < workers && !stopped_; ++worker) {
     scope.Spawn("bench worker", Work(*this, tickets, mark));
+    // What a connection takes to open is many times what it holds open, for memory as for the
+    // server's backlog.
+    if (worker % kWorkersAtOnce == kWorkersAtOnce - 1) {
+      if (!co_await loop_.Sleep(kWorkersPause)) break;
+    }
   }
   co_await scope.Join();
   running_ = nullptr;
@@ -60,6 +69,7 @@ io::Task<void> Driver::RunOpenLevel(OpenLevel level, LevelMark mark) {
   io::TaskScope scope(loop_);
   io::TaskScope watch(loop_);
   running_ = &scope;
+  level_ = mark.number;
   lag_ = {};
   unsent_ = 0;
   watch.Spawn("bench lag", WatchLag(*this));
@@ -82,6 +92,10 @@ io::Task<void> Driver::RunStoppable(io::Task<void> task) {
 
 void Driver::Cut() {
   if (running_ != nullptr) running_->Stop();
+}
+
+void Driver::CutLevel(int number) {
+  if (number == level_) Cut();
 }
 
 void Driver::Stop() {
@@ -167,52 +181,63 @@ io::Task<void> Driver::Serve(Driver& driver, Job job) {
   --driver.in_flight_;
 }
 
-// Fills `job` and `record` for the turn after `record`'s. False where there shall be none.
-bool Driver::NextTurn(Job& job, RequestRecord& record) {
-  const int turn = record.turn + 1;
-  if (turn > job.plan.turns || record.failed() || stopped_) return false;
-  std::uint64_t id = job.plan.id | (static_cast<std::uint64_t>(turn - 1) << kTurnShift);
+// The id of the turn after `turn`, and its phase in `job`. None where there shall be no more.
+std::optional<std::uint64_t> Driver::NextTurn(Job& job, int turn, bool failed) {
+  if (turn >= job.plan.turns || failed || stopped_) return std::nullopt;
   if (job.tickets != nullptr) {
     const auto ticket = job.tickets->Take((loop_.Now() - job.mark.start).count());
-    if (!ticket) return false;
-    id = ticket->id;
+    if (!ticket) return std::nullopt;
     job.phase = ticket->phase;
-  } else if (job.closed->load(std::memory_order_relaxed)) {
-    return false;
+    return ticket->id;
   }
-  record = RequestRecord{.id = id, .turn = turn};
-  return true;
+  if (job.closed->load(std::memory_order_relaxed)) return std::nullopt;
+  return job.plan.id | (static_cast<std::uint64_t>(turn) << kTurnShift);
 }
 
 io::Task<void> Driver::Converse(Job job) {
   const WorkloadPart& part = composer_.part(job.plan);
   Composer::Turn turn = composer_.First(job.plan);
-  RequestRecord record{.id = job.plan.id, .turn = job.plan.turns > 1 ? 1 : 0};
-  for (;;) {
-    Texts texts;
-    if (composer_.mix().parts.size() > 1) record.workload = part.name;
-    if (!co_await Turn(job, turn, record, texts)) break;
-    if (record.input_tokens != kUnknown) composer_.Observe(turn, record.input_tokens);
-    const int input_before =
-        (record.input_tokens != kUnknown ? record.input_tokens : turn.input_tokens) +
-        record.OutputTokens();
-    Messages said = std::move(turn.messages);
+  std::uint64_t id = job.plan.id;
+  for (int number = 1;; ++number) {
+    // One at a time, on the heap: a frame would hold one for each place that it is passed on from.
+    auto record = std::make_unique<RequestRecord>();
+    record->id = id;
+    record->turn = job.plan.turns > 1 ? number : 0;
+    auto texts = std::make_unique<Texts>();
+    if (composer_.mix().parts.size() > 1) record->workload = part.name;
+    if (!co_await Turn(job, turn, *record, *texts)) break;
+    const int input_before = Told(turn, *record);
+    const bool failed = record->failed();
+    Messages said;
     if (job.plan.turns > 1) {
-      said.push_back({.role = Message::Role::kAssistant, .text = texts.output});
+      said = std::move(turn.messages);
+      said.push_back({.role = Message::Role::kAssistant, .text = texts->output});
     }
-    if (!settings_.keep_text) texts = {};
-    const RequestRecord told{.turn = record.turn, .error = record.error};
-    on_record_(std::move(record), std::move(texts));
-    record = told;
-    if (job.plan.turns <= 1 || !NextTurn(job, record)) break;
+    HandOver(std::move(record), std::move(texts));
+    if (job.plan.turns <= 1) break;
+    const auto next = NextTurn(job, number, failed);
+    if (!next) break;
+    id = *next;
     job.due = loop_.Now() + std::chrono::milliseconds(part.think_ms);
     if (part.think_ms > 0 && !co_await loop_.SleepUntil(job.due)) break;
-    turn = composer_.Next(job.plan, record.turn, std::move(said), input_before);
+    turn = composer_.Next(job.plan, number + 1, std::move(said), input_before);
   }
 }
 
-// One request and its answer. False, and nothing was sent, where the run may spend no more.
-io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord& record,
+// What the reply tells the composer; gives the tokens that the conversation has so far.
+int Driver::Told(const Composer::Turn& turn, const RequestRecord& record) {
+  if (record.input_tokens != kUnknown) composer_.Observe(turn, record.input_tokens);
+  const int input = record.input_tokens != kUnknown ? record.input_tokens : turn.input_tokens;
+  return input + record.OutputTokens();
+}
+
+void Driver::HandOver(std::unique_ptr<RequestRecord> record, std::unique_ptr<Texts> texts) {
+  if (!settings_.keep_text) *texts = {};
+  on_record_(std::move(*record), std::move(*texts));
+}
+
+// The request's body, and what the record tells of the request.
+std::string Driver::Compose(const Job& job, Composer::Turn& turn, RequestRecord& record,
                             Texts& texts) {
   record.level = job.mark.number;
   record.concurrency = job.mark.concurrency;
@@ -223,8 +248,6 @@ io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord&
   record.output_tokens_wanted =
       settings_.endpoint.dialect == Dialect::kEmbeddings ? 0 : turn.output_tokens;
   record.prompt_bytes = static_cast<std::int64_t>(turn.bytes);
-  const std::int64_t expected = record.input_tokens_wanted + record.output_tokens_wanted;
-  if (!settings_.spending->Begin(expected)) co_return false;
   std::string body = RequestBody(settings_.endpoint.dialect,
                                  {.model = settings_.model,
                                   .output_tokens = turn.output_tokens,
@@ -233,10 +256,23 @@ io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord&
                                  turn.messages);
   if (settings_.keep_text) texts.input = turn.messages;
   // The body holds it; a stream may run for long.
-  const bool goes_on = job.plan.turns > 1;
-  if (!goes_on) Messages().swap(turn.messages);
-  const bool keeps = settings_.keep_text || goes_on;
-  co_await Exchange(std::move(body), record, keeps ? &texts.output : nullptr);
+  if (job.plan.turns <= 1) Messages().swap(turn.messages);
+  return body;
+}
+
+// One request and its answer. False, and nothing was sent, where the run may spend no more.
+io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord& record,
+                            Texts& texts) {
+  const int output = settings_.endpoint.dialect == Dialect::kEmbeddings ? 0 : turn.output_tokens;
+  const std::int64_t expected = turn.input_tokens + output;
+  if (!settings_.spending->Begin(expected)) co_return false;
+  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
+  const auto response = co_await Open(Compose(job, turn, record, texts), record, deadline);
+  if (response) {
+    const bool keeps = settings_.keep_text || job.plan.turns > 1;
+    co_await ReadReply(*response, record, keeps ? &texts.output : nullptr, deadline);
+  }
+  Scrub(record);
   const std::int64_t input =
       record.input_tokens != kUnknown ? record.input_tokens : record.input_tokens_wanted;
   settings_.spending->End(expected, record.sent_ns == kNever ? 0 : input + record.OutputTokens());
@@ -254,7 +290,10 @@ io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int 
                                   .streamed = settings_.streamed,
                                   .enforcement = settings_.enforcement},
                                  {{.text = prompt.text}});
-  co_await Exchange(std::move(body), record, nullptr);
+  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
+  const auto response = co_await Open(std::move(body), record, deadline);
+  if (response) co_await ReadReply(*response, record, nullptr, deadline);
+  Scrub(record);
   on_record_(record, {});
   co_return record;
 }

@@ -104,8 +104,10 @@ class Driver {
   // Ends what runs, and whatever would run later: requests under way become records with
   // ErrorKind::kCancelled.
   void Stop();
-  // Ends the requests under way likewise, once the level sends no more; the driver goes on.
+  // Ends the requests under way likewise, once the level sends no more; the driver goes on. With a
+  // level's number only where that level still runs: a word that comes late must not end the next.
   void Cut();
+  void CutLevel(int number);
 
   Composer& composer() { return composer_; }
   DriverSettings& settings() { return settings_; }
@@ -133,8 +135,16 @@ class Driver {
   static io::Task<void> WatchLag(Driver& driver);
   io::Task<void> Converse(Job job);
   io::Task<bool> Turn(const Job& job, Composer::Turn& turn, RequestRecord& record, Texts& texts);
-  bool NextTurn(Job& job, RequestRecord& record);
-  io::Task<void> Exchange(std::string body, RequestRecord& record, std::string* text);
+  std::optional<std::uint64_t> NextTurn(Job& job, int turn, bool failed);
+  int Told(const Composer::Turn& turn, const RequestRecord& record);
+  void HandOver(std::unique_ptr<RequestRecord> record, std::unique_ptr<Texts> texts);
+  // What a request needs only once must not lie in the frames of its long answer: so sending it is
+  // a task of its own, out of line, and composing it none. Open() gives null where it failed, which
+  // the record then tells.
+  std::string Compose(const Job& job, Composer::Turn& turn, RequestRecord& record, Texts& texts);
+  [[gnu::noinline]] io::Task<std::unique_ptr<http::ClientResponse>> Open(std::string body,
+                                                                         RequestRecord& record,
+                                                                         Deadline deadline);
   io::Task<void> ReadReply(http::ClientResponse& response, RequestRecord& record, std::string* text,
                            Deadline deadline);
   http::Request Describe(const std::string& target, const std::string& body,
@@ -154,6 +164,7 @@ class Driver {
   std::deque<Job> waiting_;  // Due, and held back by in_flight_max.
   LagMeter lag_;
   std::int64_t unsent_ = 0;
+  int level_ = 0;  // The one that runs, or ran last.
   bool stopped_ = false;
   std::atomic<std::int64_t> token_chunks_ = 0;
 };

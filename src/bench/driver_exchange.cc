@@ -54,29 +54,23 @@ void Driver::Scrub(RequestRecord& record) const {
   for (const auto& [name, value] : settings_.headers) hide(value);
 }
 
-io::Task<void> Driver::Exchange(std::string body, RequestRecord& record, std::string* text) {
+io::Task<std::unique_ptr<http::ClientResponse>> Driver::Open(std::string body,
+                                                             RequestRecord& record,
+                                                             Deadline deadline) {
   record.streamed = settings_.streamed;
-  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
   http::SendReport report;
   // By which the server's log and the records can be brought together.
-  std::string number = fmt::format("bench-{}", record.id);
+  const std::string number = fmt::format("bench-{}", record.id);
   std::vector<http::Field> fields = fields_;
   fields.push_back({"x-request-id", number});
   auto response = co_await client_.Send(
       settings_.origin, Describe(settings_.endpoint.target, body, fields), deadline, &report);
   if (report.sent) record.sent_ns = Since(report.sent_at);
-  if (!response) {
-    record.error = KindOf(response.error(), report);
-    record.error_message = response.error().message.substr(0, kErrorMessageBytesMax);
-    record.end_ns = Since(loop_.Now());
-    Scrub(record);
-    co_return;
-  }
-  std::string().swap(body);
-  std::string().swap(number);
-  std::vector<http::Field>().swap(fields);
-  co_await ReadReply(**response, record, text, deadline);
-  Scrub(record);
+  if (response) co_return std::move(*response);
+  record.error = KindOf(response.error(), report);
+  record.error_message = response.error().message.substr(0, kErrorMessageBytesMax);
+  record.end_ns = Since(loop_.Now());
+  co_return nullptr;
 }
 
 io::Task<void> Driver::ReadReply(http::ClientResponse& response, RequestRecord& record,

@@ -11,76 +11,18 @@
 #include <utility>
 #include <vector>
 
-#include "bench/fake_model.h"
-#include "bench/fit.h"
-#include "http/http_testing.h"
-#include "io/sim/sim_loop.h"
+#include "bench/driver_bed.h"
 
 namespace penstock::bench {
 namespace {
 
-using http::testing::Must;
 using http::testing::Site;
-using testing::FakeModel;
+using testing::Bed;
 using testing::Fault;
+using testing::kOneWay;
+using testing::RunLevel;
 
 constexpr std::int64_t kMs = 1'000'000;
-constexpr std::int64_t kOneWay = kMs / 10;  // The network's latency, always.
-
-io::SimOptions ExactNetwork() {
-  io::SimOptions options;
-  options.latency_min = options.latency_max = std::chrono::nanoseconds(kOneWay);
-  return options;
-}
-
-// A driver and its server on one simulated loop.
-struct Bed {
-  Bed() : model(loop), corpus(Corpus::Shipped()) {}
-
-  // What a test changes before Run().
-  io::SimLoop loop{ExactNetwork()};
-  FakeModel model;
-  DriverSettings settings;
-  Corpus corpus;
-  Mix mix = *Mix::Parse("");
-  int output_tokens = kReferenceOutputTokens;
-  bool server_listens = true;
-
-  std::vector<RequestRecord> records;
-  std::vector<RequestRecord> probes;  // Those of Phase::kFit.
-  std::vector<Texts> texts;
-  std::int64_t unsent = 0;
-  std::optional<Result<FitReport>> fitted;
-
-  Driver MakeDriver(const io::Address& address) {
-    settings.endpoint = Must(Endpoint::FromUrl("http://" + address.ToString()));
-    settings.origin = Must(http::Origin::From(Must(http::Url::Parse(settings.endpoint.origin))));
-    settings.model = "m";
-    settings.start = loop.Now();
-    mix.parts.front().output = Lengths::Fixed(output_tokens);
-    return Driver(loop, settings, Composer(corpus, {.mix = mix}),
-                  [this](RequestRecord record, Texts said) {
-                    (record.phase == Phase::kFit ? probes : records).push_back(std::move(record));
-                    texts.push_back(std::move(said));
-                  });
-  }
-};
-
-io::Task<void> LevelTask(Bed& bed, int concurrency, int warmup, int measured) {
-  Site site(bed.loop, bed.model.handler());
-  if (!bed.server_listens) co_await site.Close();
-  {
-    Driver driver = bed.MakeDriver(site.address);
-    Tickets tickets(100, warmup, measured);
-    co_await driver.RunLevel(tickets, {.concurrency = concurrency, .start = bed.loop.Now()},
-                             concurrency);
-  }
-  if (bed.server_listens) co_await site.Close();
-}
-
-void RunLevel(Bed& bed, int concurrency, int warmup, int measured) {
-  io::RunBlocking(bed.loop, LevelTask(bed, concurrency, warmup, measured));
-}
 
 TEST(Driver, TimesAreTheServersAndTheNetworks) {
   Bed bed;
@@ -381,84 +323,6 @@ TEST(Driver, TextsAreKeptForATokenizer) {
   ASSERT_EQ(bed.texts.size(), 1u);
   EXPECT_EQ(bed.texts[0].input.size(), 1u);
   EXPECT_EQ(bed.texts[0].output, " tok tok tok");
-}
-
-io::Task<void> FitTask(Bed& bed, FitLimits limits, int requests) {
-  Site site(bed.loop, bed.model.handler());
-  {
-    Driver driver = bed.MakeDriver(site.address);
-    bed.fitted = co_await Fit(driver, limits, {});
-    Tickets tickets(0, 0, requests);
-    if (*bed.fitted) {
-      co_await driver.RunLevel(tickets, {.concurrency = 1, .start = bed.loop.Now()}, 1);
-    }
-  }
-  co_await site.Close();
-}
-
-TEST(Fit, PromptsAreExactByTheTokenizer) {
-  Bed bed;
-  bed.model.has_tokenizer = true;
-  bed.output_tokens = 2;
-  io::RunBlocking(bed.loop, FitTask(bed, {}, 30));
-  ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
-  EXPECT_TRUE((*bed.fitted)->by_tokenizer);
-  EXPECT_EQ((*bed.fitted)->probes, 1);
-  EXPECT_EQ(bed.probes.size(), 1u);
-  EXPECT_EQ((*bed.fitted)->error_tokens_max, 0);
-  for (const RequestRecord& record : bed.records) EXPECT_EQ(record.input_tokens, 2048);
-}
-
-TEST(Fit, PromptsAreExactByUsageAlone) {
-  Bed bed;
-  bed.output_tokens = 2;
-  io::RunBlocking(bed.loop, FitTask(bed, {.probes_max = 100}, 30));
-  ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
-  EXPECT_FALSE((*bed.fitted)->by_tokenizer);
-  EXPECT_EQ((*bed.fitted)->error_tokens_max, 0);
-  for (const RequestRecord& record : bed.records) EXPECT_EQ(record.input_tokens, 2048);
-}
-
-TEST(Fit, ASlowServerIsFittedByTheLoadItself) {
-  Bed bed;
-  bed.model.ttft = std::chrono::seconds(6);
-  bed.output_tokens = 2;
-  io::RunBlocking(bed.loop, FitTask(bed, {}, 120));
-  ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
-  EXPECT_LE((*bed.fitted)->probes, 3);
-  ASSERT_EQ(bed.records.size(), 120u);
-  for (std::size_t i = 0; i < 120; ++i) {
-    EXPECT_NEAR(bed.records[i].input_tokens, 2048, i < 80 ? 160 : 0) << i;
-  }
-}
-
-TEST(Fit, LeavesOutWhatTheServerDoesNotTake) {
-  Bed bed;
-  bed.model.knows_ignore_eos = false;
-  bed.output_tokens = 2;
-  io::RunBlocking(bed.loop, FitTask(bed, {}, 1));
-  ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
-  EXPECT_EQ(bed.model.last_body.find("ignore_eos"), std::string::npos);
-  EXPECT_EQ(bed.records.at(0).error, ErrorKind::kNone);
-}
-
-TEST(Fit, WithoutUsageItTakesTheUsualRatio) {
-  Bed bed;
-  bed.model.tells_usage = false;
-  bed.output_tokens = 2;
-  io::RunBlocking(bed.loop, FitTask(bed, {}, 1));
-  ASSERT_TRUE(*bed.fitted) << bed.fitted->error().message;
-  EXPECT_EQ((*bed.fitted)->error_tokens_max, std::nullopt);
-  EXPECT_EQ(bed.records.at(0).input_tokens, kUnknown);
-}
-
-TEST(Fit, AFirstRequestThatFailsIsToldInTheServersWords) {
-  Bed bed;
-  bed.model.key = "k";
-  io::RunBlocking(bed.loop, FitTask(bed, {}, 1));
-  ASSERT_FALSE(*bed.fitted);
-  EXPECT_EQ(bed.fitted->error().code, Code::kUnauthenticated);
-  EXPECT_NE(bed.fitted->error().message.find("who are you?"), std::string::npos);
 }
 
 }  // namespace

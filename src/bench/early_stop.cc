@@ -93,6 +93,16 @@ bool ProbeJudge::Passes() const {
   return true;
 }
 
+bool ProbeJudge::Promising() const {
+  constexpr double kOverMax = 0.25;
+  if (belief_ == Belief::kBroken || samples_ == 0) return false;
+  for (std::size_t i = 0; i < terms_.size(); ++i) {
+    const double share = static_cast<double>(terms_[i].over) / static_cast<double>(samples_);
+    if (share >= std::max(kOverMax, 1 - budget_.terms[i].quantile + 1e-12)) return false;
+  }
+  return true;
+}
+
 std::int64_t DefaultSamplesMax(const Budget& budget) {
   std::int64_t most = 100;
   for (const BudgetTerm& term : budget.terms) {

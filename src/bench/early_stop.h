@@ -58,6 +58,9 @@ class ProbeJudge {
 
   // A verdict in any case: the belief, else whether the shares seen hold every term.
   bool Passes() const;
+  // The same of a few samples, where one that is late must not decide: whether no term has a
+  // quarter of them, or more than it allows, over its bound. False without samples.
+  bool Promising() const;
 
  private:
   void Look();

@@ -52,7 +52,7 @@ struct Plain {
   double (*of)(const LevelSummary&);
 };
 
-constexpr std::array<Plain, 11> kPlain = {{
+constexpr std::array<Plain, 14> kPlain = {{
     {"output_tokens_per_s", "Output tokens per second in the steady window.",
      [](const LevelSummary& level) { return level.best_rates().output_tokens_per_s; }},
     {"total_tokens_per_s", "Input and output tokens per second in the steady window.",
@@ -75,6 +75,12 @@ constexpr std::array<Plain, 11> kPlain = {{
      [](const LevelSummary& level) { return static_cast<double>(level.tokens.cached_tokens); }},
     {"identity_residual_max", "Largest deviation from latency = TTFT + TPOT x (N - n_first).",
      [](const LevelSummary& level) { return level.identity_residual_max; }},
+    {"repeats", "Times that the load ran; 0 where it was not repeated.",
+     [](const LevelSummary& level) { return static_cast<double>(level.repeats.count); }},
+    {"output_tokens_per_s_low", "Lower end of its 95 % interval over the repeats (Student's t).",
+     [](const LevelSummary& level) { return level.repeats.output_tokens_per_s.low; }},
+    {"output_tokens_per_s_high", "Upper end of its 95 % interval over the repeats (Student's t).",
+     [](const LevelSummary& level) { return level.repeats.output_tokens_per_s.high; }},
     {"client_load", "Share of time in which the load generator's threads were busy.",
      [](const LevelSummary& level) { return level.client_load; }},
 }};
@@ -112,6 +118,11 @@ std::string Cell(std::string text) {
     cell += c == '\n' ? ' ' : c;
   }
   return cell;
+}
+
+std::string Trimmed(std::string text) {
+  while (text.ends_with(' ')) text.pop_back();
+  return text;
 }
 
 std::string Milliseconds(const Distribution& of, double value) {
@@ -199,7 +210,9 @@ std::string RenderMarkdown(const RunSummary& summary) {
     const LevelSummary& level = summary.levels[i];
     fmt::format_to(std::back_inserter(out),
                    "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                   LoadText(level), Figure(level.best_rates().output_tokens_per_s),
+                   LoadText(level),
+                   Trimmed(Figure(level.best_rates().output_tokens_per_s) + " " +
+                           PlusMinus(level.repeats, level.repeats.output_tokens_per_s)),
                    Figure(level.best_rates().total_tokens_per_s),
                    Milliseconds(level.ttft_ms, level.ttft_ms.p50),
                    Milliseconds(level.ttft_ms, level.ttft_ms.p95),
@@ -209,6 +222,9 @@ std::string RenderMarkdown(const RunSummary& summary) {
                    Milliseconds(level.latency_ms, level.latency_ms.p95), Count(level.succeeded),
                    Count(level.failures()), RemarkOf(summary, i));
   }
+  const bool repeated = std::ranges::any_of(
+      summary.levels, [](const LevelSummary& level) { return level.repeats.count > 1; });
+  if (repeated) out += "\n± is the 95 % interval over the repeats (Student's t).\n";
   out += '\n';
   for (const Warning& warning : AllWarnings(summary)) {
     fmt::format_to(std::back_inserter(out), "- **{}** ({}): {}\n", Name(warning.severity),

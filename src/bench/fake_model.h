@@ -67,8 +67,10 @@ struct FakeModel {
   bool knows_ignore_eos = true;  // Else a request with it is refused.
   bool has_tokenizer = false;
   bool tells_usage = true;
-  std::string key;          // "" takes everyone.
-  bool echoes_key = false;  // A refusal repeats the key that it was sent.
+  int tokens_per_token = 1;  // It counts so many where CountTokens() counts one.
+  int context_tokens = 0;    // A longer prompt is refused with 400. 0: none is.
+  std::string key;           // "" takes everyone.
+  bool echoes_key = false;   // A refusal repeats the key that it was sent.
 
   int requests = 0;
   int counts = 0;  // Of the tokenizer.
@@ -118,7 +120,11 @@ struct FakeModel {
                        : fault == Fault::kUsageLarge ? asked.output_tokens * 2
                                                      : asked.output_tokens;
     return fmt::format("\"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{}}}",
-                       CountTokens(asked.prompt) + template_tokens, tokens);
+                       TokensOf(asked), tokens);
+  }
+
+  int TokensOf(const Asked& asked) const {
+    return CountTokens(asked.prompt) * tokens_per_token + template_tokens;
   }
 
   static io::Task<void> Answer(FakeModel& model, http::Exchange& exchange) {
@@ -135,9 +141,12 @@ struct FakeModel {
       static_cast<void>(co_await exchange.Respond(401, "application/json", said));
     } else if (exchange.head().path == "/tokenize") {
       ++model.counts;
-      static_cast<void>(
-          co_await exchange.Respond(model.has_tokenizer ? 200 : 404, "application/json",
-                                    fmt::format("{{\"count\":{}}}", CountTokens(asked.prompt))));
+      static_cast<void>(co_await exchange.Respond(
+          model.has_tokenizer ? 200 : 404, "application/json",
+          fmt::format("{{\"count\":{}}}", CountTokens(asked.prompt) * model.tokens_per_token)));
+    } else if (model.context_tokens > 0 && model.TokensOf(asked) > model.context_tokens) {
+      static_cast<void>(co_await exchange.Respond(
+          400, "application/json", R"({"error":{"message":"the prompt is too long"}})"));
     } else if (!model.knows_ignore_eos && body->find("ignore_eos") != std::string_view::npos) {
       static_cast<void>(co_await exchange.Respond(
           400, "application/json", R"({"error":{"message":"unknown field: ignore_eos"}})"));

@@ -50,24 +50,16 @@ class Fitting {
         on_step_(std::move(on_step)),
         until_(driver.loop().Now() + limits.time_max) {}
 
-  // The first request, with what the server takes of kEnforcements.
+  // The first request, with what the server takes of kEnforcements. A prompt may be refused for its
+  // length, where a token is far shorter than the first guess: then a part of it tells how far.
   io::Task<Status> FindEnforcement() {
-    std::optional<Error> first;
-    for (const Enforcement& enforcement : kEnforcements) {
-      driver_.settings().enforcement = enforcement;
-      const RequestRecord record = co_await Probe(0);
-      if (Good(record)) {
-        usage_known_ = record.input_tokens != kUnknown;
-        co_return Status{};
-      }
-      if (!first) {
-        first = Error{CodeOf(record),
-                      fmt::format("{}: {}", driver_.settings().endpoint.url, record.error_message),
-                      "url"};
-      }
-      if (!Refused(record)) break;
+    std::optional<Error> first = co_await TryEnforcements();
+    if (first && refused_ && co_await ByAPart()) {
+      std::optional<Error> second = co_await TryEnforcements();
+      if (!second) first.reset();
     }
-    co_return Fail(std::move(*first));
+    if (first) co_return Fail(std::move(*first));
+    co_return Status{};
   }
 
   // Asks the server's tokenizer. False where it has none, or counts unlike its usage.
@@ -79,6 +71,8 @@ class Fitting {
     // What a chat template adds is the same for every prompt.
     const int overhead = *last_tokens_ - *first;
     if (overhead < 0) co_return false;
+    const std::string part = PartOf(last_);
+    if (const auto tokens = co_await CountOf({.text = part})) LearnSlope(part, *tokens + overhead);
     for (int count = 0; count < limits_.counts_max; ++count) {
       const auto body = driver_.composer().pool().NextToProbe();
       if (!body || Late()) break;
@@ -100,6 +94,11 @@ class Fitting {
       // The load itself will tell what is wrong, and how often.
       if (!Good(record) || record.input_tokens == kUnknown) break;
     }
+    if (Late() || last_.text.empty()) co_return;
+    const Prompt part{.text = PartOf(last_)};
+    ++probes_;
+    const RequestRecord record = co_await driver_.Ask(NextId(), part, 1);
+    if (Good(record) && record.input_tokens > 0) LearnSlope(part.text, record.input_tokens);
   }
 
   bool usage_known() const { return usage_known_; }
@@ -110,6 +109,63 @@ class Fitting {
   std::uint64_t NextId() { return limits_.first_id + ids_++; }
   void Tell() const {
     if (on_step_) on_step_(driver_.composer().pool().settled(), driver_.composer().pool().bodies());
+  }
+
+  // None once the server has taken a request.
+  io::Task<std::optional<Error>> TryEnforcements() {
+    std::optional<Error> first;
+    for (const Enforcement& enforcement : kEnforcements) {
+      driver_.settings().enforcement = enforcement;
+      const RequestRecord record = co_await Probe(0);
+      refused_ = Refused(record);
+      if (Good(record)) {
+        usage_known_ = record.input_tokens != kUnknown;
+        co_return std::nullopt;
+      }
+      if (!first) {
+        first = Error{CodeOf(record),
+                      fmt::format("{}: {}", driver_.settings().endpoint.url, record.error_message),
+                      "url"};
+      }
+      if (!refused_) break;
+    }
+    co_return first;
+  }
+
+  // Sends a sixteenth of the first prompt, to learn how long the whole one is. False where that is
+  // refused, too, or the prompt was not too long.
+  io::Task<bool> ByAPart() {
+    constexpr std::size_t kParts = 16;
+    PromptPool& pool = driver_.composer().pool();
+    for (const Enforcement& enforcement : kEnforcements) {
+      driver_.settings().enforcement = enforcement;
+      const Prompt whole = pool.MakeWithBody(NextId(), 0);
+      Prompt part = whole;
+      std::size_t end = whole.text.size() / kParts;
+      while (end > 0 && (static_cast<unsigned char>(whole.text[end]) & 0xC0) == 0x80) --end;
+      part.text.resize(end);
+      ++probes_;
+      const RequestRecord record = co_await driver_.Ask(limits_.first_id + ids_, part, 1);
+      if (!Good(record)) continue;
+      if (record.input_tokens <= 0) co_return false;
+      // A template's tokens count many times over: the next guess is too short, and is corrected.
+      const auto tokens = static_cast<double>(record.input_tokens) *
+                          static_cast<double>(whole.text.size()) / static_cast<double>(end);
+      pool.Observe(whole, static_cast<int>(tokens));
+      co_return true;
+    }
+    co_return false;
+  }
+
+  // The first quarter of a prompt: prompts of one length alone do not tell how tokens grow with it.
+  static std::string PartOf(const Prompt& prompt) {
+    std::size_t end = prompt.text.size() / 4;
+    while (end > 0 && (static_cast<unsigned char>(prompt.text[end]) & 0xC0) == 0x80) --end;
+    return prompt.text.substr(0, end);
+  }
+
+  void LearnSlope(const std::string& text, int tokens) {
+    driver_.composer().ObserveFit({.body = -1, .text_bytes = text.size(), .tokens = tokens});
   }
 
   void Teach(const Prompt& prompt, int tokens) {
@@ -147,6 +203,7 @@ class Fitting {
   std::uint64_t ids_ = 0;
   int probes_ = 0;
   bool usage_known_ = false;
+  bool refused_ = false;            // The last of them, as a bad request.
   Prompt last_;                     // Of the last probe.
   std::optional<int> last_tokens_;  // What the server counted in it.
 };

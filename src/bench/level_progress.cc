@@ -19,6 +19,8 @@ LevelProgress::LevelProgress(const LevelPlan& plan, TimePoint start, std::int64_
     state_.stage = fmt::format("concurrency {}", plan.concurrency);
     state_.total = plan.duration.count() > 0 ? 0 : plan.warmup + plan.measured;
   }
+  if (plan.expected > 0) state_.total = plan.expected;
+  if (!plan.note.empty()) state_.stage += fmt::format(" ({})", plan.note);
 }
 
 void LevelProgress::Add(const RequestRecord& record) {

@@ -14,6 +14,8 @@ namespace penstock::bench {
 namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(250);
+// While a judge waits to end the level.
+constexpr Duration kJudgedTick = std::chrono::milliseconds(40);
 // Between making an open level's drivers ready and its first request.
 constexpr Duration kLead = std::chrono::milliseconds(20);
 
@@ -70,7 +72,7 @@ std::int64_t Load::TokenChunks() const {
 }
 
 void Load::RunStage(int count, const std::function<io::Task<void>(Worker&, int)>& task,
-                    const std::function<void(Inbox::Batch&)>& on_batch) {
+                    const std::function<void(Inbox::Batch&)>& on_batch, Duration tick) {
   std::vector<std::jthread> threads;
   for (int i = 0; i < count; ++i) {
     Worker& worker = *workers_[static_cast<std::size_t>(i)];
@@ -83,7 +85,7 @@ void Load::RunStage(int count, const std::function<io::Task<void>(Worker&, int)>
   }
   bool stop_sent = false;
   for (int running = count; running > 0;) {
-    Inbox::Batch batch = inbox_.Take(kTick);
+    Inbox::Batch batch = inbox_.Take(tick);
     running -= batch.done;
     on_batch(batch);
     if (!stop_.load(std::memory_order_relaxed) || stop_sent) continue;
@@ -94,9 +96,9 @@ void Load::RunStage(int count, const std::function<io::Task<void>(Worker&, int)>
   }
 }
 
-void Load::CutAll() {
+void Load::CutAll(int level) {
   for (const auto& worker : workers_) {
-    worker->loop.Post([driver = worker->driver.get()] { driver->Cut(); });
+    worker->loop.Post([driver = worker->driver.get(), level] { driver->CutLevel(level); });
   }
 }
 
@@ -118,15 +120,18 @@ Result<FitReport> Load::FitPrompts() {
   };
   const TimePoint begun = Clock::now();
   Status kept;
-  RunStage(1, fit, [&](Inbox::Batch& batch) {
-    if (kept) kept = Keep(batch);
-    const TimePoint now = Clock::now();
-    display_.Show({.stage = "fitting prompts",
-                   .done = settled.load(std::memory_order_relaxed),
-                   .total = first.composer().pool().bodies(),
-                   .elapsed_s = Seconds(now - begun)},
-                  now);
-  });
+  RunStage(
+      1, fit,
+      [&](Inbox::Batch& batch) {
+        if (kept) kept = Keep(batch);
+        const TimePoint now = Clock::now();
+        display_.Show({.stage = "fitting prompts",
+                       .done = settled.load(std::memory_order_relaxed),
+                       .total = first.composer().pool().bodies(),
+                       .elapsed_s = Seconds(now - begun)},
+                      now);
+      },
+      kTick);
   if (!kept) return Fail(kept.error());
   if (!report && report.error().code == Code::kCancelled) {
     return Fail(
@@ -182,12 +187,15 @@ class Load::LevelRun {
                       .concurrency = plan_.concurrency,
                       .rate_per_s = plan_.rate_per_s,
                       .started_ns = (start_ - load_.start_).count(),
-                      .threads = static_cast<int>(threads_)};
+                      .threads = static_cast<int>(threads_),
+                      .scout = plan_.scout,
+                      .repeats = plan_.repeats};
     load_.workers_.front()->driver->settings().spending->TakeInFlightMax();
     load_.RunStage(
         static_cast<int>(threads_),
         [this](Worker& worker, int index) { return Part(*worker.driver, index); },
-        [this](Inbox::Batch& batch) { Take(batch); });
+        [this](Inbox::Batch& batch) { Take(batch); },
+        plan_.judge || plan_.on_record ? kJudgedTick : kTick);
     level.ended_ns = (Clock::now() - load_.start_).count();
     Close(level);
     if (load_.writer_ != nullptr && written_) written_ = load_.writer_->Append(level);
@@ -224,17 +232,23 @@ class Load::LevelRun {
     if (written_) written_ = load_.Keep(batch);
     for (Inbox::Item& item : batch.records) {
       progress_.Add(item.record);
-      Judge(item.record);
-      run_.requests.push_back(std::move(item.record));
+      if (plan_.judge) Settle(plan_.judge, item.record);
+      if (plan_.on_record) {
+        plan_.on_record(std::move(item.record));
+      } else {
+        run_.requests.push_back(std::move(item.record));
+      }
     }
+    if (plan_.poll) Settle(plan_.poll);
     const TimePoint now = Clock::now();
     // A closed loop of so many requests has no end to drain from.
     const bool timed = plan_.schedule != nullptr || plan_.duration.count() > 0;
     const bool over = timed && now > start_ + Duration(times_.end_ns) + plan_.drain_max;
-    if (over && !cut_) {
+    out_of_time_ = plan_.time_max.count() > 0 && now > start_ + plan_.time_max;
+    if ((over || out_of_time_) && !cut_) {
       cut_ = true;
       SendNoMore();
-      load_.CutAll();
+      load_.CutAll(plan_.number);
     }
     load_.display_.Show(progress_.At(now, load_.TokenChunks()), now);
   }
@@ -244,12 +258,14 @@ class Load::LevelRun {
     if (tickets_) tickets_->Close();
   }
 
-  void Judge(const RequestRecord& record) {
-    if (!plan_.judge || enough_ != Enough::kGoOn) return;
-    enough_ = plan_.judge(record);
+  // Asks whether there is enough, until there is.
+  template <typename Ask, typename... Arguments>
+  void Settle(const Ask& ask, const Arguments&... arguments) {
+    if (enough_ != Enough::kGoOn) return;
+    enough_ = ask(arguments...);
     if (enough_ == Enough::kGoOn) return;
     SendNoMore();
-    if (enough_ == Enough::kCut) load_.CutAll();
+    if (enough_ == Enough::kCut) load_.CutAll(plan_.number);
   }
 
   void Close(LevelRecord& level) {
@@ -264,7 +280,7 @@ class Load::LevelRun {
       const auto all = std::ssize(plan_.schedule->dues);
       level.scheduled = (all - plan_.part + plan_.parts - 1) / plan_.parts;
     }
-    level.cut = enough_ == Enough::kCut;
+    level.cut = enough_ == Enough::kCut || (out_of_time_ && cut_);
     level.in_flight_max = load_.workers_.front()->driver->settings().spending->TakeInFlightMax();
     level.loop_lag_p99_ns = lag.Quantile(0.99);
     level.loop_lag_max_ns = lag.max_ns();
@@ -281,6 +297,7 @@ class Load::LevelRun {
   std::atomic<bool> closed_ = false;
   Enough enough_ = Enough::kGoOn;
   bool cut_ = false;
+  bool out_of_time_ = false;
   Status written_;
   RunRecords run_;
 };

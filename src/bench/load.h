@@ -64,11 +64,11 @@ class Load : public LevelRunner {
   class LevelRun;
 
   // Runs `task` of each of the first `count` workers on a thread of its own, and calls `on_batch`
-  // on this thread for what came in, until all are done.
+  // on this thread for what came in, every `tick`, until all are done.
   void RunStage(int count, const std::function<io::Task<void>(Worker&, int)>& task,
-                const std::function<void(Inbox::Batch&)>& on_batch);
-  // Cancels what every driver has under way.
-  void CutAll();
+                const std::function<void(Inbox::Batch&)>& on_batch, Duration tick);
+  // Cancels what every driver has under way of that level.
+  void CutAll(int level);
   // Counts a batch's tokens, if somebody can, and writes its records, if there is a writer.
   Status Keep(Inbox::Batch& batch);
   std::int64_t TokenChunks() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 namespace penstock::bench {
@@ -23,10 +24,15 @@ std::optional<double> Between(std::int64_t from, std::int64_t to) {
   return static_cast<double>(to - from) * 1e-6;
 }
 
-void AddIdentity(int later_tokens, RequestMetrics& metrics) {
+// The identity's TPOT is that of the gaps, which were kept one by one: so it says whether they and
+// the moment of the last chunk agree.
+void AddIdentity(const RequestRecord& record, int later_tokens, RequestMetrics& metrics) {
   if (!metrics.latency_ms || !metrics.ttft_ms || *metrics.latency_ms <= 0) return;
   const double tpot = metrics.tpot_ms.value_or(0);
-  const double ours = *metrics.ttft_ms + tpot * later_tokens;
+  const auto all_gaps =
+      std::accumulate(record.gaps_ns.begin(), record.gaps_ns.end(), std::int64_t{0});
+  const double later_ms = later_tokens > 0 ? static_cast<double>(all_gaps) * 1e-6 : 0;
+  const double ours = *metrics.ttft_ms + later_ms;
   const double common = *metrics.ttft_ms + tpot * metrics.output_tokens;
   metrics.identity_residual = (*metrics.latency_ms - ours) / *metrics.latency_ms;
   metrics.common_identity_residual = (*metrics.latency_ms - common) / *metrics.latency_ms;
@@ -53,7 +59,7 @@ RequestMetrics MetricsOf(const RequestRecord& record) {
   if (later_tokens > 0 && record.chunks > 1) {
     metrics.tpot_ms = *Between(record.first_token_ns, record.last_token_ns) / later_tokens;
   }
-  AddIdentity(later_tokens, metrics);
+  AddIdentity(record, later_tokens, metrics);
   return metrics;
 }
 

@@ -65,6 +65,9 @@ Status CheckOptions(const BenchOptions& options) {
       {"stall-timeout-s", SecondsOf(options.target.stall_timeout), 0, 86'400},
       {"in-flight-max", options.target.in_flight_max, 0, kConcurrencyLimit},
       {"chunk", options.chunk, 0, 1'000'000'000},
+      {"probe-max-s", SecondsOf(options.probe_time_max), 0, 86'400},
+      {"search-max-s", SecondsOf(options.search_time_max), 0, 7 * 86'400},
+      {"repeats", options.repeats, 1, kRepeatsLimit},
       {"tokens-max", options.target.tokens_max, 0, 1'000'000'000'000'000},
   };
   for (const IntegerRule& rule : rules) {
@@ -98,6 +101,12 @@ Status CheckOptions(const BenchOptions& options) {
   if (!options.optimization_info.empty()) {
     const auto target = OptimizationInfoTarget(options.optimization_info);
     if (!target) return Fail(target.error());
+  }
+  if (options.count_tokens && !options.agents.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "tokenizer: texts stay on the machines that sent them; leave out --tokenizer, or "
+                "--agents and --processes",
+                "tokenizer");
   }
   const auto unprintable = [](char c) { return c < 0x21 || c > 0x7E; };
   if (std::ranges::any_of(options.api_key, unprintable)) {

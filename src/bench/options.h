@@ -19,6 +19,7 @@ namespace penstock::bench {
 
 inline constexpr int kConcurrencyLimit = 100'000;
 inline constexpr int kThreadsLimit = 256;
+inline constexpr int kRepeatsLimit = 100;
 inline constexpr int kTokensLimit = 1'000'000;
 
 // --rate and its like: an open loop. Without any of rates, ramp, steps and trace the loop is
@@ -85,7 +86,11 @@ struct BenchOptions {
                          // the run searches for the most load that holds it.
   std::string search = "concurrency";  // --search: concurrency, rate.
   double rate_max = 10'000;            // --rate-max: requests/s where a search over rates ends.
-  int chunk = 0;  // --chunk: unit of sale of the endpoint in tokens/s; 0: ask, or not known.
+  // --probe-max-s, --search-max-s: of one probe, of the whole search. 0: no limit.
+  Duration probe_time_max = std::chrono::minutes(10);
+  Duration search_time_max = std::chrono::hours(2);
+  int repeats = 1;  // --repeats: of each level; of a search, of the load that it found.
+  int chunk = 0;    // --chunk: unit of sale of the endpoint in tokens/s; 0: ask, or not known.
   std::string optimization_info{};  // --optimization-info MODEL/VERSION: asks for the chunk.
   double latency_max_ms = 0;  // --latency-max-ms: doubling ends once p90 exceeds it; 0: no limit.
   bool streamed = true;       // --stream, --no-stream.
@@ -103,6 +108,7 @@ struct BenchOptions {
   std::string tokenizer{};            // Its name, for the report.
   std::vector<std::string> agents{};  // --agents HOST:PORT,…: machines that send the load.
   std::string agent_key{};            // --agent-key, PENSTOCK_AGENT_KEY.
+  bool agent_tls = false;             // --agent-tls: to agents on loopback, too.
   SelfTest self_test{};               // What --self-test found on this machine, for the report.
   // Told how far the run is, a few times a second, on the thread that called RunBench().
   std::function<void(const ProgressState&)> on_progress;

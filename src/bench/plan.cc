@@ -26,6 +26,8 @@ std::string_view Describe(StopReason reason) {
       return "the budget cannot be met at the least load";
     case StopReason::kProbesMax:
       return "the limit of probes was reached";
+    case StopReason::kTimeMax:
+      return "the search's time was up";
   }
   return "";
 }

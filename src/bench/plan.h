@@ -35,6 +35,7 @@ enum class StopReason {
   kBudget,          // A search found the most that holds the budget.
   kBudgetNotMet,    // A search found that nothing holds it.
   kProbesMax,       // A search reached its limit of probes.
+  kTimeMax,         // A search reached its limit of time.
 };
 std::string_view Describe(StopReason reason);  // A clause for people: "throughput no longer grew".
 

@@ -132,6 +132,29 @@ int ConcurrencyMax(const BenchOptions& options) {
                                      : *std::ranges::max_element(options.concurrency);
 }
 
+Result<OpenLevelShape> DrawLevel(const BenchOptions& options, const ScheduleDraw& draw) {
+  // Far apart, since each level of a shape adds one.
+  constexpr std::uint64_t kSeedsPerRound = 1'000'003;
+  const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(draw.round) * kSeedsPerRound;
+  ShapeOptions shape = options.shape;
+  int requests = options.requests;
+  if (draw.rate_per_s > 0) {
+    shape.rates = {draw.rate_per_s};
+    shape.duration = {};
+    requests = draw.requests;
+  }
+  auto open = MakeOpenShape(shape, requests, seed);
+  if (!open) return Fail(open.error());
+  const auto place = static_cast<std::size_t>(draw.level);
+  if (place >= open->levels.size()) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("level: {} is none of the {} of this load", draw.level, open->levels.size()),
+        "level");
+  }
+  return std::move(open->levels[place]);
+}
+
 Result<Mix> MixOf(const BenchOptions& options) {
   const ContentOptions& content = options.content;
   auto mix = Mix::Parse(content.workload);

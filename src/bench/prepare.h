@@ -12,6 +12,7 @@
 #include "bench/corpus.h"
 #include "bench/driver.h"
 #include "bench/endpoint.h"
+#include "bench/level_plan.h"
 #include "bench/load_shape.h"
 #include "bench/options.h"
 #include "bench/record.h"
@@ -35,6 +36,10 @@ struct Prepared {
 // Blocks: reads files and looks names up. Errors: kInvalidArgument naming the flag, kNotFound and
 // kCorrupt for files, kExhausted (descriptors), kUnavailable (names).
 Result<Prepared> Prepare(const BenchOptions& options);
+
+// The schedule of an open loop's level. Errors: those of MakeOpenShape(); kInvalidArgument for a
+// level that the options do not have.
+Result<OpenLevelShape> DrawLevel(const BenchOptions& options, const ScheduleDraw& draw);
 
 // The workload that the flags describe. Errors: kInvalidArgument naming the flag; those of files.
 Result<Mix> MixOf(const BenchOptions& options);

@@ -32,6 +32,8 @@ struct ProofTerms {
   double shortfall_max = 0.02;                 // Share of the tokens that a window may lack.
   double beyond = 2;                           // Times the rate sold, when more is sent.
   double beyond_max = 8;                       // It doubles up to here until something is refused.
+  // At the most, so long: what a bucket has saved up must be drawn before anything is refused.
+  Duration beyond_time_max = std::chrono::seconds(60);
   Duration refusal_max = std::chrono::seconds(1);  // A refusal later than this is not prompt (p95).
   int retries = 10;                                // Refusals whose Retry-After is obeyed. 0: none.
   Duration retry_wait_max = std::chrono::seconds(60);  // A longer Retry-After is not waited for.

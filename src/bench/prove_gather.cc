@@ -55,13 +55,22 @@ struct Schedule {
   std::int64_t requests = 0;  // In windows.
 };
 
-// Sends on schedule, then waits for the answers.
+bool AnyRefused(const ProofStage& stage) {
+  return std::ranges::any_of(stage.requests, [](const RequestRecord& record) {
+    return record.error == ErrorKind::kRateLimited;
+  });
+}
+
+// Sends on schedule, then waits for the answers. With `more` requests beyond the schedule's, they
+// go on at its rate until the first refusal and as many as the schedule's behind it.
 io::Task<void> Run(Sender& sender, Schedule schedule, ProofStage& stage,
-                   const std::function<void(std::int64_t done, std::int64_t total)>& on_step) {
+                   const std::function<void(std::int64_t done, std::int64_t total)>& on_step,
+                   std::int64_t more = 0) {
   io::Loop& loop = sender.driver.loop();
   io::TaskScope scope(loop);
   const TimePoint start = loop.Now();
-  const std::int64_t all = schedule.warmup + schedule.requests;
+  std::int64_t all = schedule.warmup + schedule.requests;
+  std::size_t looked = 0;  // Until the first refusal.
   const auto due_at = [&](std::int64_t number) {
     return start + Duration(std::llround(static_cast<double>(number) * 1e9 / schedule.rate_per_s));
   };
@@ -80,6 +89,15 @@ io::Task<void> Run(Sender& sender, Schedule schedule, ProofStage& stage,
       scope.Spawn("proof request", SendOne(sender, due, phase, stage));
     }
     on_step(number + 1, all);
+    while (more > 0 && looked < stage.requests.size()) {
+      if (stage.requests[looked++].error != ErrorKind::kRateLimited) continue;
+      all = std::max(all, number + 1 + schedule.requests);
+      more = 0;
+    }
+    if (more > 0 && number + 1 == all) {
+      ++all;
+      --more;
+    }
   }
   if (cancelled) scope.Stop();
   co_await scope.Join();
@@ -154,15 +172,17 @@ class Gathering {
       if (!co_await Rest()) co_return;
       const double rate = factor * terms_.RequestsPerSecond();
       const auto requests = static_cast<std::int64_t>(std::ceil(rate * terms_.WindowSeconds()));
+      const bool last = factor * 2 > terms_.beyond_max;
+      const double longest_s = Seconds(terms_.beyond_time_max);
+      const std::int64_t more =
+          last ? std::max<std::int64_t>(std::llround(rate * longest_s) - requests, 0) : 0;
       evidence_.beyond = {};
       evidence_.beyond_factor = factor;
       Step("beyond", 0, requests);
-      co_await Run(buyer_, {.rate_per_s = rate, .requests = requests}, evidence_.beyond,
-                   [this](std::int64_t done, std::int64_t all) { Step("beyond", done, all); });
-      const bool refused = std::ranges::any_of(
-          evidence_.beyond.requests,
-          [](const RequestRecord& record) { return record.error == ErrorKind::kRateLimited; });
-      if (!evidence_.beyond.done || refused || factor * 2 > terms_.beyond_max) co_return;
+      co_await Run(
+          buyer_, {.rate_per_s = rate, .requests = requests}, evidence_.beyond,
+          [this](std::int64_t done, std::int64_t all) { Step("beyond", done, all); }, more);
+      if (!evidence_.beyond.done || AnyRefused(evidence_.beyond) || last) co_return;
     }
   }
 

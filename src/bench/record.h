@@ -113,9 +113,12 @@ struct RequestRecord {
   std::int64_t prompt_bytes = 0;
 
   bool failed() const { return error != ErrorKind::kNone; }
-  // Output tokens: the server's count, else one per chunk, which undercounts where chunks hold
-  // more.
-  int OutputTokens() const { return output_tokens != kUnknown ? output_tokens : chunks; }
+  // Output tokens: the server's count, else the client's tokenizer's, else one per chunk, which
+  // undercounts where chunks hold more.
+  int OutputTokens() const {
+    if (output_tokens != kUnknown) return output_tokens;
+    return output_tokens_counted != kUnknown ? output_tokens_counted : chunks;
+  }
   bool operator==(const RequestRecord&) const = default;
 };
 
@@ -138,7 +141,10 @@ struct LevelRecord {
   std::int64_t started_ns = 0;
   std::int64_t ended_ns = 0;
   std::int64_t client_cpu_ns = 0;  // Processor time of all driver threads within the level.
-  int threads = 1;             // Driver threads; client_cpu_ns / (threads × time) is their load.
+  int threads = 1;  // Driver threads; client_cpu_ns / (threads × time) is their load.
+  // A search looked here with a few requests only: they say where to look, and judge nothing.
+  bool scout = false;
+  int repeats = 0;             // The number of the level whose load this one repeats; 0: none.
   bool cut = false;            // Its judge had seen enough: what was under way then was cancelled.
   std::int64_t scheduled = 0;  // Requests that the schedule held; 0 in a closed loop.
   std::int64_t unsent = 0;     // Those of them that were never sent: the run ended before.

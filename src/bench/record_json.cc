@@ -65,6 +65,8 @@ void VisitLevel(Visitor& visit, Record& record) {
   visit("ended_ns", record.ended_ns);
   visit("client_cpu_ns", record.client_cpu_ns);
   visit("threads", record.threads);
+  visit("scout", record.scout);
+  visit("repeats", record.repeats);
   visit("cut", record.cut);
   visit("scheduled", record.scheduled);
   visit("unsent", record.unsent);

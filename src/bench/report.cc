@@ -73,7 +73,9 @@ void AddCard(const LevelSummary& level, std::string_view name, std::string_view 
              Page& page) {
   page.Add("<section class=\"card\"><h3>{} <span>{} · {}</span></h3><dl>", name, LoadText(level),
            meaning);
+  const std::string scatter = PlusMinus(level.repeats, level.repeats.output_tokens_per_s);
   page.AddTerm("Output", Figure(level.best_rates().output_tokens_per_s) + " tokens/s");
+  if (!scatter.empty()) page.AddTerm("95 %", scatter + " tokens/s");
   page.AddTerm("With input", Figure(level.best_rates().total_tokens_per_s) + " tokens/s");
   if (level.ttft_ms.count > 0) page.AddTerm("TTFT p50", DurationText(level.ttft_ms.p50));
   if (level.tpot_ms.count > 0) {
@@ -159,7 +161,8 @@ void AddCharts(const RunSummary& summary, Page& page) {
           "The same of the time per output token.", page);
   if (summary.timeline.empty()) return;
   page.Add(
-      "<h2>Over time</h2><figure>{}</figure><figure>{}<figcaption>From the first request to the "
+      "<h2>Over time</h2><figure class=\"curve\">{}</figure><figure "
+      "class=\"curve\">{}<figcaption>From the first request to the "
       "last answer, level after level.</figcaption></figure>",
       RenderChart(RateTimeline(summary)), RenderChart(LatencyTimeline(summary)));
 }
@@ -191,6 +194,31 @@ void AddTable(const RunSummary& summary, Page& page) {
              Figure(level.best_rates().total_tokens_per_s), Count(level.succeeded),
              Count(level.failures()));
     page.Add("<td class=\"remark\">{}</td></tr>", RemarkOf(summary, i));
+  }
+  page.Add("</tbody></table></div></div>");
+}
+
+// How much the repeats differ.
+void AddScatter(const RunSummary& summary, Page& page) {
+  const bool repeated = std::ranges::any_of(
+      summary.levels, [](const LevelSummary& level) { return level.repeats.count > 1; });
+  if (!repeated) return;
+  page.Add(
+      "<div class=\"keep\"><h2>How much it scatters</h2><p>Means over the repeats of each load, "
+      "with their 95 % intervals by Student's t: each repeat is one sample.</p>"
+      "<div class=\"wide\"><table><thead><tr><th>load</th><th>repeats</th><th>output tokens/s</th>"
+      "<th>TTFT p50, ms</th><th>TTFT p95, ms</th><th>TPOT p50, ms</th><th>TPOT p95, ms</th>"
+      "<th>latency p50, ms</th></tr></thead><tbody>");
+  for (const LevelSummary& level : summary.levels) {
+    const Repeats& all = level.repeats;
+    if (all.count < 2) continue;
+    page.Add("<tr><td class=\"strong\">{}</td><td>{}</td>", LoadText(level), all.count);
+    for (const Interval& interval : {all.output_tokens_per_s, all.ttft_p50_ms, all.ttft_p95_ms,
+                                     all.tpot_p50_ms, all.tpot_p95_ms, all.latency_p50_ms}) {
+      page.Add("<td>{} {}</td>", Figure((interval.low + interval.high) / 2),
+               PlusMinus(all, interval));
+    }
+    page.Add("</tr>");
   }
   page.Add("</tbody></table></div></div>");
 }
@@ -234,6 +262,7 @@ std::string RenderReport(const RunSummary& summary) {
   AddVerdict(summary, page);
   AddCharts(summary, page);
   AddTable(summary, page);
+  AddScatter(summary, page);
   AddFacts(summary.header, page);
   AddTerms(page);
   page.Close(

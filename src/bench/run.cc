@@ -46,51 +46,103 @@ void Append(RunRecords&& level, RunRecords& run) {
   std::ranges::move(level.levels, std::back_inserter(run.levels));
 }
 
-// Runs level after level until the plan ends, keeping all records in `run`.
-Result<StopReason> Sweep(const BenchOptions& options, LevelRunner& runner, const Spending& spending,
-                         const std::atomic<bool>& stop, RunRecords& run) {
+// What a level needs of the run, and where its records go.
+struct Sweeping {
+  const BenchOptions& options;
+  LevelRunner& runner;
+  const Spending& spending;
+  const std::atomic<bool>& stop;
+  RunRecords& run;
+  int number = 0;  // Of the level that ran last.
+
+  bool over() const { return stop.load(std::memory_order_relaxed) || spending.exhausted(); }
+  StopReason Reason(StopReason done) const {
+    if (spending.exhausted()) return StopReason::kTokensMax;
+    return stop.load(std::memory_order_relaxed) ? StopReason::kNotStopped : done;
+  }
+};
+
+LevelPlan ClosedPlan(const BenchOptions& options, int concurrency) {
+  LevelPlan plan = CommonPlan(options);
+  plan.concurrency = concurrency;
+  plan.warmup = options.warmup >= 0 ? options.warmup : concurrency;
+  plan.measured = options.requests > 0 ? options.requests : DefaultRequests(concurrency);
+  return plan;
+}
+
+// "repeat 2 of 5"; "" where there are none.
+std::string RoundNote(const BenchOptions& options, int round) {
+  if (options.repeats < 2) return "";
+  return fmt::format("repeat {} of {}", round + 1, options.repeats);
+}
+
+// Runs level after level until the plan ends, then all of them again, round after round: what
+// changes slowly then shows as scatter. Keeps all records.
+Result<StopReason> Sweep(Sweeping& at) {
+  const BenchOptions& options = at.options;
   ConcurrencyPlan sweep({.levels = options.concurrency,
                          .concurrency_max = options.concurrency_max,
                          .latency_max_ms = options.latency_max_ms});
-  for (int number = 1; !stop.load(std::memory_order_relaxed); ++number) {
+  std::vector<int> done;
+  const int known = static_cast<int>(options.concurrency.size());
+  while (!at.over()) {
     const auto concurrency = sweep.Next();
     if (!concurrency) break;
-    if (spending.exhausted()) return StopReason::kTokensMax;
-    LevelPlan plan = CommonPlan(options);
-    plan.concurrency = *concurrency;
-    plan.warmup = options.warmup >= 0 ? options.warmup : *concurrency;
-    plan.measured = options.requests > 0 ? options.requests : DefaultRequests(*concurrency);
-    plan.number = number;
-    plan.levels = static_cast<int>(options.concurrency.size());
-    auto level = runner.RunLevel(plan);
+    LevelPlan plan = ClosedPlan(options, *concurrency);
+    plan.number = ++at.number;
+    plan.levels = known * options.repeats;
+    plan.note = RoundNote(options, 0);
+    auto level = at.runner.RunLevel(plan);
     if (!level) return Fail(level.error());
-    if (!stop.load(std::memory_order_relaxed)) sweep.Observe(OutcomeOf(*level, *concurrency));
-    Append(std::move(*level), run);
+    if (!at.stop.load(std::memory_order_relaxed)) sweep.Observe(OutcomeOf(*level, *concurrency));
+    Append(std::move(*level), at.run);
+    done.push_back(*concurrency);
   }
-  return spending.exhausted() ? StopReason::kTokensMax : sweep.reason();
+  for (int round = 1; round < options.repeats; ++round) {
+    for (std::size_t i = 0; i < done.size() && !at.over(); ++i) {
+      LevelPlan plan = ClosedPlan(options, done[i]);
+      plan.number = ++at.number;
+      plan.levels = static_cast<int>(done.size()) * options.repeats;
+      plan.repeats = static_cast<int>(i) + 1;
+      plan.note = RoundNote(options, round);
+      auto level = at.runner.RunLevel(plan);
+      if (!level) return Fail(level.error());
+      Append(std::move(*level), at.run);
+    }
+  }
+  return at.Reason(sweep.reason());
 }
 
-// Runs the levels of an open loop.
-Result<StopReason> RunOpen(const BenchOptions& options, const OpenShape& shape, LevelRunner& runner,
-                           const Spending& spending, const std::atomic<bool>& stop,
-                           RunRecords& run) {
-  int number = 0;
-  for (const OpenLevelShape& level : shape.levels) {
-    if (stop.load(std::memory_order_relaxed)) return StopReason::kNotStopped;
-    if (spending.exhausted()) return StopReason::kTokensMax;
-    LevelPlan plan = CommonPlan(options);
-    plan.concurrency = 0;
-    plan.schedule = &level.schedule;
-    plan.rate_per_s = level.rate_per_s;
-    plan.number = ++number;
-    plan.levels = static_cast<int>(shape.levels.size());
-    if (!options.shape.warmup) plan.warmup_time = DefaultWarmup(Duration(level.schedule.span_ns));
-    auto done = runner.RunLevel(plan);
-    if (!done) return Fail(done.error());
-    Append(std::move(*done), run);
+// Runs the levels of an open loop, round after round.
+Result<StopReason> RunOpen(const OpenShape& shape, Sweeping& at) {
+  const BenchOptions& options = at.options;
+  const int levels = static_cast<int>(shape.levels.size());
+  for (int round = 0; round < options.repeats; ++round) {
+    for (int i = 0; i < levels && !at.over(); ++i) {
+      const ScheduleDraw draw{.level = i, .round = round};
+      OpenLevelShape drawn;
+      if (round > 0) {
+        auto again = DrawLevel(options, draw);
+        if (!again) return Fail(again.error());
+        drawn = std::move(*again);
+      }
+      const OpenLevelShape& level = round > 0 ? drawn : shape.levels[static_cast<std::size_t>(i)];
+      LevelPlan plan = CommonPlan(options);
+      plan.concurrency = 0;
+      plan.schedule = &level.schedule;
+      plan.draw = draw;
+      plan.rate_per_s = shape.levels[static_cast<std::size_t>(i)].rate_per_s;
+      plan.number = ++at.number;
+      plan.levels = levels * options.repeats;
+      plan.repeats = round > 0 ? i + 1 : 0;
+      plan.note = RoundNote(options, round);
+      if (!options.shape.warmup) plan.warmup_time = DefaultWarmup(Duration(level.schedule.span_ns));
+      auto done = at.runner.RunLevel(plan);
+      if (!done) return Fail(done.error());
+      Append(std::move(*done), at.run);
+    }
   }
-  if (spending.exhausted()) return StopReason::kTokensMax;
-  return stop.load(std::memory_order_relaxed) ? StopReason::kNotStopped : StopReason::kListDone;
+  return at.Reason(StopReason::kListDone);
 }
 
 // Fits the prompts and sends the load. What was done before a stop stays in `run`.
@@ -118,10 +170,15 @@ Result<StopReason> Measure(const BenchOptions& options, const Prepared& prepared
     if (stopped) return StopReason::kNotStopped;
     return Fail(fitted.error());
   }
-  const auto reason =
-      prepared.open       ? RunOpen(options, *prepared.open, *runner, *settings.spending, stop, run)
-      : Searches(options) ? SearchLevels(options, CommonPlan(options), *runner, stop, run)
-                          : Sweep(options, *runner, *settings.spending, stop, run);
+  Sweeping at{.options = options,
+              .runner = *runner,
+              .spending = *settings.spending,
+              .stop = stop,
+              .run = run};
+  const auto reason = prepared.open ? RunOpen(*prepared.open, at)
+                      : Searches(options)
+                          ? SearchLevels(options, CommonPlan(options), *runner, stop, run)
+                          : Sweep(at);
   if (reason && writer != nullptr) {
     if (auto flushed = writer->Flush(); !flushed) return Fail(flushed.error());
   }

@@ -235,5 +235,80 @@ TEST(Run, StoppingWhilePromptsAreFittedIsNoError) {
   EXPECT_TRUE((*outcome)->summary.levels.empty());
 }
 
+TEST(Run, RepeatsEachLevelRoundAfterRound) {
+  LoopbackModel server;
+  BenchOptions options = QuickOptions(server.Start());
+  options.concurrency = {1, 2};
+  options.requests = 6;
+  options.repeats = 3;
+  options.records_path = PathFor("repeats.jsonl");
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->summary.levels.size(), 2u);
+  for (const LevelSummary& level : outcome->summary.levels) {
+    EXPECT_EQ(level.repeats.count, 3);
+    EXPECT_EQ(level.succeeded, 18);
+    const Interval& output = level.repeats.output_tokens_per_s;
+    EXPECT_LT(output.low, output.high);
+    EXPECT_TRUE(output.Contains(level.best_rates().output_tokens_per_s));
+  }
+  const auto run = ReadRecords(options.records_path);
+  ASSERT_TRUE(run) << run.error().message;
+  std::vector<int> order;
+  for (const LevelRecord& level : run->levels) order.push_back(level.concurrency);
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 1, 2, 1, 2}));
+  // The records alone give the same again.
+  EXPECT_EQ(Summarise(*run).levels.at(1).repeats.output_tokens_per_s,
+            outcome->summary.levels.at(1).repeats.output_tokens_per_s);
+}
+
+TEST(Run, RepeatsTheLoadThatASearchFound) {
+  LoopbackModel server;
+  BenchOptions options = QuickOptions(server.Start());
+  options.budget = "errors<20%";
+  options.concurrency_max = 2;
+  options.requests = 12;
+  options.repeats = 3;
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_TRUE(outcome->summary.within_budget);
+  const LevelSummary& best = outcome->summary.levels[*outcome->summary.within_budget];
+  EXPECT_EQ(best.concurrency, 2);
+  EXPECT_EQ(best.repeats.count, 3);
+}
+
+TEST(Run, AProbeEndsAtItsLimitOfTime) {
+  LoopbackModel server;
+  server.model.ttft = std::chrono::milliseconds(30);
+  BenchOptions options = QuickOptions(server.Start());
+  options.budget = "ttft_p95<10s";
+  options.concurrency_max = 1;
+  options.probe_time_max = std::chrono::seconds(1);  // 130 requests would take five.
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_TRUE(outcome->summary.within_budget);
+  const LevelSummary& best = outcome->summary.levels[*outcome->summary.within_budget];
+  EXPECT_FALSE(best.verdict.proven);
+  EXPECT_LT(best.succeeded, 130);
+  EXPECT_GT(best.succeeded, 0);
+  for (const Warning& warning : best.warnings) EXPECT_NE(warning.name, "interrupted");
+}
+
+TEST(Run, ASearchEndsAtItsLimitOfTime) {
+  LoopbackModel server;
+  server.model.ttft = std::chrono::milliseconds(300);
+  BenchOptions options = QuickOptions(server.Start());
+  options.budget = "ttft_p95<10s";
+  options.search_time_max = std::chrono::seconds(1);  // A scout alone takes longer.
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->stop_reason, StopReason::kTimeMax);
+  EXPECT_FALSE(outcome->summary.within_budget);
+}
+
 }  // namespace
 }  // namespace penstock::bench

@@ -1,18 +1,28 @@
 #include "bench/search_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
 #include "bench/early_stop.h"
 #include "bench/summary.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
 namespace {
 
+// A scout of a closed loop sees every worker's second request, one of a rate three latencies'
+// arrivals: then a queue that grows has begun to.
+constexpr std::int64_t kScoutSamplesMin = 8;
+constexpr std::int64_t kRateScoutSamplesMin = 4;
+constexpr double kScoutLatencies = 3;
+
 // The level's own figures; what the load was is in its records.
-ProbeOutcome OutcomeOf(double load, bool passes, const RunRecords& level) {
-  ProbeOutcome outcome{.load = load, .passes = passes};
+ProbeOutcome OutcomeOf(const ProbeStep& step, bool passes, const RunRecords& level) {
+  ProbeOutcome outcome{.load = step.load, .scout = step.scout, .passes = passes};
   const RunSummary summary = Summarise(level);
   if (summary.levels.empty()) return outcome;
   const LevelSummary& only = summary.levels.front();
@@ -21,25 +31,74 @@ ProbeOutcome OutcomeOf(double load, bool passes, const RunRecords& level) {
   return outcome;
 }
 
+// "holds at 16, breaks at 64": what is known so far.
+std::string NoteOf(const Search& search, const ProbeStep& step) {
+  std::string note = step.scout ? "scout" : "judged";
+  if (search.end() != SearchEnd::kNotEnded) return note + ", around the knee";
+  if (search.low()) note += ", holds at " + page::Figure(*search.low());
+  if (search.high()) note += ", breaks at " + page::Figure(*search.high());
+  return note;
+}
+
+// A judge's word after each request of a probe.
+Enough Look(ProbeJudge& judge, bool scout, const RequestRecord& record) {
+  if (record.phase != Phase::kMeasured) return Enough::kGoOn;
+  judge.Add(record);
+  if (scout) return judge.belief() == Belief::kBroken ? Enough::kCut : Enough::kGoOn;
+  if (!judge.settled()) return Enough::kGoOn;
+  return judge.Passes() ? Enough::kDrain : Enough::kCut;
+}
+
 }  // namespace
 
-Result<SearchEnd> RunSearch(const SearchLimits& limits, const Budget& budget,
-                            std::int64_t samples_max, const RunProbe& probe,
+std::int64_t ScoutSamples(const SearchLimits& limits, double load, double latency_below_ms) {
+  if (limits.whole)
+    return std::max<std::int64_t>(kScoutSamplesMin, std::llround(std::ceil(2 * load)));
+  return kRateScoutSamplesMin +
+         std::llround(std::ceil(load * kScoutLatencies * latency_below_ms / 1000));
+}
+
+Result<SearchEnd> RunSearch(const SearchRunSettings& settings, const RunProbe& probe,
                             const std::atomic<bool>& stop, RunRecords& run) {
-  Search search(limits);
+  Search search(settings.limits);
+  const TimePoint begun = settings.now();
+  const auto left = [&] { return settings.time_max - (settings.now() - begun); };
+  const bool limited = settings.time_max.count() > 0;
   for (int number = 1; !stop.load(std::memory_order_relaxed); ++number) {
-    const auto load = search.Next();
-    if (!load) break;
-    ProbeJudge judge(budget, samples_max);
-    auto level = probe(*load, number, [&judge](const RequestRecord& record) {
-      if (record.phase != Phase::kMeasured) return Enough::kGoOn;
-      judge.Add(record);
-      if (!judge.settled()) return Enough::kGoOn;
-      return judge.Passes() ? Enough::kDrain : Enough::kCut;
-    });
+    const auto step = search.Next();
+    if (!step) break;
+    if (limited && left().count() <= 0) {
+      search.EndNow();
+      break;
+    }
+    ProbeJudge judge(settings.budget, step->scout ? 0 : settings.samples_max);
+    ProbeOrder order{.load = step->load,
+                     .number = number,
+                     .samples = settings.samples_max,
+                     .scout = step->scout,
+                     .latency_below_ms = search.LatencyBelow(step->load),
+                     .time_max = settings.probe_time_max,
+                     .note = NoteOf(search, *step),
+                     .judge = [&judge, scout = step->scout](const RequestRecord& record) {
+                       return Look(judge, scout, record);
+                     }};
+    if (step->scout) {
+      order.samples = ScoutSamples(settings.limits, step->load, order.latency_below_ms);
+    }
+    if (limited) {
+      const bool shorter = order.time_max.count() == 0 || left() < order.time_max;
+      if (shorter) order.time_max = left();
+    }
+    auto level = probe(order);
     if (!level) return Fail(level.error());
-    if (!stop.load(std::memory_order_relaxed)) {
-      search.Observe(OutcomeOf(*load, judge.Passes(), *level));
+    // A probe that the search's own end cut short has not said its word.
+    const bool cut_short = limited && left().count() <= 0 && !step->scout && !judge.settled();
+    if (cut_short) {
+      for (LevelRecord& record : level->levels) record.scout = true;
+      search.EndNow();
+    } else if (!stop.load(std::memory_order_relaxed)) {
+      const bool passes = step->scout ? judge.Promising() : judge.Passes();
+      search.Observe(OutcomeOf(*step, passes, *level));
     }
     std::ranges::move(level->requests, std::back_inserter(run.requests));
     std::ranges::move(level->levels, std::back_inserter(run.levels));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <vector>
 
 namespace penstock::bench {
 namespace {
@@ -27,54 +28,89 @@ struct Server {
   }
 };
 
-int RunSearch(Search& search, const std::function<ProbeOutcome(double)>& probe) {
+struct Counts {
   int probes = 0;
-  while (const auto load = search.Next()) {
-    search.Observe(probe(*load));
-    if (++probes > 1000) break;
+  int judged = 0;
+};
+
+Counts RunSearch(Search& search, const std::function<ProbeOutcome(double)>& probe) {
+  Counts counts;
+  while (const auto step = search.Next()) {
+    ProbeOutcome outcome = probe(step->load);
+    outcome.scout = step->scout;
+    search.Observe(outcome);
+    if (!step->scout) ++counts.judged;
+    if (++counts.probes > 1000) break;
   }
-  return probes;
+  return counts;
 }
 
 TEST(Search, FindsTheMostThatHolds) {
   const Server server{.knee = 9, .bound_ms = 100};  // Throughput grows up to the very bound.
   Search search({.most = 1000});
-  RunSearch(search, [&](double load) { return server.Probe(load); });
+  const Counts counts = RunSearch(search, [&](double load) { return server.Probe(load); });
   EXPECT_EQ(search.end(), SearchEnd::kFound);
   EXPECT_EQ(search.held(), 9);
   EXPECT_EQ(search.broken(), 10);
+  // Between the scouts' 8 and 16: 12, 10 and 9; the doubling itself costs no judged probe.
+  EXPECT_EQ(counts.judged, 3);
 }
 
-// Any knee, any limits: the answer lies within the tolerance of the truth, below it, and each load
-// is probed once, within the limits.
+// Any knee, any limits: the answer lies within the tolerance of the truth, below it, and both ends
+// of the bracket were judged, whatever scouts said.
 TEST(Search, FindsRandomKneesWithinTheTolerance) {
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     SCOPED_TRACE(::testing::Message() << "seed=" << seed);
     std::mt19937_64 random(seed);
     const bool whole = random() % 2 == 0;
+    const bool scouts_err = random() % 3 == 0;
     const double truth = std::exp(static_cast<double>(random() % 1000) / 1000 * std::log(5000.0));
-    SearchLimits limits{
-        .whole = whole, .start = whole ? 1 : 0.5, .least = whole ? 1 : 0.01, .most = 10'000};
+    SearchLimits limits{.whole = whole,
+                        .start = whole ? 1 : 0.5,
+                        .least = whole ? 1 : 0.01,
+                        .most = 10'000,
+                        .growth = random() % 2 == 0 ? 2.0 : 4.0,
+                        .probes_max = 80};
     if (random() % 3 == 0) limits.start = 64;
     Search search(limits);
-    const int probes = RunSearch(search, [truth](double load) {
+    const Counts counts = RunSearch(search, [&](double load) {
+      const bool wrong = scouts_err && search.Next()->scout && random() % 5 == 0;
       return ProbeOutcome{.load = load,
-                          .passes = load <= truth,
+                          .passes = (load <= truth) != wrong,
                           .output_tokens_per_s = load * 100,
                           .latency_p50_ms = 100};
     });
     EXPECT_EQ(search.end(), SearchEnd::kFound);
-    EXPECT_LE(probes, limits.probes_max);
+    EXPECT_LE(counts.probes, limits.probes_max);
     EXPECT_LE(*search.held(), truth);
     EXPECT_GT(*search.broken(), truth);
     EXPECT_LE(*search.broken() - *search.held(),
               std::max(whole ? 1.0 : 0.0, limits.tolerance * *search.held()) + 1e-9);
-    for (std::size_t i = 1; i < search.probes().size(); ++i) {
-      EXPECT_LT(search.probes()[i - 1].load, search.probes()[i].load);
-    }
-    EXPECT_GE(search.probes().front().load, limits.least);
-    EXPECT_LE(search.probes().back().load, limits.most);
+    const auto probes = search.probes();
+    for (std::size_t i = 1; i < probes.size(); ++i) EXPECT_LT(probes[i - 1].load, probes[i].load);
+    EXPECT_GE(probes.front().load, limits.least);
+    EXPECT_LE(probes.back().load, limits.most);
   }
+}
+
+TEST(Search, NoScoutIsBelieved) {
+  Search search({.most = 256});
+  std::vector<double> judged;
+  while (const auto step = search.Next()) {
+    if (!step->scout) judged.push_back(step->load);
+    // Scouts see it break at 8 and above, which is not so: it holds up to 21.
+    const bool passes = step->scout ? step->load < 8 : step->load <= 21;
+    search.Observe({.load = step->load,
+                    .scout = step->scout,
+                    .passes = passes,
+                    .output_tokens_per_s = step->load,
+                    .latency_p50_ms = 1});
+  }
+  EXPECT_EQ(search.end(), SearchEnd::kFound);
+  EXPECT_EQ(search.held(), 21);
+  EXPECT_EQ(search.broken(), 22);
+  EXPECT_NE(std::ranges::find(judged, 21), judged.end());
+  EXPECT_NE(std::ranges::find(judged, 22), judged.end());
 }
 
 TEST(Search, ABudgetThatNothingMeetsEndsAtTheLeastLoad) {
@@ -82,8 +118,8 @@ TEST(Search, ABudgetThatNothingMeetsEndsAtTheLeastLoad) {
   RunSearch(search, [](double load) { return ProbeOutcome{.load = load}; });
   EXPECT_EQ(search.end(), SearchEnd::kCannotBeMet);
   EXPECT_FALSE(search.held());
-  EXPECT_EQ(search.broken(), 1);
-  EXPECT_EQ(search.probes().size(), 5u);
+  EXPECT_EQ(search.broken(), 1);  // Which was judged.
+  EXPECT_EQ(search.count(), 6);
 }
 
 TEST(Search, ABudgetThatNeverBreaksEndsWhereThroughputDoes) {
@@ -103,7 +139,8 @@ TEST(Search, ProbesAroundTheKnee) {
   const Server server{.knee = 11, .bound_ms = 500};
   Search search({.most = 1000, .gain_min = -1});
   RunSearch(search, [&](double load) { return server.Probe(load); });
-  const auto knee = std::ranges::max_element(search.probes(), {}, [](const ProbeOutcome& probe) {
+  const auto probes = search.probes();
+  const auto knee = std::ranges::max_element(probes, {}, [](const ProbeOutcome& probe) {
     return probe.output_tokens_per_s / probe.latency_p50_ms;
   });
   EXPECT_NEAR(knee->load, 11, 1);
@@ -113,12 +150,22 @@ TEST(Search, ProbesAroundTheKnee) {
 
 TEST(Search, TheLimitOfProbesEndsIt) {
   Search search({.most = 1e6, .probes_max = 5});
-  const int probes = RunSearch(search, [](double load) {
+  const Counts counts = RunSearch(search, [](double load) {
     return ProbeOutcome{
         .load = load, .passes = true, .output_tokens_per_s = load, .latency_p50_ms = 1};
   });
-  EXPECT_EQ(probes, 5);
+  EXPECT_EQ(counts.probes, 5);
   EXPECT_EQ(search.end(), SearchEnd::kProbesMax);
+}
+
+TEST(Search, TheLimitOfTimeEndsItAsItStands) {
+  Search search({.most = 64});
+  search.Observe({.load = 1, .scout = true, .passes = true, .output_tokens_per_s = 1});
+  search.EndNow();
+  EXPECT_FALSE(search.Next());
+  EXPECT_EQ(search.end(), SearchEnd::kTimeMax);
+  EXPECT_EQ(search.low(), 1);
+  EXPECT_FALSE(search.held());
 }
 
 // Verdicts may contradict each other: it ends all the same, with the safer answer.
@@ -127,13 +174,13 @@ TEST(Search, ContradictionsEnd) {
     SCOPED_TRACE(::testing::Message() << "seed=" << seed);
     std::mt19937_64 random(seed);
     Search search({.start = 8, .most = 500});
-    const int probes = RunSearch(search, [&random](double load) {
+    const Counts counts = RunSearch(search, [&random](double load) {
       return ProbeOutcome{.load = load,
                           .passes = random() % 2 == 0,
                           .output_tokens_per_s = static_cast<double>(random() % 1000),
                           .latency_p50_ms = static_cast<double>(random() % 100)};
     });
-    EXPECT_LE(probes, 43);
+    EXPECT_LE(counts.probes, 43);
     EXPECT_NE(search.end(), SearchEnd::kNotEnded);
     if (search.held() && search.broken()) EXPECT_LT(*search.held(), *search.broken());
   }

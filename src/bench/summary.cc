@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -12,8 +11,6 @@
 
 namespace penstock::bench {
 namespace {
-
-using Requests = std::vector<const RequestRecord*>;
 
 double ToMilliseconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
 
@@ -80,8 +77,11 @@ void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Sample
   Append(metrics.end_ms, samples.end);
   Append(metrics.request_ms, samples.request);
   Append(metrics.common_identity_residual, samples.common_residual);
-  samples.residual_max =
-      std::max(samples.residual_max, std::abs(metrics.identity_residual.value_or(0)));
+  // Where the usage cannot be true, nothing made of it is judged once more.
+  if (record.chunks <= metrics.output_tokens) {
+    samples.residual_max =
+        std::max(samples.residual_max, std::abs(metrics.identity_residual.value_or(0)));
+  }
   samples.output_tokens.push_back(metrics.output_tokens);
   if (record.input_tokens != kUnknown) samples.input_tokens.push_back(record.input_tokens);
   for (const std::int64_t gap : record.gaps_ns) samples.icl.push_back(ToMilliseconds(gap));
@@ -91,7 +91,24 @@ void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Sample
   }
 }
 
+// The usage beside what the client's own tokenizer counts.
+void CompareCounts(const RequestRecord& record, TokenFacts& facts) {
+  if (record.output_tokens_counted == kUnknown) return;
+  ++facts.retokenised;
+  if (record.output_tokens == kUnknown) return;
+  facts.usage_output += record.output_tokens;
+  facts.counted_output += record.output_tokens_counted;
+  const double off = std::abs(record.output_tokens - record.output_tokens_counted);
+  if (off > std::max(1.0, 0.02 * record.output_tokens)) ++facts.retokenised_off;
+  if (record.input_tokens == kUnknown || record.input_tokens_counted == kUnknown) return;
+  facts.usage_input += record.input_tokens;
+  facts.counted_input += record.input_tokens_counted;
+}
+
 void CountTokens(const RequestRecord& record, TokenFacts& facts) {
+  CompareCounts(record, facts);
+  facts.input_wanted += record.input_tokens_wanted;
+  facts.output_wanted += record.output_tokens_wanted;
   if (record.output_tokens == kUnknown) {
     ++facts.without_usage;
   } else if (record.chunks > record.output_tokens) {
@@ -178,8 +195,49 @@ Drift DriftOf(const Requests& requests) {
   return {.ratio = Describe(late).p50 / before, .significant = MannWhitneyP(early, late) < 0.01};
 }
 
-LevelSummary SummariseLevel(int concurrency, const Requests& requests, const RunSummary& run) {
-  LevelSummary level{.concurrency = concurrency};
+// Sums of rates, each over its own span.
+Rates Joined(const std::vector<Rates>& parts) {
+  Rates all;
+  for (const Rates& part : parts) {
+    all.seconds += part.seconds;
+    all.output_tokens_per_s += part.output_tokens_per_s * part.seconds;
+    all.total_tokens_per_s += part.total_tokens_per_s * part.seconds;
+    all.requests_per_s += part.requests_per_s * part.seconds;
+  }
+  if (all.seconds <= 0) return {};
+  all.output_tokens_per_s /= all.seconds;
+  all.total_tokens_per_s /= all.seconds;
+  all.requests_per_s /= all.seconds;
+  return all;
+}
+
+void AddRates(const LoadRuns& load, LevelSummary& level) {
+  std::vector<Rates> steady;
+  std::vector<Rates> whole;
+  std::vector<RepeatFigures> figures;
+  for (const Requests& requests : load.runs) {
+    const Window window = SteadyWindow(requests, load.concurrency);
+    if (level.steady_windows.empty() && window.seconds() > 0) level.steady = window;
+    if (window.seconds() > 0) level.steady_windows.push_back(window);
+    steady.push_back(RatesWithin(requests, window));
+    whole.push_back(RatesWithin(requests, WholeWindow(requests)));
+    const Rates& best = window.seconds() > 0 ? steady.back() : whole.back();
+    figures.push_back({.output_tokens_per_s = best.output_tokens_per_s,
+                       .total_tokens_per_s = best.total_tokens_per_s,
+                       .requests_per_s = best.requests_per_s});
+  }
+  level.in_steady = Joined(steady);
+  level.whole = Joined(whole);
+  level.repeats = RepeatsOf(load.runs, figures);
+}
+
+LevelSummary SummariseLevel(const LoadRuns& load, const RunSummary& run) {
+  LevelSummary level{.concurrency = load.concurrency,
+                     .number = load.number,
+                     .numbers = load.numbers,
+                     .scout = load.scout};
+  Requests requests;
+  for (const Requests& each : load.runs) requests.insert(requests.end(), each.begin(), each.end());
   const Budget& budget = run.budget;
   level.verdict = JudgeBudget(budget, requests, ProbeSamplesMax(run.header.settings, budget));
   Samples samples;
@@ -215,32 +273,35 @@ LevelSummary SummariseLevel(int concurrency, const Requests& requests, const Run
       reads > 0 ? static_cast<double>(shared) / static_cast<double>(reads) : 0;
   level.drift = DriftOf(requests);
   if (!budget.empty()) AddGoodput(requests, budget, level);
-  level.steady = SteadyWindow(requests, concurrency);
-  level.in_steady = RatesWithin(requests, level.steady);
-  level.whole = RatesWithin(requests, WholeWindow(requests));
+  AddRates(load, level);
   if (level.whole.seconds > 0) {
     level.failed_output_tokens_per_s = failed_tokens / level.whole.seconds;
   }
   return level;
 }
 
+// What the client's own record of each level says; of repeats the worst.
 void AddClientLoad(const std::vector<LevelRecord>& records, std::vector<LevelSummary>& levels) {
   for (const LevelRecord& record : records) {
     const auto found = std::ranges::find_if(levels, [&record](const LevelSummary& level) {
-      return level.concurrency == record.concurrency &&
-             (record.concurrency > 0 || level.number == record.number);
+      const bool same = level.concurrency == record.concurrency;
+      const bool numbered = std::ranges::find(level.numbers, record.number) != level.numbers.end();
+      // Old records know no numbers.
+      const bool unnumbered = record.concurrency > 0 && level.numbers == std::vector<int>{0};
+      return same && (numbered || unnumbered);
     });
+    if (found == levels.end()) continue;
     const double available =
         static_cast<double>(record.ended_ns - record.started_ns) * std::max(record.threads, 1);
-    if (found != levels.end()) {
-      found->cut = record.cut;
-      found->scheduled = record.scheduled;
-      found->unsent = record.unsent;
-      found->loop_lag_p99_ms = ToMilliseconds(record.loop_lag_p99_ns);
-    }
-    if (found == levels.end() || available <= 0) continue;
+    found->cut = found->cut || record.cut;
+    found->scheduled += record.scheduled;
+    found->unsent += record.unsent;
+    found->loop_lag_p99_ms =
+        std::max(found->loop_lag_p99_ms, ToMilliseconds(record.loop_lag_p99_ns));
     found->rate_per_s = record.rate_per_s;
-    found->client_load = static_cast<double>(record.client_cpu_ns) / available;
+    if (available <= 0) continue;
+    found->client_load =
+        std::max(found->client_load, static_cast<double>(record.client_cpu_ns) / available);
   }
 }
 
@@ -291,7 +352,7 @@ std::optional<std::size_t> BestWithinBudget(const RunSummary& summary) {
   };
   for (std::size_t i = 0; i < summary.levels.size(); ++i) {
     const LevelSummary& level = summary.levels[i];
-    if (level.verdict.judged == 0) continue;
+    if (level.verdict.judged == 0 || level.scout) continue;
     if (!level.verdict.passes) break;
     if (level.succeeded > 0 && (!best || rate(i) > rate(*best))) best = i;
   }
@@ -327,7 +388,7 @@ double LevelSummary::error_share() const {
 
 bool BelongsTo(const RequestRecord& record, const LevelSummary& level) {
   return record.concurrency == level.concurrency &&
-         (record.concurrency > 0 || record.level == level.number);
+         std::ranges::find(level.numbers, record.level) != level.numbers.end();
 }
 
 Rates RatesWithin(const Requests& requests, const Window& window) {
@@ -377,19 +438,11 @@ Window SteadyWindow(const Requests& requests, int concurrency) {
 }
 
 RunSummary Summarise(const RunRecords& run) {
-  // A closed loop's level is its concurrency; those of an open loop are told apart by number.
-  std::map<std::pair<int, int>, Requests> by_level;
-  for (const RequestRecord& record : run.requests) {
-    if (record.phase == Phase::kFit) continue;
-    const int number = record.concurrency > 0 ? 0 : record.level;
-    by_level[{record.concurrency, number}].push_back(&record);
-  }
   RunSummary summary{.header = run.header};
   // A budget that does not parse is one that a later version wrote: the figures stand without it.
   if (auto budget = Budget::Parse(run.header.settings.budget)) summary.budget = std::move(*budget);
-  for (const auto& [level, requests] : by_level) {
-    summary.levels.push_back(SummariseLevel(level.first, requests, summary));
-    summary.levels.back().number = level.second;
+  for (const LoadRuns& load : LoadsOf(run)) {
+    summary.levels.push_back(SummariseLevel(load, summary));
   }
   AddClientLoad(run.levels, summary.levels);
   // A search tries its rates in another order.

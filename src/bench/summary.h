@@ -17,6 +17,7 @@
 #include "bench/budget.h"
 #include "bench/metrics.h"
 #include "bench/record.h"
+#include "bench/repeats.h"
 #include "bench/statistics.h"
 #include "bench/timeline.h"
 #include "bench/verdict.h"
@@ -31,6 +32,8 @@ struct Warning {
   Severity severity = Severity::kNote;
   std::string name{};     // Stable, for programs: "few_samples", "errors", "client_lag", ...
   std::string message{};  // For people: what, how much, and what to do.
+  // How much, where levels differ in it alone: then the worst one speaks for all. 0: they do not.
+  double worst = 0;
 };
 
 // A span in which all workers of a level were busy. Empty (seconds == 0) where there was none.
@@ -51,10 +54,20 @@ struct Rates {
 // How the successes of a level stand to what was asked, and to the server's own counts.
 struct TokenFacts {
   std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
+  std::int64_t input_wanted = 0;   // Sums of what was wanted.
+  std::int64_t output_wanted = 0;
   std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
   std::int64_t output_off = 0;     // Output count other than what was wanted.
   std::int64_t beyond_wanted = 0;  // Output count above what the request allowed.
   std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.
+  // Replies that a tokenizer of the client's counted; of them those whose output it counts
+  // otherwise than the usage does, by more than 2 % and one token; and the sums of both counts.
+  std::int64_t retokenised = 0;
+  std::int64_t retokenised_off = 0;
+  std::int64_t usage_output = 0;
+  std::int64_t counted_output = 0;
+  std::int64_t usage_input = 0;
+  std::int64_t counted_input = 0;
   std::int64_t cached_tokens = 0;  // Input tokens that a prefix cache served.
   std::int64_t input_tokens = 0;   // All input tokens that the server counted.
   bool operator==(const TokenFacts&) const = default;
@@ -70,6 +83,9 @@ struct LevelSummary {
   int concurrency = 0;         // 0 in an open loop.
   int number = 0;              // Of an open loop's level, from 1; 0 in a closed loop.
   double rate_per_s = 0;       // Of an open loop: requests that were due, a second.
+  std::vector<int> numbers{};  // Of the levels that this load ran as: several where it repeats.
+  Repeats repeats{};           // How its figures scatter over those.
+  bool scout = false;          // Looked at with a few requests by a search, and not judged.
   bool cut = false;            // Ended early, by its judge: see LevelRecord.
   BudgetVerdict verdict{};     // Against the run's budget.
   std::int64_t measured = 0;   // Requests of the measured phase.
@@ -91,7 +107,8 @@ struct LevelSummary {
   Distribution retry_after_ms{};         // Of refusals that named one, of both phases.
   Distribution send_lag_ms{};            // Scheduled to sent, of all measured requests.
 
-  Window steady{};
+  Window steady{};                        // Of the only run; the first one's where it repeats.
+  std::vector<Window> steady_windows{};   // Of each run that had one.
   Rates in_steady{};                      // Zero where there was no steady window.
   Rates whole{};                          // First send to last end, ramp and drain included.
   double failed_output_tokens_per_s = 0;  // Whole run; tokens of failures are counted apart.

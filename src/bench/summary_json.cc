@@ -73,10 +73,42 @@ void WriteVerdict(const Budget& budget, const LevelSummary& level, JsonWriter& w
   writer.Close('}');
 }
 
+// What the client's own tokenizer counted, beside the usage.
+void WriteRetokenised(const TokenFacts& facts, JsonWriter& writer) {
+  writer.Key("tokenizer");
+  writer.Open('{');
+  writer.Field("replies", facts.retokenised);
+  writer.Field("disagree", facts.retokenised_off);
+  writer.Field("usage_output_tokens", facts.usage_output);
+  writer.Field("counted_output_tokens", facts.counted_output);
+  writer.Field("usage_input_tokens", facts.usage_input);
+  writer.Field("counted_input_tokens", facts.counted_input);
+  writer.Close('}');
+}
+
+void WriteRepeats(const Repeats& repeats, JsonWriter& writer) {
+  writer.Key("repeats");
+  writer.Open('{');
+  writer.Field("count", repeats.count);
+  writer.Field("method", std::string_view("student_t"));
+  writer.Field("confidence", 0.95);
+  for (const auto& [name, interval] : kRepeatFigures) {
+    writer.Key(name);
+    writer.Open('{');
+    writer.Field("mean", ((repeats.*interval).low + (repeats.*interval).high) / 2);
+    writer.Field("low", (repeats.*interval).low);
+    writer.Field("high", (repeats.*interval).high);
+    writer.Close('}');
+  }
+  writer.Close('}');
+}
+
 void WriteLevel(const RunSummary& summary, const LevelSummary& level, JsonWriter& writer) {
   writer.Open('{');
   writer.Field("concurrency", level.concurrency);
   if (level.rate_per_s > 0) writer.Field("rate_per_s", level.rate_per_s);
+  if (level.scout) writer.Flag("scout", true);
+  if (level.repeats.count > 1) WriteRepeats(level.repeats, writer);
   writer.Field("measured", level.measured);
   writer.Field("succeeded", level.succeeded);
   writer.Field("warmup", level.warmup);
@@ -99,6 +131,7 @@ void WriteLevel(const RunSummary& summary, const LevelSummary& level, JsonWriter
   writer.Field("input_tokens_mean", level.input_tokens_mean);
   writer.Field("output_tokens_mean", level.output_tokens_mean);
   writer.Field("cached_tokens", level.tokens.cached_tokens);
+  if (level.tokens.retokenised > 0) WriteRetokenised(level.tokens, writer);
   writer.Field("tokens_per_chunk", level.tokens_per_chunk);
   if (!summary.budget.empty()) WriteVerdict(summary.budget, level, writer);
   writer.Field("identity_residual_max", level.identity_residual_max);
@@ -139,7 +172,11 @@ void WriteSettings(const RunHeader& header, JsonWriter& writer) {
 
 void WritePlace(std::string_view name, const RunSummary& summary, std::optional<std::size_t> place,
                 JsonWriter& writer) {
-  if (place) return writer.Field(name, summary.levels[*place].concurrency);
+  if (place) {
+    const LevelSummary& level = summary.levels[*place];
+    if (level.rate_per_s > 0) return writer.Field(name, level.rate_per_s);
+    return writer.Field(name, level.concurrency);
+  }
   writer.Key(name);
   writer.Raw("null");
 }

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bench/answer.h"
@@ -62,7 +63,7 @@ Row MakeRow(const RunSummary& summary, std::size_t index) {
   const Distribution& ttft = level.ttft_ms;
   const Distribution& tpot = level.tpot_ms;
   const Distribution& latency = level.latency_ms;
-  return {Count(level.concurrency),
+  return {level.rate_per_s > 0 ? Figure(level.rate_per_s) : Count(level.concurrency),
           figure(ttft, ttft.p50),
           figure(ttft, ttft.p90),
           figure(ttft, ttft.p99),
@@ -86,7 +87,13 @@ bool OpensGroup(std::size_t column) {
 // Two spaces between columns, four where a group begins.
 std::string_view Gap(std::size_t column) { return OpensGroup(column) ? "    " : "  "; }
 
-std::string Header(std::span<const std::size_t> widths) {
+// Loads are rates in an open loop.
+std::string_view TitleOf(const RunSummary& summary, std::size_t column) {
+  const bool rates = !summary.levels.empty() && summary.levels.front().rate_per_s > 0;
+  return column == 0 && rates ? "requests/s" : kColumns[column].title;
+}
+
+std::string Header(const RunSummary& summary, std::span<const std::size_t> widths) {
   std::string groups;
   std::string titles;
   for (std::size_t column = 0; column + 1 < kColumns.size(); ++column) {
@@ -96,7 +103,7 @@ std::string Header(std::span<const std::size_t> widths) {
       groups.append(Width(titles) - std::min(Width(titles), Width(groups)), ' ');
       groups += kColumns[column].group;
     }
-    AppendRight(kColumns[column].title, widths[column], titles);
+    AppendRight(TitleOf(summary, column), widths[column], titles);
   }
   return groups + "\n" + titles + "\n";
 }
@@ -109,6 +116,39 @@ std::string Body(const std::vector<Row>& rows, std::span<const std::size_t> widt
       AppendRight(row[column], widths[column], out);
     }
     if (!row.back().empty()) out += "    " + row.back();
+    out += '\n';
+  }
+  return out;
+}
+
+// "2,286 ± 31": the mean of the repeats, and what it may be off.
+std::string WithScatter(const Repeats& repeats, const Interval& interval, double scale = 1) {
+  if (repeats.count < 2) return "-";
+  return Figure((interval.low + interval.high) / 2 * scale) + " " +
+         PlusMinus(repeats, interval, scale);
+}
+
+// How much the repeats differ; "" where nothing was repeated.
+std::string Scatter(const RunSummary& summary) {
+  std::string out;
+  for (const LevelSummary& level : summary.levels) {
+    const Repeats& all = level.repeats;
+    if (all.count < 2) continue;
+    if (out.empty()) {
+      out = "\nmeans of the repeats, with their 95 % intervals (Student's t)\n";
+      fmt::format_to(std::back_inserter(out),
+                     "{:>18}  {:>7}  {:>16}  {:>16}  {:>16}  {:>16}  {:>16}\n", "", "repeats",
+                     "output tokens/s", "TTFT p50, ms", "TTFT p95, ms", "TPOT p50, ms",
+                     "latency p50, s");
+    }
+    fmt::format_to(std::back_inserter(out), "{:>18}  {:>7}", LoadText(level), all.count);
+    for (const auto& [interval, scale] :
+         {std::pair(all.output_tokens_per_s, 1.0), std::pair(all.ttft_p50_ms, 1.0),
+          std::pair(all.ttft_p95_ms, 1.0), std::pair(all.tpot_p50_ms, 1.0),
+          std::pair(all.latency_p50_ms, 1e-3)}) {
+      out += "  ";
+      AppendRight(WithScatter(all, interval, scale), 16, out);
+    }
     out += '\n';
   }
   return out;
@@ -132,10 +172,10 @@ std::string RenderTable(const RunSummary& summary) {
   }
   std::array<std::size_t, kColumns.size()> widths{};
   for (std::size_t column = 0; column < widths.size(); ++column) {
-    widths[column] = std::max<std::size_t>(Width(kColumns[column].title), column == 0 ? 0 : 5);
+    widths[column] = std::max<std::size_t>(Width(TitleOf(summary, column)), column == 0 ? 0 : 5);
     for (const Row& row : rows) widths[column] = std::max(widths[column], Width(row[column]));
   }
-  std::string out = Header(widths) + Body(rows, widths);
+  std::string out = Header(summary, widths) + Body(rows, widths) + Scatter(summary);
   const std::string warnings = Warnings(summary);
   if (!warnings.empty()) out += "\n" + warnings;
   out += "\n" + Answer(summary) + "\n";

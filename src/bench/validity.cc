@@ -30,8 +30,8 @@ constexpr double kOffShareDoubt = 0.05;  // Of requests whose token counts are o
 class Judgement {
  public:
   explicit Judgement(std::vector<Warning>& warnings) : warnings_(warnings) {}
-  void Add(Severity severity, std::string name, std::string message) {
-    warnings_.push_back({severity, std::move(name), std::move(message)});
+  void Add(Severity severity, std::string name, std::string message, double worst = 0) {
+    warnings_.push_back({severity, std::move(name), std::move(message), worst});
   }
 
  private:
@@ -56,7 +56,7 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
   }
   // What the budget's test has settled needs no more samples; a level beyond the budget was ended
   // early.
-  if (level.verdict.proven) return;
+  if (level.verdict.proven || level.scout) return;
   // Without the level's own count in them, so that levels that lack the same can be told as one.
   if (level.succeeded < SamplesNeeded(0.90)) {
     judgement.Add(Severity::kDoubt, "few_samples",
@@ -79,11 +79,13 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
 void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
   if (level.cancelled() > 0 && !level.cut) {
     judgement.Add(Severity::kDoubt, "interrupted",
-                  fmt::format("the run was stopped with {} requests under way", level.cancelled()));
+                  fmt::format("{} requests were cancelled: the run was stopped, or --drain-s was "
+                              "over, while they were under way",
+                              level.cancelled()));
   }
   if (level.failures() == 0) return;
   // A search goes beyond what the endpoint can do on purpose: that it then refuses is its answer.
-  if (level.verdict.proven && !level.verdict.passes) {
+  if ((level.verdict.proven || level.scout) && !level.verdict.passes) {
     judgement.Add(Severity::kNote, "errors",
                   fmt::format("{} of {} requests failed beyond the budget ({})", level.failures(),
                               level.failures() + level.errors[0], ErrorsByKind(level)));
@@ -105,14 +107,16 @@ void JudgeClient(const LevelSummary& level, Judgement& judgement) {
                   "client_lag",
                   fmt::format("requests left up to {:.1f} ms (p99) after they were due: connecting "
                               "is slow, or this client is overloaded",
-                              lag));
+                              lag),
+                  lag);
   }
   if (level.client_load > kLoadDoubt) {
     judgement.Add(level.client_load > kLoadInvalid ? Severity::kInvalid : Severity::kDoubt,
                   "client_load",
                   fmt::format("the load generator's threads were {:.0f} % busy; give it more "
                               "--threads or a machine of its own",
-                              100 * level.client_load));
+                              100 * level.client_load),
+                  level.client_load);
   }
   if (level.loop_lag_p99_ms > kLagFloorMs && base > 0 &&
       level.loop_lag_p99_ms > kLagShareDoubt * base) {
@@ -120,7 +124,8 @@ void JudgeClient(const LevelSummary& level, Judgement& judgement) {
     judgement.Add(Severity::kDoubt, "loop_lag",
                   fmt::format("the load generator's loops ran up to {:.1f} ms late (p99); give it "
                               "more --threads or a machine of its own",
-                              level.loop_lag_p99_ms));
+                              level.loop_lag_p99_ms),
+                  level.loop_lag_p99_ms);
   }
   if (level.unsent > 0 && !level.cut && level.verdict.judged == 0) {
     const bool many =
@@ -137,57 +142,93 @@ void JudgeClient(const LevelSummary& level, Judgement& judgement) {
         Severity::kDoubt, "shared_reads",
         fmt::format("{:.0f} % of the reads held several chunks: the server or the network "
                     "sends in bursts, or this client is late; single gaps are not exact",
-                    100 * level.shared_read_share));
+                    100 * level.shared_read_share),
+        level.shared_read_share);
   }
 }
 
-void JudgeTokens(const LevelSummary& level, const RunSettings& settings, Judgement& judgement) {
+// A share of a level's successes.
+double ShareOf(const LevelSummary& level, std::int64_t count) {
+  return static_cast<double>(count) /
+         static_cast<double>(std::max<std::int64_t>(level.succeeded, 1));
+}
+
+void JudgeTokenizer(const LevelSummary& level, Judgement& judgement) {
   const TokenFacts& facts = level.tokens;
-  const auto share = [&level](std::int64_t count) {
-    return static_cast<double>(count) /
-           static_cast<double>(std::max<std::int64_t>(level.succeeded, 1));
+  if (facts.retokenised_off == 0) return;
+  const auto percent = [](std::int64_t usage, std::int64_t counted) {
+    const auto base = static_cast<double>(std::max<std::int64_t>(counted, 1));
+    return 100 * (static_cast<double>(usage) / base - 1);
   };
+  judgement.Add(
+      ShareOf(level, facts.retokenised_off) > kOffShareDoubt ? Severity::kDoubt : Severity::kNote,
+      "tokenizer",
+      fmt::format("the server's usage and the tokenizer disagree about the output of {} of {} "
+                  "replies: {} tokens against {} ({:+.1f} %); of the input {} against {} ({:+.1f} "
+                  "%). Figures follow the usage; is it this model's tokenizer?",
+                  facts.retokenised_off, facts.retokenised, facts.usage_output,
+                  facts.counted_output, percent(facts.usage_output, facts.counted_output),
+                  facts.usage_input, facts.counted_input,
+                  percent(facts.usage_input, facts.counted_input)));
+}
+
+// The server's counts: whether there are any, and whether they can be true.
+void JudgeUsage(const LevelSummary& level, Judgement& judgement) {
+  const TokenFacts& facts = level.tokens;
   if (facts.without_usage > 0) {
     judgement.Add(
         Severity::kDoubt, "no_usage",
-        fmt::format("{} replies came without a token count: one token per chunk is assumed",
-                    facts.without_usage));
+        fmt::format("{} replies came without a token count: {}", facts.without_usage,
+                    facts.retokenised > 0 ? "the tokenizer's count stands for it"
+                                          : "one token per chunk is assumed; --tokenizer counts"));
   }
   if (facts.impossible > 0) {
-    const bool many = share(facts.impossible) > kOffShareDoubt;
+    const bool many = ShareOf(level, facts.impossible) > kOffShareDoubt;
     judgement.Add(
         many ? Severity::kInvalid : Severity::kDoubt, "impossible_usage",
         fmt::format("{} replies had more chunks with text than the server counted tokens: "
                     "its usage cannot be true, nor any TPOT made of it",
                     facts.impossible));
   }
-  if (share(facts.input_off) > kOffShareDoubt) {
-    judgement.Add(Severity::kDoubt, "input_tokens",
-                  fmt::format("{} prompts missed the {} tokens asked for by over 2 % (mean {:.0f})",
-                              facts.input_off, settings.input_tokens, level.input_tokens_mean));
+}
+
+// The lengths wanted differ from request to request in all but the simplest workloads.
+void JudgeLengths(const LevelSummary& level, Judgement& judgement) {
+  const TokenFacts& facts = level.tokens;
+  if (ShareOf(level, facts.input_off) > kOffShareDoubt) {
+    judgement.Add(
+        Severity::kDoubt, "input_tokens",
+        fmt::format("{} prompts missed the tokens asked for by over 2 % (mean {:.0f}, "
+                    "asked {:.0f})",
+                    facts.input_off, level.input_tokens_mean, ShareOf(level, facts.input_wanted)));
   }
-  if (share(facts.output_off) > kOffShareDoubt) {
+  if (ShareOf(level, facts.output_off) > kOffShareDoubt) {
     judgement.Add(
         Severity::kDoubt, "output_tokens",
-        fmt::format("{} replies were not the {} tokens asked for (mean {:.1f}): the server "
-                    "does not honour ignore_eos or min_tokens",
-                    facts.output_off, settings.output_tokens, level.output_tokens_mean));
+        fmt::format("{} replies were not the tokens asked for (mean {:.1f}, asked {:.1f}): the "
+                    "server does not honour ignore_eos or min_tokens",
+                    facts.output_off, level.output_tokens_mean,
+                    ShareOf(level, facts.output_wanted)));
   }
+}
+
+void JudgeCache(const LevelSummary& level, const RunSettings& settings, Judgement& judgement) {
+  const TokenFacts& facts = level.tokens;
   const double cached = static_cast<double>(facts.cached_tokens) /
                         static_cast<double>(std::max<std::int64_t>(facts.input_tokens, 1));
-  if (cached > kCachedDoubt && !settings.salted) {
+  if (cached <= kCachedDoubt) return;
+  if (!settings.salted) {
     judgement.Add(Severity::kNote, "cached_tokens",
                   fmt::format("{:.1f} % of the input tokens came from a prefix cache, as prompts "
                               "without a salt allow",
                               100 * cached));
-  } else if (cached > kCachedDoubt) {
-    judgement.Add(
-        cached > kCachedInvalid ? Severity::kInvalid : Severity::kDoubt, "cached_tokens",
-        fmt::format("{:.1f} % of the input tokens came from a prefix cache, though every "
-                    "prompt begins with text of its own: TTFT is flattered; find out what "
-                    "this server caches",
-                    100 * cached));
+    return;
   }
+  judgement.Add(cached > kCachedInvalid ? Severity::kInvalid : Severity::kDoubt, "cached_tokens",
+                fmt::format("{:.1f} % of the input tokens came from a prefix cache, though every "
+                            "prompt begins with text of its own: TTFT is flattered; find out what "
+                            "this server caches",
+                            100 * cached));
 }
 
 // Figures that contradict each other or the request.
@@ -235,11 +276,14 @@ std::vector<Warning> AllWarnings(const RunSummary& summary) {
   for (const LevelSummary& level : summary.levels) {
     for (const Warning& warning : level.warnings) {
       const auto same = std::ranges::find_if(by_level, [&warning](const auto& seen) {
-        return seen.first.severity == warning.severity && seen.first.message == warning.message;
+        const Warning& other = seen.first;
+        const bool alike = warning.worst > 0 && other.worst > 0 && other.name == warning.name;
+        return other.severity == warning.severity && (alike || other.message == warning.message);
       });
       if (same == by_level.end()) {
         by_level.emplace_back(warning, LoadText(level));
       } else {
+        if (warning.worst > same->first.worst) same->first = warning;
         const std::string load = LoadText(level);
         const std::string_view prefix = "concurrency ";
         same->second += ", " + (load.starts_with(prefix) ? load.substr(prefix.size()) : load);
@@ -264,7 +308,10 @@ void Judge(const RunRecords& run, RunSummary& summary) {
     JudgeSamples(level, judgement);
     JudgeErrors(level, judgement);
     JudgeClient(level, judgement);
-    JudgeTokens(level, run.header.settings, judgement);
+    JudgeUsage(level, judgement);
+    JudgeTokenizer(level, judgement);
+    JudgeLengths(level, judgement);
+    JudgeCache(level, run.header.settings, judgement);
     JudgeConsistency(level, judgement);
     JudgeDrift(level, judgement);
     if (HasInvalid(level.warnings)) summary.valid = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -57,47 +58,125 @@ std::function<void(RunRecords&)> First(std::size_t count, Change change) {
   };
 }
 
-std::vector<Case> Cases() {
-  const auto fail = [](RequestRecord& r) { r.error = ErrorKind::kTimeout; };
-  const auto lag = [](std::int64_t ms) {
-    return [ms](RequestRecord& r) { r.scheduled_ns = r.sent_ns - ms * kMs; };
+void Failed(RequestRecord& r) { r.error = ErrorKind::kTimeout; }
+
+std::function<void(RequestRecord&)> Lag(std::int64_t ms) {
+  return [ms](RequestRecord& r) { r.scheduled_ns = r.sent_ns - ms * kMs; };
+}
+
+std::function<void(RequestRecord&)> Cached(int tokens) {
+  return [tokens](RequestRecord& r) { r.cached_tokens = tokens; };
+}
+
+std::function<void(RequestRecord&)> Output(int tokens) {
+  return [tokens](RequestRecord& r) { r.output_tokens = tokens; };
+}
+
+// Counted by a tokenizer of the client's.
+std::function<void(RequestRecord&)> Counted(int tokens) {
+  return [tokens](RequestRecord& r) {
+    r.output_tokens_counted = tokens;
+    r.input_tokens_counted = r.input_tokens;
   };
-  const auto load = [](std::int64_t cpu_ns) {
-    return [cpu_ns](RunRecords& run) {
-      run.levels = {{.concurrency = 1, .ended_ns = 1000, .client_cpu_ns = cpu_ns}};
-    };
+}
+
+std::function<void(RunRecords&)> ClientLoad(std::int64_t cpu_ns) {
+  return [cpu_ns](RunRecords& run) {
+    run.levels = {{.concurrency = 1, .ended_ns = 1000, .client_cpu_ns = cpu_ns}};
   };
+}
+
+// The same requests as those of an open loop's level.
+void MakeOpen(RunRecords& run, std::int64_t unsent) {
+  for (RequestRecord& r : run.requests) {
+    r.concurrency = 0;
+    r.level = 1;
+  }
+  run.levels = {
+      {.number = 1, .rate_per_s = 5, .ended_ns = 1, .scheduled = 120 + unsent, .unsent = unsent}};
+}
+
+std::function<void(RunRecords&)> Unsent(std::int64_t count) {
+  return [count](RunRecords& run) { MakeOpen(run, count); };
+}
+
+// The last third takes twice as long as the first.
+void SlowDown(RunRecords& run) {
+  for (std::size_t i = 80; i < 120; ++i) {
+    run.requests[i].scheduled_ns = run.requests[i].sent_ns -= 200 * kMs;
+  }
+}
+
+std::vector<Case> RunCases() {
   return {
       {"few_samples", Severity::kNote, [](RunRecords& run) { run.requests.resize(50); }},
       {"few_samples", Severity::kDoubt, [](RunRecords& run) { run.requests.resize(9); }},
-      {"no_success", Severity::kInvalid, First(120, fail)},
-      {"errors", Severity::kDoubt, First(1, fail)},
-      {"errors", Severity::kInvalid, First(6, fail)},
+      {"no_success", Severity::kInvalid, First(120, Failed)},
+      {"errors", Severity::kDoubt, First(1, Failed)},
+      {"errors", Severity::kInvalid, First(6, Failed)},
+      {"errors", Severity::kNote,
+       [](RunRecords& run) {
+         run.header.settings.budget = "errors<1%";
+         First(60, Failed)(run);
+       }},
       {"interrupted", Severity::kDoubt,
        First(1, [](RequestRecord& r) { r.error = ErrorKind::kCancelled; })},
-      {"client_lag", Severity::kDoubt, First(120, lag(5))},
-      {"client_lag", Severity::kInvalid, First(120, lag(20))},
-      {"client_load", Severity::kDoubt, load(700)},
-      {"client_load", Severity::kInvalid, load(950)},
+      {"client_lag", Severity::kDoubt, First(120, Lag(5))},
+      {"client_lag", Severity::kDoubt, First(3, Lag(5))},
+      {"client_lag", Severity::kInvalid, First(120, Lag(20))},
+      {"client_load", Severity::kDoubt, ClientLoad(700)},
+      {"client_load", Severity::kInvalid, ClientLoad(950)},
+      {"loop_lag", Severity::kDoubt,
+       [](RunRecords& run) {
+         run.levels = {{.concurrency = 1, .ended_ns = 1, .loop_lag_p99_ns = 5 * kMs}};
+       }},
+      {"unfinished", Severity::kDoubt, Unsent(1)},
+      {"unfinished", Severity::kInvalid, Unsent(20)},
       {"shared_reads", Severity::kDoubt, First(120, [](RequestRecord& r) { r.shared_reads = 2; })},
       {"no_steady_state", Severity::kDoubt,
        First(120, [](RequestRecord& r) { r.concurrency = 4; })},
-      {"no_usage", Severity::kDoubt,
-       First(1, [](RequestRecord& r) { r.output_tokens = kUnknown; })},
-      {"impossible_usage", Severity::kDoubt,
-       First(1, [](RequestRecord& r) { r.output_tokens = 3; })},
-      {"input_tokens", Severity::kDoubt, First(10, [](RequestRecord& r) { r.input_tokens = 110; })},
-      {"output_tokens", Severity::kDoubt,
-       First(10, [](RequestRecord& r) { r.output_tokens_wanted = 12; })},
-      {"cached_tokens", Severity::kDoubt, First(3, [](RequestRecord& r) { r.cached_tokens = 96; })},
+      {"drift", Severity::kDoubt, SlowDown},
+      // The same of a rate says that there is no steady state.
+      {"no_steady_state", Severity::kDoubt,
+       [](RunRecords& run) {
+         MakeOpen(run, 0);
+         SlowDown(run);
+       }},
       {"debug_build", Severity::kInvalid,
        [](RunRecords& run) { run.header.environment.build_type = "Debug"; }},
       {"truncated", Severity::kDoubt, [](RunRecords& run) { run.truncated = true; }},
   };
 }
 
+std::vector<Case> TokenCases() {
+  return {
+      {"no_usage", Severity::kDoubt, First(1, Output(kUnknown))},
+      // Fewer tokens than chunks with text, or more than were allowed.
+      {"impossible_usage", Severity::kDoubt, First(1, Output(3))},
+      {"impossible_usage", Severity::kInvalid, First(7, Output(3))},
+      {"impossible_usage", Severity::kDoubt, First(1, Output(12))},
+      {"tokenizer", Severity::kNote, First(1, Counted(20))},
+      {"tokenizer", Severity::kDoubt, First(20, Counted(20))},
+      {"input_tokens", Severity::kDoubt, First(10, [](RequestRecord& r) { r.input_tokens = 110; })},
+      {"output_tokens", Severity::kDoubt,
+       First(10, [](RequestRecord& r) { r.output_tokens_wanted = 12; })},
+      {"cached_tokens", Severity::kDoubt, First(3, Cached(96))},
+      {"cached_tokens", Severity::kInvalid, First(60, Cached(96))},
+      {"cached_tokens", Severity::kNote,
+       [](RunRecords& run) {
+         run.header.settings.salted = false;
+         First(120, Cached(96))(run);
+       }},
+      // The last chunk came at another time than its gaps say.
+      {"identity", Severity::kInvalid,
+       First(1, [](RequestRecord& r) { r.last_token_ns += 20 * kMs; })},
+  };
+}
+
 TEST(Validity, EachFaultRaisesItsWarning) {
-  for (const Case& fault : Cases()) {
+  std::vector<Case> cases = RunCases();
+  std::ranges::move(TokenCases(), std::back_inserter(cases));
+  for (const Case& fault : cases) {
     SCOPED_TRACE(fault.name + " " + std::string(Name(fault.severity)));
     RunRecords run = CleanRun();
     fault.spoil(run);
@@ -125,6 +204,21 @@ TEST(Validity, WhatLevelsHaveInCommonIsToldOnceTheGravestFirst) {
   EXPECT_EQ(all[1].message,
             "at concurrency 2, 4, 8: fewer than 100 samples: p99 is the slowest single request; "
             "raise --requests");
+}
+
+TEST(Validity, LevelsThatDifferInADegreeAloneAreToldByTheWorst) {
+  RunRecords run = testing::MakeSweep({2, 4});
+  run.levels = {{.concurrency = 2, .ended_ns = 1, .loop_lag_p99_ns = 5 * kMs},
+                {.concurrency = 4, .ended_ns = 1, .loop_lag_p99_ns = 9 * kMs}};
+  int told = 0;
+  for (const Warning& warning : AllWarnings(Summarise(run))) {
+    if (warning.name != "loop_lag") continue;
+    ++told;
+    EXPECT_EQ(warning.message.find("at concurrency 2, 4: the load generator's loops ran up to 9.0"),
+              0u)
+        << warning.message;
+  }
+  EXPECT_EQ(told, 1);
 }
 
 TEST(Validity, MessagesNameTheNumbers) {

@@ -23,6 +23,9 @@ constexpr std::uint64_t kSaltStep = 618'033'988'751;
 // for ever.
 constexpr int kObservationsMax = 24;
 
+// Shorter texts say nothing about the bytes of a token.
+constexpr std::size_t kTextBytesMin = 64;
+
 constexpr std::string_view kClosing =
     "\n\nContinue the text above at length, in the same style, without repeating it.";
 
@@ -76,8 +79,12 @@ std::size_t PromptFitter::Propose() const {
         std::clamp(std::round(static_cast<double>(below_->bytes) + share * width),
                    static_cast<double>(below_->bytes + 1), static_cast<double>(above_->bytes - 1));
   } else if (closest != nullptr) {
-    bytes =
-        static_cast<double>(closest->bytes) + (target_ - closest->tokens) * ratio_.bytes_per_token;
+    // A guess from elsewhere that is far from what was seen here is none.
+    const double text_tokens = std::max(closest->tokens - ratio_.overhead_tokens, 1.0);
+    const double seen = static_cast<double>(closest->bytes) / text_tokens;
+    const bool far = seen > 1.5 * ratio_.bytes_per_token || 1.5 * seen < ratio_.bytes_per_token;
+    const double each = closest->bytes >= kTextBytesMin && far ? seen : ratio_.bytes_per_token;
+    bytes = static_cast<double>(closest->bytes) + (target_ - closest->tokens) * each;
   } else {
     bytes = (target_ - ratio_.overhead_tokens) * ratio_.bytes_per_token;
   }
@@ -122,7 +129,7 @@ void PromptPool::Observe(const Prompt& prompt, int tokens) {
   PromptFitter& fitter = fitters_[static_cast<std::size_t>(prompt.body)];
   fitter.Observe(prompt.body_bytes, tokens);
   // One body's count is the best guess for those not tried yet.
-  if (tokens <= 0 || prompt.body_bytes == 0) return;
+  if (tokens <= 0 || prompt.body_bytes < kTextBytesMin) return;
   const double text_tokens = std::max(tokens - TextRatio{}.overhead_tokens, 1.0);
   const TextRatio learned{.bytes_per_token = static_cast<double>(prompt.body_bytes) / text_tokens};
   for (PromptFitter& other : fitters_) other.Suggest(learned);

@@ -33,6 +33,7 @@ h2 { font-size: 1.05rem; margin: 2.2rem 0 .5rem; break-after: avoid; }
 .answer { font-size: 2.3rem; line-height: 1.15; font-weight: 700; letter-spacing: -.02em;
   margin: 1.8rem 0 .4rem; text-wrap: balance; }
 .lead { font-size: 1.05rem; margin: 0 0 1.4rem; max-width: 46rem; text-wrap: pretty; }
+.lead, .verdict, .provision, figcaption { overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1rem; }
 .card { background: var(--card); border-radius: .5rem; padding: .9rem 1.1rem; break-inside: avoid; }
 .card h3 { margin: 0 0 .5rem; font-size: .95rem; }
@@ -95,6 +96,8 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
   color: var(--soft); font-size: .82rem; }
 @media screen and (max-width: 44rem) {
   .pair, .facts { grid-template-columns: 1fr; } .terms { columns: 1; }
+  main { padding: 1.5rem 1rem 2rem; } figure { overflow-x: auto; }
+  .curve .chart { width: auto; min-width: 34rem; }
   .answer { font-size: 1.7rem; } header { flex-direction: column; gap: .3rem; }
 }
 @page { margin: 14mm 13mm; }

@@ -18,6 +18,7 @@ constexpr int kTop = 34;  // Room for the legend.
 constexpr int kBottom = 50;
 constexpr double kLabelHeight = 13;
 constexpr double kLabelWidthPerCharacter = 6.8;
+constexpr double kDotRoom = 4;  // Around a point's middle.
 
 // One axis: values to SVG units.
 struct Axis {
@@ -112,6 +113,7 @@ class Drawing {
     DrawLegend();
     DrawRules();
     for (std::size_t i = chart_.series.size(); i-- > 0;) DrawSeries(i);
+    ReservePoints();
     DrawMarks();
     DrawLabels();
     out_ += "</svg>";
@@ -206,6 +208,18 @@ class Drawing {
     }
   }
 
+  // No word is written over a point.
+  void ReservePoints() {
+    if (!chart_.dots) return;
+    for (const ChartSeries& series : chart_.series) {
+      for (const ChartPoint& point : series.points) {
+        const double x = x_.Place(point.x);
+        const double y = y_.Place(point.y);
+        taken_.push_back({x - kDotRoom, y - kDotRoom, x + kDotRoom, y + kDotRoom});
+      }
+    }
+  }
+
   // Marks come before labels: their words have the first claim on the room.
   void DrawMarks() {
     if (chart_.series.empty()) return;
@@ -225,15 +239,18 @@ class Drawing {
     }
   }
 
-  // Tries the four corners around a point; leaves the label out where all are taken.
+  // Tries the four corners around a point, and for a mark places above and below those; leaves a
+  // label out where all are taken.
   void DrawLabel(const ChartPoint& point, const std::string& text, std::string_view style) {
     const double width = static_cast<double>(text.size()) * kLabelWidthPerCharacter;
     const double x = x_.Place(point.x);
     const double y = y_.Place(point.y);
-    for (const bool below : {false, true}) {
+    const bool is_mark = style == "mark";
+    for (const double away : {-9.0, 18.0, -26.0, 35.0, -43.0, 52.0}) {
+      if (!is_mark && std::abs(away) > 20) return;
       for (const bool to_right : {false, true}) {
         const double left = to_right ? x + 10 : x - 10 - width;
-        const double baseline = below ? y + 18 : y - 9;
+        const double baseline = y + away;
         const Box box{left, baseline - kLabelHeight + 2, left + width, baseline + 3};
         const bool outside = box.left < kLeft || box.right > chart_.width - kRight ||
                              box.bottom > y_.Place(y_.from) || box.top < kTop - 14;
