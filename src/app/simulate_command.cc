@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <boost/json.hpp>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "app/flags.h"
 #include "app/json_print.h"
 #include "base/file.h"
+#include "control/calibration_json.h"
 #include "plan/scenario.h"
 #include "plan/simulation_text.h"
 
@@ -43,6 +46,23 @@ Result<std::pair<std::string, std::vector<std::string>>> ParseSweep(const std::s
   return std::pair{text.substr(0, equals), std::move(values)};
 }
 
+// What `penstock model calibrate --json` printed, or the server's answer.
+Result<policy::Calibration> ReadCalibrationFile(const std::string& path) {
+  constexpr std::size_t kCalibrationBytesMax = std::size_t{4} << 20;
+  const auto text = ReadSmallFile(path, kCalibrationBytesMax);
+  if (!text) return Fail(text.error());
+  boost::system::error_code error;
+  const boost::json::value json = boost::json::parse(*text, error);
+  if (error || !json.is_object()) {
+    return Fail(Code::kInvalidArgument, path + " is not the JSON of a calibration", "calibration");
+  }
+  const auto* const inner = json.as_object().if_contains("calibration");
+  const auto read =
+      control::ParseCalibration(inner == nullptr ? *text : boost::json::serialize(*inner));
+  if (!read) return Fail(Code::kInvalidArgument, path + ": " + read.error().message, "calibration");
+  return read;
+}
+
 // The scenario once, or once for each value of the sweep.
 Result<std::vector<plan::SimRun>> Variants(const plan::Scenario& scenario,
                                            const std::vector<std::string>& sweeps) {
@@ -67,15 +87,17 @@ Result<std::vector<plan::SimRun>> Variants(const plan::Scenario& scenario,
 }
 
 int Run(const SimulateOptions& options) {
-  const auto scenario = plan::LoadScenario(options.scenario);
+  const auto scenario = plan::LoadScenario(options.scenario, ReadCalibrationFile);
   if (!scenario) return Report(scenario.error());
   auto runs = Variants(*scenario, options.what_if);
   if (!runs) return Report(runs.error());
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   for (std::size_t i = 0; i < runs->size(); ++i) {
     if (terminal) fmt::print(stderr, "\rsimulating {} of {}", i + 1, runs->size());
-    (*runs)[i].outcome = plan::Simulate((*runs)[i].scenario);
-    (*runs)[i].scenario.tenants.clear();
+    plan::SimRun& run = (*runs)[i];
+    run.doubts = plan::Doubts(run.scenario);
+    run.outcome = plan::Simulate(run.scenario);
+    run.scenario.tenants.clear();
   }
   if (terminal) fmt::print(stderr, "\r\x1b[K");
   if (!options.report.empty()) {
@@ -102,8 +124,9 @@ void AddSimulateCommand(Program& program) {
       ->required();
   command
       ->add_option("--what-if", options->what_if,
-                   "Run once for each value: replicas=2,4,2-8, concurrency=, start_s=, "
-                   "prefill_budget=, policy=penstock,fifo; several combine")
+                   "Run once for each value: replicas=2,4,2-8, range=1000-3000, range.TENANT=, "
+                   "chunk=, strategy=latency,balanced, concurrency=, start_s=, prefill_budget=, "
+                   "policy=penstock,fifo; several combine")
       ->type_name("NAME=VALUES");
   AddFlag(*command, "--report", options->report, "Also write an HTML page, with charts");
   AddSwitch(*command, "--json", options->json, "JSON on stdout");

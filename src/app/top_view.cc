@@ -186,18 +186,18 @@ std::string RenderScreen(const TopFrame& frame, const TopReading& reading,
     return frame.colours ? fmt::format("{}{}{}", colour, fitted, kPlain) : fitted;
   };
   lines.push_back(paint(kBold, fmt::format("penstock  {}  {}", frame.server, frame.time)));
-  if (!frame.problem.empty()) {
-    lines.push_back(paint(kRed, frame.problem));
-  } else if (reading.lost_records > 0) {
-    lines.push_back(paint(kRed, fmt::format("{:.0f} usage records lost: the disk takes no more",
-                                            reading.lost_records)));
-  } else {
-    lines.push_back(Fit(fmt::format("{} endpoint{}  {} requests/s  {} tokens/s  {:.0f} connections",
-                                    rows.size(), rows.size() == 1 ? "" : "s", Short(requests),
-                                    Short(tokens), reading.connections),
-                        frame.width));
-  }
-  lines.emplace_back();
+  lines.push_back(
+      frame.problem.empty()
+          ? Fit(fmt::format("{} endpoint{}  {} requests/s  {} tokens/s  {:.0f} connections",
+                            rows.size(), rows.size() == 1 ? "" : "s", Short(requests),
+                            Short(tokens), reading.connections),
+                frame.width)
+          : paint(kRed, frame.problem));
+  // A line of its own, for it stays until the server is started again.
+  lines.push_back(reading.lost_records > 0
+                      ? paint(kRed, fmt::format("{:.0f} usage records lost: the disk took no more",
+                                                reading.lost_records))
+                      : std::string());
   const Table table(frame, rows);
   lines.push_back(rows.empty() ? Fit("No endpoints yet.", frame.width) : table.Head());
   const std::size_t last = frame.height > 1 ? frame.height - 1 : 0;  // The foot's line.

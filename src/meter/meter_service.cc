@@ -102,6 +102,7 @@ void MeterService::Run(const std::stop_token& stop) {
       sample_at = now + kSampleInterval;
       TakeSample(settings_.wall_now());
     }
+    if (lost_before_ == 0) ReportLosses();  // The first ones at once, later ones by the minute.
     if (now < keep_at) continue;
     keep_at = now + kKeepInterval;
     Keep();

@@ -1,100 +1,29 @@
 #include "plan/scenario.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <utility>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include "base/distributions.h"
 #include "base/file.h"
-#include "base/random.h"
-#include "policy/capacity.h"
-#include "trace/files.h"
+#include "plan/scenario_fields.h"
+#include "plan/scenario_traffic.h"
+#include "plan/step_fit.h"
 
 namespace penstock::plan {
 namespace {
 
 constexpr std::size_t kScenarioBytesMax = std::size_t{1} << 20;
-constexpr double kNanoseconds = 1e9;
 constexpr int kReplicasMax = 100'000;
 
-// A mapping of the file. The first field that is wrong stays, so that one check at the end
-// suffices.
-class Fields {
- public:
-  Fields(YAML::Node node, std::string where, Status& status)
-      : node_(std::move(node)), where_(std::move(where)), status_(status) {
-    if (node_.IsDefined() && !node_.IsMap()) Bad("", "must be a mapping");
-  }
-
-  bool Has(const char* name) const { return node_.IsMap() && node_[name].IsDefined(); }
-  Fields Inner(const char* name) { return {Get(name), where_ + name + ".", status_}; }
-  YAML::Node Get(const char* name) const {
-    return Has(name) ? node_[name] : YAML::Node(YAML::NodeType::Undefined);
-  }
-
-  // Leaves `value` where the field is missing.
-  void Number(const char* name, double least, double most, double& value) {
-    if (!Has(name)) return;
-    double read = 0;
-    if (!YAML::convert<double>::decode(Get(name), read) || !(read >= least && read <= most)) {
-      return Bad(name, fmt::format("must be a number from {:g} to {:g}", least, most));
-    }
-    value = read;
-  }
-  void Pair(const char* name, double most, std::pair<double, double>& value) {
-    if (!Has(name)) return;
-    const YAML::Node node = Get(name);
-    std::pair<double, double> read;
-    if (!node.IsSequence() || node.size() != 2 ||
-        !YAML::convert<double>::decode(node[0], read.first) ||
-        !YAML::convert<double>::decode(node[1], read.second) || read.first < 0 ||
-        read.second > most || read.first > read.second) {
-      return Bad(name, fmt::format("must be [LEAST, MOST], from 0 to {:g}", most));
-    }
-    value = read;
-  }
-  std::string Text(const char* name, const std::string& otherwise) {
-    if (!Has(name)) return otherwise;
-    if (!Get(name).IsScalar()) Bad(name, "must be a text");
-    return Get(name).IsScalar() ? Get(name).Scalar() : otherwise;
-  }
-  // Refuses what is not in `known`: a misspelt field would be a silent default.
-  void Only(std::initializer_list<std::string_view> known) {
-    if (!node_.IsMap()) return;
-    for (const auto& entry : node_) {
-      const std::string name = entry.first.Scalar();
-      if (std::ranges::find(known, std::string_view(name)) == known.end()) {
-        Bad(name.c_str(), fmt::format("is not known here; there are {}", fmt::join(known, ", ")));
-      }
-    }
-  }
-  void Bad(const char* name, const std::string& what) {
-    if (!status_) return;
-    status_ =
-        Fail(Code::kInvalidArgument, fmt::format("{}{} {}", where_, name, what), where_ + name);
-  }
-  void Bad(const Error& error) {
-    if (status_) status_ = Fail(error);
-  }
-
- private:
-  YAML::Node node_;
-  std::string where_;
-  Status& status_;
+struct Fleet {
+  SimFleet& fleet;
+  SimTerms& terms;
 };
 
-void ReadFleet(Fields fields, SimFleet& fleet, policy::CostWeights& weights) {
-  fields.Only({"step", "cost_per_s", "output_weight", "cached_weight", "concurrency", "replicas",
-               "start_s", "prefill_budget", "queue_max", "queue_wait_max_s", "failures"});
-  Fields step = fields.Inner("step");
-  step.Only({"fixed_ms", "prefill_us", "decode_us", "context_us"});
+// How long a step takes, by a few figures.
+void ReadStep(Fields step, SimFleet& fleet) {
+  step.Only({"fixed_ms", "prefill_us", "decode_us", "context_us", "prefill_pass_ms",
+             "prefill_context_us"});
   double fixed_ms = 10;
   double prefill_us = 100;
   double decode_us = 1000;
@@ -103,31 +32,104 @@ void ReadFleet(Fields fields, SimFleet& fleet, policy::CostWeights& weights) {
   step.Number("prefill_us", 0.001, 1e9, prefill_us);
   step.Number("decode_us", 0, 1e9, decode_us);
   step.Number("context_us", 0, 1e6, context_us);
-  fleet.step = {.fixed_s = fixed_ms / 1e3,
-                .per_prefill_token_s = prefill_us / 1e6,
-                .per_decode_sequence_s = decode_us / 1e6,
-                .per_context_token_s = context_us / 1e6};
-  fields.Number("cost_per_s", 0, 1e12, fleet.pool.replica_cost_per_s);
-  fields.Number("output_weight", 0.001, 1e6, weights.output);
-  fields.Number("cached_weight", 0, 1, weights.cached);
-  double concurrency = 16;
+  fleet.step = ModelOf({.fixed_s = fixed_ms / 1e3,
+                        .per_prefill_token_s = prefill_us / 1e6,
+                        .per_decode_sequence_s = decode_us / 1e6,
+                        .per_context_token_s = context_us / 1e6},
+                       fleet.step.step_tokens_max);
+  double pass_ms = -1;
+  double prefill_context_us = 0;
+  step.Number("prefill_pass_ms", 0, 1e6, pass_ms);
+  step.Number("prefill_context_us", 0, 1e6, prefill_context_us);
+  if (pass_ms >= 0) {
+    fleet.step.prefill_pass_s = pass_ms / 1e3;
+    fleet.step.shares_pass = false;
+  }
+  fleet.step.per_prefill_cell_s = prefill_context_us / 1e6;
+}
+
+// What was measured says all that was not given.
+void UseCalibration(Fields& fields, const std::string& folder, const ReadCalibration& read,
+                    Fleet into) {
+  const std::filesystem::path file(fields.Text("calibration", ""));
+  const std::string path = file.is_absolute() ? file.string() : (folder / file).string();
+  if (fields.Has("step")) return fields.Bad("calibration", "and step exclude each other");
+  if (!read) return fields.Bad("calibration", "cannot be read here");
+  const auto calibration = read(path);
+  if (!calibration) return fields.Bad(calibration.error());
+  // As the engine is set without other words.
+  constexpr double kStepTargetSeconds = 0.2;
+  const StepFit fit = FitStepModel(
+      *calibration,
+      {.step_target_s = kStepTargetSeconds, .step_tokens_max = into.fleet.step.step_tokens_max});
+  into.fleet.step = fit.model;
+  into.fleet.pool.replica_cost_per_s = calibration->cost_per_s;
+  into.terms.capacity = policy::CapacityOf(*calibration);
+  into.terms.strategies = calibration->concurrency;
+  into.terms.calibrated = true;
+  into.terms.fit_error_mean = fit.error_mean;
+  into.terms.fit_error_max = fit.error_max;
+}
+
+void ReadReplicas(Fields& fields, Fleet into) {
+  SimFleet& fleet = into.fleet;
+  double concurrency = fleet.pool.replica_concurrency > 0 ? fleet.pool.replica_concurrency : 16;
   fields.Number("concurrency", 1, 1e6, concurrency);
+  into.terms.concurrency_given = fields.Has("concurrency");
   fleet.pool.replica_concurrency = static_cast<int>(concurrency);
   std::pair<double, double> replicas{1, 1};
   fields.Pair("replicas", kReplicasMax, replicas);
+  into.terms.replicas_given = fields.Has("replicas");
   fleet.replicas_min = static_cast<int>(replicas.first);
   fleet.replicas_max = static_cast<int>(replicas.second);
   if (fleet.replicas_max < 1) fields.Bad("replicas", "must allow one replica at least");
   fields.Number("start_s", 0, 1e6, fleet.start_s);
-  double budget = fleet.prefill_budget;
-  fields.Number("prefill_budget", 1, 1e6, budget);
-  fleet.prefill_budget = static_cast<int>(budget);
   double queue_max = static_cast<double>(fleet.pool.queue_max);
   fields.Number("queue_max", 0, 1e9, queue_max);
   fleet.pool.queue_max = static_cast<std::size_t>(queue_max);
   double wait_s = Seconds(fleet.pool.queue_wait_max);
   fields.Number("queue_wait_max_s", 0, 1e6, wait_s);
-  fleet.pool.queue_wait_max = Duration(std::llround(wait_s * kNanoseconds));
+  fleet.pool.queue_wait_max = Duration(std::llround(wait_s * kNanosecondsPerSecond));
+  fields.Number("saturation", 0.01, 1, fleet.pool.saturation);
+  double cache_tokens = 0;
+  fields.Number("prefix_cache_tokens", 0, 1e12, cache_tokens);
+  fleet.prefix_cache_tokens = static_cast<std::int64_t>(cache_tokens);
+}
+
+void ReadFleet(Fields fields, const std::string& folder, const ReadCalibration& read, Fleet into) {
+  fields.Only({"step", "calibration", "cost_per_s", "output_weight", "cached_weight", "chunk",
+               "strategy", "concurrency", "replicas", "start_s", "prefill_budget", "step_target_ms",
+               "overhead_ms", "prefix_cache_tokens", "saturation", "queue_max", "queue_wait_max_s",
+               "failures"});
+  double budget = into.fleet.step.step_tokens_max;
+  fields.Number("prefill_budget", 1, 1e6, budget);
+  into.fleet.step.step_tokens_max = static_cast<int>(budget);
+  if (fields.Has("calibration")) {
+    UseCalibration(fields, folder, read, into);
+  } else {
+    ReadStep(fields.Inner("step"), into.fleet);
+  }
+  double target_ms = into.fleet.step.step_target_s * 1e3;
+  fields.Number("step_target_ms", 0, 1e6, target_ms);
+  into.fleet.step.step_target_s = target_ms / 1e3;
+  double overhead_ms = 0;
+  fields.Number("overhead_ms", 0, 1e6, overhead_ms);
+  into.fleet.step.overhead_s += overhead_ms / 1e3;
+  policy::ReplicaCapacity& capacity = into.terms.capacity;
+  fields.Number("cost_per_s", 0, 1e12, capacity.cost_per_s);
+  into.fleet.pool.replica_cost_per_s = capacity.cost_per_s;
+  fields.Number("output_weight", 0.001, 1e6, capacity.weights.output);
+  fields.Number("cached_weight", 0, 1, capacity.weights.cached);
+  double chunk = static_cast<double>(capacity.chunk_tokens_per_s);
+  fields.Number("chunk", 1, 1e9, chunk);
+  capacity.chunk_tokens_per_s = std::llround(chunk);
+  const auto strategy = policy::ParseStrategy(fields.Text("strategy", "balanced"), "strategy");
+  if (strategy) {
+    into.terms.strategy = *strategy;
+  } else {
+    fields.Bad(strategy.error());
+  }
+  ReadReplicas(fields, into);
 }
 
 void ReadFailures(const Fields& fields, Status& status, SimFleet& fleet) {
@@ -145,73 +147,6 @@ void ReadFailures(const Fields& fields, Status& status, SimFleet& fleet) {
   }
 }
 
-std::vector<SimArrival> FromTrace(Fields& fields, const std::string& folder) {
-  const std::string file = fields.Text("trace", "");
-  const std::filesystem::path path = std::filesystem::path(file).is_absolute()
-                                         ? std::filesystem::path(file)
-                                         : std::filesystem::path(folder) / file;
-  trace::ReadOptions options;
-  double from_s = 0;
-  double span_s = 0;
-  double speed = 1;
-  fields.Number("from_s", 0, 1e9, from_s);
-  fields.Number("span_s", 0, 1e9, span_s);
-  fields.Number("speed", 0.001, 1e6, speed);
-  options.draw.from_s = static_cast<std::int64_t>(from_s);
-  if (span_s > 0) options.draw.span_s = static_cast<std::int64_t>(span_s);
-  auto read = trace::ReadTrace(path.string(), options);
-  if (!read) {
-    fields.Bad(read.error());
-    return {};
-  }
-  if (read->format != "servegen") {
-    trace::Apply({.from_ns = static_cast<std::int64_t>(from_s * kNanoseconds),
-                  .span_ns = static_cast<std::int64_t>(span_s * kNanoseconds)},
-                 *read);
-  }
-  if (speed != 1) trace::SpeedUp(speed, *read);
-  std::vector<SimArrival> arrivals;
-  arrivals.reserve(read->arrivals.size());
-  for (const trace::Arrival& arrival : read->arrivals) {
-    arrivals.push_back({.at_s = static_cast<double>(arrival.at_ns) / kNanoseconds,
-                        .input_tokens = arrival.input_tokens,
-                        .output_tokens = arrival.output_tokens});
-  }
-  return arrivals;
-}
-
-std::vector<SimArrival> FromShape(Fields& fields) {
-  double per_minute = 0;
-  double input = 2048;
-  double output = 256;
-  double span_s = 600;
-  double burstiness = 1;
-  double seed = 1;
-  fields.Number("requests_per_minute", 0.001, 1e9, per_minute);
-  fields.Number("input_tokens", 0, 1e7, input);
-  fields.Number("output_tokens", 1, 1e7, output);
-  fields.Number("span_s", 1, 1e8, span_s);
-  fields.Number("burstiness", 0.01, 1000, burstiness);
-  fields.Number("seed", 0, 1e15, seed);
-  if (per_minute <= 0) fields.Bad("requests_per_minute", "is missing; or name a trace");
-  std::vector<SimArrival> arrivals;
-  if (per_minute <= 0 || per_minute / 60 * span_s > static_cast<double>(trace::kArrivalsMax)) {
-    if (per_minute > 0) fields.Bad("span_s", "makes more requests than can be held");
-    return arrivals;
-  }
-  // Gamma gaps whose squared coefficient of variation is the burstiness; 1 is a Poisson process.
-  Random random(static_cast<std::uint64_t>(seed));
-  const double shape = 1 / burstiness;
-  const double scale = 60 / per_minute / shape;
-  for (double at = DrawGamma(random, shape) * scale; at < span_s;
-       at += DrawGamma(random, shape) * scale) {
-    arrivals.push_back({.at_s = at,
-                        .input_tokens = static_cast<int>(input),
-                        .output_tokens = static_cast<int>(output)});
-  }
-  return arrivals;
-}
-
 SimTenant ReadTenant(Fields fields, const policy::ReplicaCapacity& capacity,
                      const std::string& folder) {
   fields.Only({"name", "range", "overload", "weight", "max_tokens", "ttft_target_s", "traffic"});
@@ -220,118 +155,67 @@ SimTenant ReadTenant(Fields fields, const policy::ReplicaCapacity& capacity,
   if (tenant.name.empty()) fields.Bad("name", "is missing");
   std::pair<double, double> range{0, 0};
   fields.Pair("range", static_cast<double>(policy::kThroughputMax), range);
-  const bool known = capacity.cost_per_s > 0;
-  if (range.second > 0 && !known)
+  if (range.second > 0 && capacity.cost_per_s <= 0)
     fields.Bad("range", "needs fleet.cost_per_s: nobody knows what it is of");
-  tenant.lane = policy::LaneForRange({.minimum = static_cast<std::int64_t>(range.first),
-                                      .maximum = static_cast<std::int64_t>(range.second)},
-                                     known ? std::optional(capacity) : std::nullopt);
-  tenant.lane.weights = capacity.weights;
-  fields.Number("weight", 0.001, 1e6, tenant.lane.weight);
+  tenant.range = {.minimum = std::llround(range.first), .maximum = std::llround(range.second)};
+  fields.Number("weight", 0.001, 1e6, tenant.weight);
   const auto overload = policy::ParseOverload(fields.Text("overload", "queue"), "overload");
   if (overload)
     tenant.lane.overload = *overload;
   else
     fields.Bad(overload.error());
+  double target_s = Seconds(tenant.lane.ttft_target);
+  fields.Number("ttft_target_s", 0.001, 1e6, target_s);
+  tenant.lane.ttft_target = Duration(std::llround(target_s * kNanosecondsPerSecond));
   double max_tokens = 0;
   fields.Number("max_tokens", 0, 1e7, max_tokens);
   tenant.max_tokens = static_cast<std::int64_t>(max_tokens);
-  Fields traffic = fields.Inner("traffic");
-  traffic.Only({"trace", "speed", "from_s", "span_s", "requests_per_minute", "input_tokens",
-                "output_tokens", "burstiness", "seed"});
-  tenant.arrivals = traffic.Has("trace") ? FromTrace(traffic, folder) : FromShape(traffic);
+  ReadTraffic(fields.Inner("traffic"), folder, tenant);
   return tenant;
-}
-
-// "2" or "2-6".
-bool ParseSpan(const std::string& text, int& least, int& most) {
-  const char* const end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), end, least);
-  if (first.ec != std::errc() || least < 0 || least > kReplicasMax) return false;
-  most = std::max(1, least);
-  if (first.ptr == end) return true;
-  if (*first.ptr != '-') return false;
-  const auto second = std::from_chars(first.ptr + 1, end, most);
-  return second.ec == std::errc() && second.ptr == end && most >= std::max(1, least) &&
-         most <= kReplicasMax;
 }
 
 }  // namespace
 
-Result<Scenario> ParseScenario(const std::string& yaml, const std::string& folder) {
+Result<Scenario> ParseScenario(const std::string& yaml, const std::string& folder,
+                               const ReadCalibration& read_calibration) {
   try {
     Status status;
     Scenario scenario;
     Fields root(YAML::Load(yaml), "", status);
     root.Only({"ttft_target_s", "policy", "fleet", "tenants"});
     root.Number("ttft_target_s", 0.001, 1e6, scenario.ttft_target_s);
-    policy::ReplicaCapacity capacity;
-    ReadFleet(root.Inner("fleet"), scenario.fleet, capacity.weights);
+    ReadFleet(root.Inner("fleet"), folder, read_calibration,
+              {.fleet = scenario.fleet, .terms = scenario.terms});
     ReadFailures(root.Inner("fleet"), status, scenario.fleet);
-    capacity.cost_per_s = scenario.fleet.pool.replica_cost_per_s;
     const YAML::Node tenants = root.Get("tenants");
     if (!tenants.IsDefined() || !tenants.IsSequence() || tenants.size() == 0) {
       root.Bad("tenants", "is missing; it must list one tenant at least");
     } else {
       for (std::size_t i = 0; i < tenants.size() && status; ++i) {
-        scenario.tenants.push_back(ReadTenant(
-            Fields(tenants[i], fmt::format("tenants[{}].", i), status), capacity, folder));
+        scenario.tenants.push_back(
+            ReadTenant(Fields(tenants[i], fmt::format("tenants[{}].", i), status),
+                       scenario.terms.capacity, folder));
       }
     }
     if (status && root.Has("policy")) status = Vary("policy", root.Text("policy", ""), scenario);
     if (!status) return Fail(status.error());
+    Derive(scenario);
     return scenario;
   } catch (const YAML::Exception& exception) {
     return Fail(Code::kInvalidArgument, fmt::format("not YAML: {}", exception.what()));
   }
 }
 
-Result<Scenario> LoadScenario(const std::string& path) {
+Result<Scenario> LoadScenario(const std::string& path, const ReadCalibration& read_calibration) {
   const auto text = ReadSmallFile(path, kScenarioBytesMax);
   if (!text) return Fail(text.error());
-  auto scenario = ParseScenario(*text, std::filesystem::path(path).parent_path().string());
+  auto scenario =
+      ParseScenario(*text, std::filesystem::path(path).parent_path().string(), read_calibration);
   if (!scenario) {
     return Fail(scenario.error().code, path + ": " + scenario.error().message,
                 scenario.error().field);
   }
   return scenario;
-}
-
-Status Vary(const std::string& name, const std::string& value, Scenario& scenario) {
-  const auto bad = [&](const std::string& must) {
-    return Fail(Code::kInvalidArgument, fmt::format("{} is '{}'; it must be {}", name, value, must),
-                name);
-  };
-  if (name == "policy") {
-    if (value != "penstock" && value != "fifo") return bad("penstock or fifo");
-    scenario.policy = value == "fifo" ? SimPolicy::kFifo : SimPolicy::kPenstock;
-    return {};
-  }
-  if (name == "replicas") {
-    if (!ParseSpan(value, scenario.fleet.replicas_min, scenario.fleet.replicas_max)) {
-      return bad("a number, or LEAST-MOST");
-    }
-    return {};
-  }
-  double number = 0;
-  const auto read = std::from_chars(value.data(), value.data() + value.size(), number);
-  const bool good = read.ec == std::errc() && read.ptr == value.data() + value.size();
-  if (!good || number < 0 || number > 1e6) return bad("a number from 0 to 1e6");
-  if (name == "start_s")
-    scenario.fleet.start_s = number;
-  else if (name == "concurrency" && number >= 1)
-    scenario.fleet.pool.replica_concurrency = static_cast<int>(number);
-  else if (name == "prefill_budget" && number >= 1)
-    scenario.fleet.prefill_budget = static_cast<int>(number);
-  else {
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("'{}={}': what can vary is replicas, concurrency, start_s, prefill_budget "
-                    "(above 0) and policy",
-                    name, value),
-        name);
-  }
-  return {};
 }
 
 }  // namespace penstock::plan

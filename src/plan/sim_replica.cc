@@ -1,98 +1,189 @@
 #include "plan/sim_replica.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace penstock::plan {
 namespace {
 
-// Steps and tokens that floating point may miss by.
-constexpr double kHair = 1e-6;
+// As in the engine (engine/scheduler.cc): when a prompt is due, and the least piece of a further
+// one.
+constexpr double kDueFactor = 4;
+constexpr double kDueMax = 60;
+constexpr int kFragmentTokensMin = 32;
+// A step takes some time, or an engine of no cost would never move on.
+constexpr double kStepMin = 1e-9;
+
+double CellsSeen(double position, double tokens) {
+  return position * tokens + tokens * (tokens + 1) / 2;
+}
 
 }  // namespace
 
-double SimReplica::Chunk() const {
-  return prefills_.empty() ? 0 : std::min(prefill_budget_, queued_prompt_tokens_);
+double SimReplica::Seconds(const Stretch& stretch) {
+  const auto steps = static_cast<double>(stretch.steps);
+  return steps * stretch.first_s + stretch.growth_s * steps * (steps - 1) / 2;
 }
 
-// The mean step until the next event, for contexts grow meanwhile.
-double SimReplica::StepSeconds() const {
-  const auto sequences = static_cast<double>(decodes_.size());
-  double growth = 0;
-  if (!decodes_.empty()) {
-    double steps = decodes_.top().end_step - steps_;
-    if (!prefills_.empty()) steps = std::min(steps, prefills_.front().remaining / Chunk());
-    growth = sequences * std::max(0.0, steps) / 2;
+// Whole steps after which `seconds` have passed; 1 at least.
+std::int64_t SimReplica::StepsUntil(const Stretch& stretch, double seconds) {
+  const double base = stretch.first_s - stretch.growth_s / 2;
+  double steps = 0;
+  if (stretch.growth_s > 0) {
+    steps = (std::sqrt(base * base + 2 * stretch.growth_s * std::max(0.0, seconds)) - base) /
+            stretch.growth_s;
+  } else {
+    steps = seconds / stretch.first_s;
   }
-  return step_.fixed_s + Chunk() * step_.per_prefill_token_s +
-         sequences * step_.per_decode_sequence_s + (context_ + growth) * step_.per_context_token_s;
+  // A hair below a whole number is that number.
+  const double whole = std::ceil(steps - 1e-9);
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(whole));
 }
 
-double SimReplica::UntilNext() const {
-  const double step = StepSeconds();
-  double steps = kNever;
-  if (!prefills_.empty()) steps = prefills_.front().remaining / Chunk();
-  if (!decodes_.empty()) steps = std::min(steps, decodes_.top().end_step - steps_);
-  return std::max(0.0, steps) * step;
+double SimReplica::AloneSeconds(const Request& request) const {
+  return model_->prefill_pass_s + request.input_tokens * model_->per_prefill_token_s +
+         CellsSeen(0, request.input_tokens) * model_->per_prefill_cell_s;
 }
 
-double SimReplica::NextEvent() const { return idle() ? kNever : at_ + UntilNext(); }
-
-void SimReplica::Add(std::uint32_t request, int input_tokens, int output_tokens, double now) {
-  std::vector<Happening> none;
-  Advance(now, none);
-  const double prompt = std::max(1, input_tokens);
-  prefills_.push_back({.request = request,
-                       .remaining = prompt,
-                       .input_tokens = input_tokens,
-                       .output_tokens = output_tokens});
-  queued_prompt_tokens_ += prompt;
-}
-
-void SimReplica::Advance(double now, std::vector<Happening>& happened) {
-  if (idle()) {
-    at_ = now;
+void SimReplica::Add(const Request& request, double now) {
+  const double ready = now + model_->overhead_s;
+  const bool was_idle = idle();
+  arrived_.push_back({.request = request, .ready = ready});
+  if (was_idle) {
+    at_ = ready;
+    TakeArrived();
+    Plan();
     return;
   }
-  const double seconds = std::max(0.0, now - at_);
-  // A step of no time at all would never move on.
-  const double steps = seconds / std::max(StepSeconds(), 1e-12);
-  const double chunk = Chunk();
-  busy_s_ += seconds;
-  at_ = std::max(at_, now);
-  steps_ += steps;
-  context_ += steps * static_cast<double>(decodes_.size());
-  if (!prefills_.empty()) {
-    const double taken = std::min(prefills_.front().remaining, steps * chunk);
-    prefills_.front().remaining -= taken;
-    queued_prompt_tokens_ -= taken;
-  }
-  while (!decodes_.empty() && decodes_.top().end_step <= steps_ + kHair) {
-    happened.push_back({.request = decodes_.top().request, .at = at_, .is_end = true});
-    context_ = decodes_.size() == 1 ? 0 : std::max(0.0, context_ - decodes_.top().context);
-    decodes_.pop();
-  }
-  if (!prefills_.empty() && prefills_.front().remaining <= kHair) {
-    const Prefill done = prefills_.front();
-    prefills_.pop_front();
-    if (prefills_.empty()) queued_prompt_tokens_ = 0;
-    happened.push_back({.request = done.request, .at = at_});
-    if (done.output_tokens <= 1) {
-      happened.push_back({.request = done.request, .at = at_, .is_end = true});
-      return;
-    }
-    decodes_.push({.end_step = steps_ + done.output_tokens - 1,
-                   .request = done.request,
-                   .context = static_cast<double>(done.input_tokens) + done.output_tokens});
-    context_ += done.input_tokens + 1;
+  Shorten();
+}
+
+// What is ready at at_ joins the prompts.
+void SimReplica::TakeArrived() {
+  while (!arrived_.empty() && arrived_.front().ready <= at_ + 1e-12) {
+    const Arrived& arrived = arrived_.front();
+    Prefill prefill{
+        .request = arrived.request,
+        .due = arrived.ready + std::min(kDueFactor * AloneSeconds(arrived.request), kDueMax),
+        .position = arrived.request.cached_tokens};
+    const auto place = std::ranges::upper_bound(prefills_, prefill.due, {}, &Prefill::due);
+    prefills_.insert(place, prefill);
+    arrived_.pop_front();
   }
 }
 
-void SimReplica::Fail(std::vector<std::uint32_t>& begun, std::vector<std::uint32_t>& waiting) {
-  for (const Prefill& prefill : prefills_) waiting.push_back(prefill.request);
+// A stretch of steps ends where the first that waits can join.
+void SimReplica::Shorten() {
+  if (stretch_.steps <= 1 || arrived_.empty()) return;
+  stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, arrived_.front().ready - at_));
+}
+
+int SimReplica::PrefillBudget(double decode_s) const {
+  const int most = std::max(1, model_->step_tokens_max - static_cast<int>(decodes_.size()));
+  if (decodes_.empty() || model_->step_target_s <= 0) return most;
+  const double left =
+      model_->step_target_s - decode_s - (model_->shares_pass ? 0 : model_->prefill_pass_s);
+  double tokens = 0;
+  const double cell = model_->per_prefill_cell_s;
+  const double token = model_->per_prefill_token_s + cell * prefills_.front().position;
+  if (left > 0) {
+    tokens = most;
+    if (cell > 0) {
+      tokens = (std::sqrt(token * token + 2 * cell * left) - token) / cell;
+    } else if (token > 0) {
+      tokens = left / token;
+    }
+  }
+  const int least = std::min(model_->prefill_tokens_min, most);
+  // A hair below a whole number is that number.
+  return std::clamp(static_cast<int>(std::min<double>(tokens + 1e-9, most)), least, most);
+}
+
+// What the step takes of the prompts, and how long that takes.
+void SimReplica::PlanPrefill() {
+  int budget = PrefillBudget(stretch_.first_s);
+  if (!model_->shares_pass || decodes_.empty()) stretch_.first_s += model_->prefill_pass_s;
+  bool first = true;
+  for (Prefill& prefill : prefills_) {
+    const int left = std::max(1, prefill.request.input_tokens) - prefill.position;
+    const int taken = std::min(left, budget);
+    if (taken == 0 || (!first && taken < left && taken < kFragmentTokensMin)) break;
+    first = false;
+    prefill.taken = taken;
+    budget -= taken;
+    stretch_.first_s += taken * model_->per_prefill_token_s +
+                        CellsSeen(prefill.position, taken) * model_->per_prefill_cell_s;
+  }
+}
+
+void SimReplica::Plan() {
+  stretch_ = {};
+  if (prefills_.empty() && decodes_.empty()) return;
+  const auto sequences = static_cast<double>(decodes_.size());
+  stretch_.first_s = model_->DecodeSeconds(sequences) + cells_ * model_->per_decode_cell_s;
+  stretch_.growth_s = sequences * model_->per_decode_cell_s;
+  stretch_.steps = 1;
+  if (prefills_.empty()) {
+    stretch_.steps = decodes_.top().end_step - steps_;
+  } else {
+    PlanPrefill();
+  }
+  stretch_.first_s = std::max(stretch_.first_s, kStepMin);
+  Shorten();
+}
+
+void SimReplica::FinishPrefills(std::vector<Happening>& happened) {
+  for (Prefill& prefill : prefills_) {
+    prefill.position += std::exchange(prefill.taken, 0);
+    const Request& request = prefill.request;
+    if (prefill.position < std::max(1, request.input_tokens)) continue;
+    happened.push_back({.request = request.id, .at = at_});
+    if (request.output_tokens <= 1) {
+      happened.push_back({.request = request.id, .at = at_, .is_end = true});
+      continue;
+    }
+    decodes_.push({.end_step = steps_ + request.output_tokens - 1,
+                   .request = request.id,
+                   .cells = static_cast<double>(request.input_tokens) + request.output_tokens});
+    cells_ += request.input_tokens + 1;
+  }
+  std::erase_if(prefills_, [](const Prefill& prefill) {
+    return prefill.position >= std::max(1, prefill.request.input_tokens);
+  });
+}
+
+void SimReplica::Advance(std::vector<Happening>& happened) {
+  if (idle()) return;
+  const double seconds = Seconds(stretch_);
+  at_ += seconds;
+  busy_s_ += seconds;
+  steps_ += stretch_.steps;
+  cells_ += static_cast<double>(stretch_.steps) * static_cast<double>(decodes_.size());
+  while (!decodes_.empty() && decodes_.top().end_step <= steps_) {
+    happened.push_back({.request = decodes_.top().request, .at = at_, .is_end = true});
+    cells_ = decodes_.size() == 1 ? 0 : std::max(0.0, cells_ - decodes_.top().cells);
+    decodes_.pop();
+  }
+  FinishPrefills(happened);
+  // Nothing but what has not come yet: the engine sleeps until then.
+  if (prefills_.empty() && decodes_.empty() && !arrived_.empty()) {
+    at_ = std::max(at_, arrived_.front().ready);
+  }
+  TakeArrived();
+  Plan();
+}
+
+void SimReplica::Fail(double now, std::vector<std::uint32_t>& begun,
+                      std::vector<std::uint32_t>& waiting) {
+  if (!idle()) busy_s_ += std::max(0.0, now - at_);
+  for (const Arrived& arrived : arrived_) waiting.push_back(arrived.request.id);
+  for (const Prefill& prefill : prefills_) waiting.push_back(prefill.request.id);
   for (; !decodes_.empty(); decodes_.pop()) begun.push_back(decodes_.top().request);
+  arrived_.clear();
   prefills_.clear();
-  queued_prompt_tokens_ = 0;
-  context_ = 0;
+  cells_ = 0;
+  stretch_ = {};
 }
 
 }  // namespace penstock::plan

@@ -1,9 +1,10 @@
-// SimReplica: one replica of a model as a simulation sees it: prompts are read in chunks beside the
-// sequences that decode, and every step takes as long as the calibration's fit says.
+// SimReplica: one replica of a model as a simulation sees it: an engine that works in steps.
 //
-// The composition of a batch is constant between two events, so a whole stretch of steps is one
-// calculation: an event costs O(log of the batch), whatever the number of tokens. Times are seconds
-// of the simulation. Pure.
+// As in the engine, a step decodes one token of every running sequence and fills what its target
+// leaves with prompts, the one that is due first before the others; what arrives while a step runs
+// joins the next one. Steps that only decode differ by the cells that they look at, so a whole
+// stretch of them is one calculation: an event costs O(log of the batch), whatever the number of
+// tokens. Times are seconds of the simulation. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 #include <queue>
 #include <vector>
 
-#include "policy/calibration.h"
+#include "plan/step_model.h"
 
 namespace penstock::plan {
 
@@ -20,61 +21,82 @@ class SimReplica {
  public:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
 
-  // `prefill_budget`: prompt tokens that one step takes in beside its decodes, at most; 1 or more.
-  SimReplica(const policy::StepTimes& step, int prefill_budget)
-      : step_(step), prefill_budget_(prefill_budget) {}
+  // `model` is borrowed and outlives this.
+  explicit SimReplica(const StepModel& model) : model_(&model) {}
 
+  struct Request {
+    std::uint32_t id = 0;
+    int input_tokens = 0;
+    int output_tokens = 0;
+    int cached_tokens = 0;  // Of the input: there already. Less than the input.
+  };
   struct Happening {
     std::uint32_t request = 0;
     double at = 0;
     bool is_end = false;  // Else the first token; a reply of one token has both.
   };
 
-  // A request begins at `now`, not before the last event that Advance() gave.
-  void Add(std::uint32_t request, int input_tokens, int output_tokens, double now);
+  // A request comes at `now`, not before the last event.
+  void Add(const Request& request, double now);
 
   // When something happens next, if nothing is added; kNever while idle.
-  double NextEvent() const;
+  double NextEvent() const { return idle() ? kNever : at_ + Seconds(stretch_); }
 
-  // Time passes until `now`, which must not lie behind NextEvent(). Appends what happened.
-  void Advance(double now, std::vector<Happening>& happened);
+  // Time passes until NextEvent(). Appends what happened.
+  void Advance(std::vector<Happening>& happened);
 
   // Everything that is under way is lost. Appends those whose first token was sent to `begun`, the
   // others to `waiting`.
-  void Fail(std::vector<std::uint32_t>& begun, std::vector<std::uint32_t>& waiting);
+  void Fail(double now, std::vector<std::uint32_t>& begun, std::vector<std::uint32_t>& waiting);
 
-  bool idle() const { return prefills_.empty() && decodes_.empty(); }
-  std::size_t in_flight() const { return prefills_.size() + decodes_.size(); }
+  bool idle() const { return in_flight() == 0; }
+  std::size_t in_flight() const { return arrived_.size() + prefills_.size() + decodes_.size(); }
   // Seconds in which there was work.
   double busy_s() const { return busy_s_; }
 
  private:
+  struct Arrived {
+    Request request{};
+    double ready = 0;  // The engine has it.
+  };
   struct Prefill {
-    std::uint32_t request = 0;
-    double remaining = 0;  // Prompt tokens.
-    int input_tokens = 0;
-    int output_tokens = 0;
+    Request request{};
+    double due = 0;
+    int position = 0;  // Tokens that are there.
+    int taken = 0;     // In the step under way.
   };
   struct Decode {
-    double end_step = 0;
+    std::int64_t end_step = 0;
     std::uint32_t request = 0;
-    double context = 0;  // Tokens at its end.
+    double cells = 0;  // At its end.
     bool operator>(const Decode& other) const {
-      return end_step > other.end_step || (end_step == other.end_step && request > other.request);
+      return end_step != other.end_step ? end_step > other.end_step : request > other.request;
     }
   };
+  // Equal steps but for the cells, which grow by one for each sequence and step.
+  struct Stretch {
+    std::int64_t steps = 0;
+    double first_s = 0;
+    double growth_s = 0;  // From one step to the next.
+  };
 
-  double Chunk() const;
-  double StepSeconds() const;
-  double UntilNext() const;
+  static double Seconds(const Stretch& stretch);
+  static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
+  void TakeArrived();
+  void Plan();
+  void PlanPrefill();
+  int PrefillBudget(double decode_s) const;
+  void Shorten();
+  void FinishPrefills(std::vector<Happening>& happened);
+  double AloneSeconds(const Request& request) const;
 
-  policy::StepTimes step_;
-  double prefill_budget_;
-  double at_ = 0;
-  double steps_ = 0;    // Since it began.
-  double context_ = 0;  // Tokens of all decoding sequences.
-  double queued_prompt_tokens_ = 0;
-  std::deque<Prefill> prefills_;
+  const StepModel* model_;  // Borrowed.
+  double at_ = 0;           // The stretch's begin; it lies ahead while nothing is ready.
+  Stretch stretch_{};
+  std::int64_t steps_ = 0;         // Since it began.
+  double cells_ = 0;               // Of all decoding sequences, in the next step.
+  std::deque<Arrived> arrived_;    // For later steps.
+  std::vector<Prefill> prefills_;  // The one that is due first before the others.
   std::priority_queue<Decode, std::vector<Decode>, std::greater<>> decodes_;
   double busy_s_ = 0;
 };

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "base/quantile_sketch.h"
+#include "plan/step_model.h"
 #include "policy/autoscale.h"
 #include "policy/calibration.h"
+#include "policy/capacity.h"
 #include "policy/endpoint_policy.h"
 #include "policy/lane.h"
 
@@ -22,13 +24,19 @@ struct SimArrival {
   double at_s = 0;  // Since the start; in order.
   int input_tokens = 0;
   int output_tokens = 0;  // That are generated; the policy does not know them beforehand.
+  // The prompt's blocks of the tenant's block_tokens each: equal ids at the front of two prompts
+  // mean an equal beginning.
+  std::vector<std::int64_t> blocks{};
 };
 
 struct SimTenant {
   std::string name{};
   policy::LanePolicy lane{};
   std::vector<SimArrival> arrivals{};
-  std::int64_t max_tokens = 0;  // As its requests carry it; 0: none.
+  std::int64_t max_tokens = 0;      // As its requests carry it; 0: none.
+  int block_tokens = 0;             // Of its arrivals' blocks; 0: they have none.
+  policy::ThroughputRange range{};  // As it was asked for, tokens/s; `lane` follows from it.
+  double weight = 0;                // Beside other tenants; 0: by its range.
 };
 
 // Replicas that end at once, and with them what they had under way.
@@ -38,13 +46,26 @@ struct SimFailure {
 };
 
 struct SimFleet {
-  policy::StepTimes step{};
-  int prefill_budget = 512;            // Prompt tokens of one engine step.
-  policy::PoolPolicy pool{};           // K, requests in flight on one replica, queue.
-  int replicas_min = 1;                // At the start.
-  int replicas_max = 1;                // More than the minimum: the autoscaler moves between.
-  double start_s = 90;                 // From the decision until a replica takes requests.
-  std::vector<SimFailure> failures{};  // In order. What failed is started again.
+  StepModel step{};
+  policy::PoolPolicy pool{};             // K, requests in flight on one replica, queue.
+  std::int64_t prefix_cache_tokens = 0;  // That a replica keeps; 0: what its places may hold.
+  int replicas_min = 1;                  // At the start.
+  int replicas_max = 1;                  // More than the minimum: the autoscaler moves between.
+  double start_s = 90;                   // From the decision until a replica takes requests.
+  std::vector<SimFailure> failures{};    // In order. What failed is started again.
+};
+
+// What a fleet's figures follow from, where they were not given: sweeps change it, and derive
+// again.
+struct SimTerms {
+  policy::ReplicaCapacity capacity{};  // cost_per_s 0: nobody knows it.
+  policy::StrategyConcurrency strategies{};
+  policy::Strategy strategy = policy::Strategy::kBalanced;
+  bool calibrated = false;  // `strategies` are known.
+  bool concurrency_given = false;
+  bool replicas_given = false;  // Else they follow from the tenants' ranges, as in production.
+  double fit_error_mean = 0;    // Of the step model, against what was calibrated.
+  double fit_error_max = 0;
 };
 
 // Who decides what runs.
@@ -58,6 +79,7 @@ struct Scenario {
   std::vector<SimTenant> tenants{};
   SimPolicy policy = SimPolicy::kPenstock;
   double ttft_target_s = 2;  // What attainment counts.
+  SimTerms terms{};
 };
 
 struct TenantOutcome {
@@ -69,11 +91,13 @@ struct TenantOutcome {
   std::uint64_t in_time = 0;  // First tokens within the target.
   double offered_cost = 0;
   double served_cost = 0;
-  double guaranteed_cost = 0;   // Guarantee x time.
-  QuantileSketch ttft_us{};     // From arrival, waiting included.
-  QuantileSketch tpot_us{};     // Of replies of more than one token.
-  QuantileSketch latency_us{};  // To the last token.
-  QuantileSketch queue_us{};    // Waiting before a replica.
+  double guaranteed_cost = 0;       // Guarantee x time.
+  QuantileSketch ttft_us{};         // From arrival, waiting included.
+  QuantileSketch tpot_us{};         // Of replies of more than one token.
+  QuantileSketch latency_us{};      // To the last token.
+  QuantileSketch queue_us{};        // Waiting before a replica.
+  std::uint64_t input_tokens = 0;   // Of those that a replica had.
+  std::uint64_t cached_tokens = 0;  // Of them, found in its prefix cache.
 
   std::uint64_t refusals() const;
   // Share of all that arrived whose first token came in time.

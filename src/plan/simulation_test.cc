@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "plan/scenario.h"
+#include "plan/sim_prefix_cache.h"
 #include "plan/simulation_text.h"
 
 namespace penstock::plan {
@@ -110,6 +111,13 @@ TEST(Scenario, WhatIsWrongIsNamedByItsPath) {
   EXPECT_THAT(message("fleet: {}\ntenants: [{name: a, range: [1, 2], traffic: "
                       "{requests_per_minute: 1}}]\n"),
               HasSubstr("needs fleet.cost_per_s"));
+  EXPECT_THAT(message("fleet: {calibration: c.json, step: {}}\n"), HasSubstr("fleet.calibration"));
+  EXPECT_THAT(message("fleet: {strategy: fast}\n"), HasSubstr("strategy"));
+  EXPECT_THAT(message("fleet: {step: {fixed_ms: .nan}}\n"), HasSubstr("fleet.step.fixed_ms"));
+  EXPECT_THAT(message("fleet: {replicas: [0, 0]}\n"), HasSubstr("one replica at least"));
+  EXPECT_THAT(message("fleet: {concurrency: 0}\n"), HasSubstr("fleet.concurrency"));
+  EXPECT_THAT(message(fleet + "tenants: [{name: a, range: [5, 1], traffic: {}}]\n"),
+              HasSubstr("tenants[0].range must be"));
   EXPECT_THAT(message("a: ["), HasSubstr("not YAML"));
   EXPECT_THAT(message("- 1"), HasSubstr("must be a mapping"));
 }
@@ -132,6 +140,105 @@ TEST(Scenario, SweepsVaryNamedFigures) {
                                                         {"start_s", "-1"}}) {
     EXPECT_FALSE(Vary(name, value, scenario)) << name << "=" << value;
   }
+}
+
+// A fleet that no server would promise is played all the same, and told of.
+TEST(Scenario, AnImpossibleFleetIsTold) {
+  Scenario scenario = Parsed(std::string(kFleet) +
+                             "tenants: [{name: a, range: [9000, 9000], traffic: "
+                             "{requests_per_minute: 60, span_s: 60}}]\n");
+  const auto doubts = Doubts(scenario);
+  ASSERT_EQ(doubts.size(), 1u);
+  EXPECT_THAT(doubts[0], HasSubstr("2 replicas can promise 10200"));
+  EXPECT_TRUE(Vary("range.a", "1000-9000", scenario));
+  EXPECT_TRUE(Doubts(scenario).empty());
+  const SimOutcome outcome = Simulate(scenario);
+  EXPECT_EQ(outcome.tenants[0].arrived, outcome.tenants[0].completed);
+}
+
+// Without replicas a fleet is as large as production would make it for the ranges.
+TEST(Scenario, ReplicasFollowFromRangesAndChunks) {
+  Scenario scenario = Parsed(
+      "fleet: {cost_per_s: 6000, output_weight: 4, concurrency: 16}\n"
+      "tenants: [{name: a, range: [3000, 9000], traffic: {requests_per_minute: 60, span_s: "
+      "60}}]\n");
+  EXPECT_EQ(scenario.fleet.replicas_min, 1);
+  EXPECT_EQ(scenario.fleet.replicas_max, 3);
+  EXPECT_NEAR(scenario.tenants[0].lane.guarantee_per_s, 3000 * (2048 + 4 * 256) / 2304.0, 1e-9);
+  // Ranges are sold in whole chunks.
+  EXPECT_TRUE(Vary("chunk", "4000", scenario));
+  EXPECT_NEAR(scenario.tenants[0].lane.guarantee_per_s, 4000 * (2048 + 4 * 256) / 2304.0, 1e-9);
+  EXPECT_EQ(scenario.fleet.replicas_min, 2);
+  EXPECT_TRUE(Vary("replicas", "5", scenario));
+  EXPECT_TRUE(Vary("range", "1000", scenario));
+  EXPECT_EQ(scenario.fleet.replicas_min, 5);
+}
+
+TEST(Scenario, ACalibrationSaysWhatWasNotGiven) {
+  policy::Calibration calibration{.cost_per_s = 5000,
+                                  .weights = {.output = 3},
+                                  .chunk_tokens_per_s = 250,
+                                  .concurrency = {.latency = 2, .balanced = 4, .throughput = 8},
+                                  .step = {.fixed_s = 0.01, .per_prefill_token_s = 1e-4}};
+  std::string asked;
+  auto scenario = ParseScenario(
+      "fleet: {calibration: c.json, start_s: 5, overhead_ms: 2}\n"
+      "tenants: [{name: a, range: [100, 600], traffic: {requests_per_minute: 60, span_s: 60}}]\n",
+      "folder", [&](const std::string& path) -> Result<policy::Calibration> {
+        asked = path;
+        return calibration;
+      });
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  EXPECT_EQ(asked, "folder/c.json");
+  EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 4);
+  EXPECT_EQ(scenario->fleet.pool.replica_cost_per_s, 5000);
+  EXPECT_EQ(scenario->fleet.step.step_target_s, 0.2);
+  EXPECT_EQ(scenario->fleet.step.overhead_s, 0.002);
+  EXPECT_NEAR(scenario->tenants[0].lane.guarantee_per_s, 250 * (2048 + 3 * 256) / 2304.0, 1e-9);
+  EXPECT_TRUE(Vary("strategy", "throughput", *scenario));
+  EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 8);
+  EXPECT_TRUE(Vary("concurrency", "3", *scenario));
+  EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 3);
+}
+
+// Prompts that begin alike go where their beginning is, and are not computed again.
+TEST(Simulation, SharedPrefixesAreCachedAndRouted) {
+  const auto run = [](const std::string& prefix, const std::string& cache) {
+    return Simulate(
+        Parsed("fleet: {step: {fixed_ms: 10, prefill_us: 100, decode_us: 500}, cost_per_s: 6000, "
+               "concurrency: 16, replicas: [4, 4], prefix_cache_tokens: " +
+               cache +
+               "}\ntenants: [{name: a, traffic: {requests_per_minute: 120, input_tokens: 2000, "
+               "output_tokens: 50, span_s: 600, prefix: " +
+               prefix + "}}]\n"));
+  };
+  const SimOutcome none = run("{share: 0}", "100000");
+  const SimOutcome few = run("{share: 1, tokens: 1600, count: 4}", "100000");
+  const SimOutcome small = run("{share: 1, tokens: 1600, count: 400}", "3200");
+  const auto cached = [](const SimOutcome& outcome) {
+    const TenantOutcome& tenant = outcome.tenants[0];
+    return static_cast<double>(tenant.cached_tokens) / static_cast<double>(tenant.input_tokens);
+  };
+  EXPECT_EQ(cached(none), 0);
+  EXPECT_GT(cached(few), 0.7);  // 1,600 of 2,000, but for the first ones.
+  EXPECT_LE(cached(few), 0.8);
+  EXPECT_LT(cached(small), 0.1);
+  EXPECT_LT(few.tenants[0].ttft_us.Quantile(0.5), none.tenants[0].ttft_us.Quantile(0.5) / 2);
+}
+
+TEST(SimPrefixCache, KeepsBeginningsAndForgetsTheOldest) {
+  SimPrefixCache cache(4);
+  const std::vector<std::uint64_t> a{1, 2, 3};
+  const std::vector<std::uint64_t> b{1, 2, 9};
+  const std::vector<std::uint64_t> c{7, 8};
+  EXPECT_EQ(cache.Use(a), 0u);
+  EXPECT_EQ(cache.Use(a), 3u);
+  EXPECT_EQ(cache.Use(b), 2u);
+  EXPECT_EQ(cache.Use(c), 0u);  // 3 and 9 go: what others begin with stays.
+  EXPECT_EQ(cache.Use(b), 2u);
+  EXPECT_EQ(SimPrefixCache(0).Use(a), 0u);
+  cache.Clear();
+  EXPECT_EQ(cache.Use(c), 0u);
 }
 
 TEST(SimulationText, EveryFormSaysTheSame) {

@@ -31,6 +31,11 @@ std::string Heading(const SimRun& run) {
                      run.outcome.busy_share * 100, Count(std::ssize(run.outcome.decisions)));
 }
 
+double CachedShare(const TenantOutcome& tenant) {
+  const auto input = static_cast<double>(tenant.input_tokens);
+  return input > 0 ? static_cast<double>(tenant.cached_tokens) / input : 0;
+}
+
 // Share of the contracted cost that was asked for which was served.
 double Delivered(const TenantOutcome& tenant) {
   const double due = std::min(tenant.guaranteed_cost, tenant.offered_cost);
@@ -69,10 +74,28 @@ boost::json::object TenantJson(const TenantOutcome& tenant) {
           {"offered_cost", tenant.offered_cost},
           {"served_cost", tenant.served_cost},
           {"guaranteed_cost", tenant.guaranteed_cost},
+          {"cached_share", CachedShare(tenant)},
           {"ttft_ms", Quantiles(tenant.ttft_us)},
           {"tpot_ms", Quantiles(tenant.tpot_us)},
           {"latency_ms", Quantiles(tenant.latency_us)},
           {"queue_wait_ms", Quantiles(tenant.queue_us)}};
+}
+
+// How long steps take, and how far that is from what was measured.
+boost::json::object StepJson(const Scenario& scenario) {
+  const StepModel& step = scenario.fleet.step;
+  boost::json::array decode;
+  for (const StepModel::Decode& each : step.decode) {
+    decode.push_back({{"sequences", each.sequences}, {"ms", each.seconds * 1e3}});
+  }
+  return {{"decode", std::move(decode)},
+          {"decode_cell_us", step.per_decode_cell_s * 1e6},
+          {"prefill_pass_ms", step.prefill_pass_s * 1e3},
+          {"prefill_token_us", step.per_prefill_token_s * 1e6},
+          {"prefill_cell_us", step.per_prefill_cell_s * 1e6},
+          {"overhead_ms", step.overhead_s * 1e3},
+          {"fit_error_mean", scenario.terms.fit_error_mean},
+          {"fit_error_max", scenario.terms.fit_error_max}};
 }
 
 page::Chart Replicas(const SimRun& run, std::size_t number) {
@@ -134,6 +157,9 @@ void AddRun(const SimRun& run, std::size_t number, Page& page) {
         DurationText(Millis(tenant.queue_us, 0.95)), EscapeHtml(Refusals(tenant)));
   }
   page.Add("</tbody></table></div>");
+  for (const std::string& doubt : run.doubts) {
+    page.Add("<p class=\"warning\">Doubtful: {}.</p>", EscapeHtml(doubt));
+  }
   if (run.outcome.minutes.size() > 1) {
     page.Add("<figure>{}</figure>", RenderChart(Replicas(run, number)));
   }
@@ -157,12 +183,16 @@ std::string SimulationTable(std::span<const SimRun> runs) {
           DurationText(Millis(tenant.ttft_us, 0.5)), DurationText(Millis(tenant.ttft_us, 0.95)),
           DurationText(Millis(tenant.ttft_us, 0.99)), DurationText(Millis(tenant.tpot_us, 0.5)),
           DurationText(Millis(tenant.queue_us, 0.95)));
+      if (tenant.cached_tokens > 0) {
+        fmt::format_to(add, "  cached: {:.1f}% of the input", CachedShare(tenant) * 100);
+      }
       if (tenant.refusals() > 0) fmt::format_to(add, "  refused: {}", Refusals(tenant));
       if (tenant.failed > 0) {
         fmt::format_to(add, "  failed: {}", Count(static_cast<long long>(tenant.failed)));
       }
       out += '\n';
     }
+    for (const std::string& doubt : run.doubts) fmt::format_to(add, "  doubtful: {}\n", doubt);
   }
   return out;
 }
@@ -183,14 +213,18 @@ std::string SimulationJson(std::span<const SimRun> runs) {
     for (const policy::AutoscaleDecision& decision : run.outcome.decisions) {
       decisions.emplace_back(decision.Explain());
     }
+    boost::json::array doubts;
+    for (const std::string& doubt : run.doubts) doubts.emplace_back(doubt);
     all.push_back({{"run", run.name},
                    {"span_s", run.outcome.span_s},
                    {"replica_hours", run.outcome.replica_hours},
                    {"busy_share", run.outcome.busy_share},
+                   {"step", StepJson(run.scenario)},
                    {"events", run.outcome.events},
                    {"tenants", std::move(tenants)},
                    {"minutes", std::move(minutes)},
-                   {"decisions", std::move(decisions)}});
+                   {"decisions", std::move(decisions)},
+                   {"doubts", std::move(doubts)}});
   }
   return boost::json::serialize(boost::json::object{{"runs", std::move(all)}});
 }

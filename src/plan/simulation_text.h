@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "plan/simulation.h"
 
@@ -13,6 +14,7 @@ struct SimRun {
   std::string name{};   // "replicas=4"; "" for the only one.
   Scenario scenario{};  // Its arrivals may have been dropped.
   SimOutcome outcome{};
+  std::vector<std::string> doubts{};  // Doubts() of the scenario.
 };
 
 std::string SimulationTable(std::span<const SimRun> runs);

@@ -102,6 +102,34 @@ TEST(UsageReader, AFewBadRowsAreCountedAndManyAreRefused) {
               HasSubstr("6 cached tokens of 5"));
 }
 
+// Rows in any order, with hours of silence and requests that used nothing, tell what the same rows
+// in order tell.
+TEST(UsageReader, GapsDisorderAndZeroRowsAreTaken) {
+  const std::string head = "time,input_tokens,output_tokens\n";
+  const std::vector<std::string> rows = {
+      "2026-01-01 00:00:10,100,10\n", "2026-01-01 00:00:50,100,10\n", "2026-01-01 00:01:00,0,0\n",
+      "2026-01-01 05:00:00,300,30\n", "2026-01-01 05:00:59,1,0\n"};
+  std::string ordered = head;
+  std::string disordered = head;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    ordered += rows[i];
+    disordered += rows[(i * 3 + 4) % rows.size()];
+  }
+  for (const std::string& text : {ordered, disordered}) {
+    const UsageHistory history = Read(text);
+    EXPECT_EQ(history.rows, 5);
+    EXPECT_EQ(history.bad_rows, 0);
+    const UsageSummary summary = *history.series.at("").Summarize();
+    EXPECT_EQ(summary.requests, 5);
+    EXPECT_EQ(summary.tokenless_requests, 1);
+    EXPECT_EQ(summary.minutes, 301);
+    EXPECT_EQ(summary.empty_minutes, 298);
+    EXPECT_EQ(summary.input.max, 301);
+    EXPECT_EQ(summary.input.p50, 0);  // Silence counts.
+    EXPECT_NEAR(summary.total.mean, 551.0 / 301, 0.01);
+  }
+}
+
 TEST(UsageReader, AFileThatIsNotThereIsNamed) {
   UsageHistory history;
   const Status read = ReadUsage("/no/such/usage.csv", {}, {}, history);

@@ -1,0 +1,100 @@
+#include "plan/step_fit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+namespace penstock::plan {
+namespace {
+
+// The calibration that a replica of this model would have, each time off by up to `noise`.
+policy::Calibration Measured(const StepModel& truth, double noise, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const auto off = [&] { return 1 + noise * (static_cast<double>(random() % 2001) / 1000 - 1); };
+  policy::CalibrationPoints points;
+  const auto measure = [&](int concurrency, double input, double output) {
+    const LoopTimes times = PlayLoop(truth, concurrency, {input, output});
+    return policy::CurvePoint{.concurrency = concurrency,
+                              .input_tokens = input,
+                              .output_tokens = output,
+                              .requests_per_s = concurrency / times.latency_s,
+                              .ttft_ms = {.p50 = times.ttft_s * 1e3 * off()},
+                              .tpot_ms = {.p50 = times.tpot_s * 1e3 * off()},
+                              .latency_ms = {.p50 = times.latency_s * 1e3 * off()},
+                              .requests = 8};
+  };
+  for (const int concurrency : {1, 2, 4, 8}) {
+    points.curve.push_back(measure(concurrency, 256, 32));
+  }
+  points.probes = {measure(1, 512, 1), measure(1, 64, 64), measure(4, 64, 64)};
+  return *policy::FitCalibration(points, {});
+}
+
+StepModel RandomModel(std::mt19937_64& random) {
+  const auto between = [&random](double least, double most) {
+    const double u = static_cast<double>(random() % 1'000'001) / 1e6;
+    return least * std::pow(most / least, u);
+  };
+  StepModel model{.per_decode_cell_s = between(1e-8, 1e-6),
+                  .prefill_pass_s = between(1e-3, 2e-2),
+                  .per_prefill_token_s = between(5e-5, 1e-3),
+                  .per_prefill_cell_s = between(1e-9, 1e-7),
+                  .overhead_s = between(2e-4, 4e-3),
+                  .step_target_s = 0.2};
+  double seconds = between(2e-3, 2e-2);
+  for (const double sequences : {1., 2., 4., 8.}) {
+    model.decode.push_back({.sequences = sequences, .seconds = seconds});
+    seconds *= between(1.05, 1.7);
+  }
+  return model;
+}
+
+// The model that is found gives the times that were measured, and those of a load that was not.
+TEST(StepFit, FindsAModelThatGivesTheMeasuredTimes) {
+  const StepModel settings{.step_target_s = 0.2};
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    const StepModel truth = RandomModel(random);
+    const StepFit fit = FitStepModel(Measured(truth, 0, seed), settings);
+    EXPECT_LT(fit.error_mean, 0.03);
+    for (const int concurrency : {3, 6}) {
+      const LoopTimes there = PlayLoop(truth, concurrency, {200, 40});
+      const LoopTimes found = PlayLoop(fit.model, concurrency, {200, 40});
+      EXPECT_NEAR(found.ttft_s / there.ttft_s, 1, 0.12) << concurrency;
+      EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.08) << concurrency;
+    }
+  }
+}
+
+TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
+  std::mt19937_64 random(5);
+  const StepModel truth = RandomModel(random);
+  const StepFit fit = FitStepModel(Measured(truth, 0.05, 5), {.step_target_s = 0.2});
+  EXPECT_LT(fit.error_mean, 0.06);
+  const LoopTimes there = PlayLoop(truth, 4, {200, 40});
+  const LoopTimes found = PlayLoop(fit.model, 4, {200, 40});
+  EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.10);
+}
+
+// An operator's word has no points: the linear fit is what there is.
+TEST(StepFit, WithoutPointsTheLinearFitIsTaken) {
+  policy::Calibration given{.step = {.fixed_s = 0.01, .per_prefill_token_s = 1e-4}};
+  const StepFit fit = FitStepModel(given, {.step_target_s = 0.2, .step_tokens_max = 256});
+  EXPECT_EQ(fit.error_mean, 0);
+  EXPECT_EQ(fit.model.DecodeSeconds(3), 0.01);
+  EXPECT_EQ(fit.model.step_tokens_max, 256);
+  EXPECT_EQ(fit.model.step_target_s, 0.2);
+}
+
+TEST(StepModel, DecodingIsLinearBetweenPointsAndBeyond) {
+  const StepModel model{.decode = {{.sequences = 2, .seconds = 4}, {.sequences = 4, .seconds = 5}}};
+  EXPECT_EQ(model.DecodeSeconds(0), 0);
+  EXPECT_EQ(model.DecodeSeconds(1), 3.5);
+  EXPECT_EQ(model.DecodeSeconds(3), 4.5);
+  EXPECT_EQ(model.DecodeSeconds(8), 7);
+}
+
+}  // namespace
+}  // namespace penstock::plan

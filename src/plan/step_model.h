@@ -1,0 +1,46 @@
+// StepModel: how long the steps of an engine take, as a function of what is in them. Pure.
+//
+// A step decodes one token of each running sequence and reads prompt tokens beside them. Decoding
+// takes what was measured for so many sequences, and a little for every cell they look at; prompts
+// take a pass of their own where the engine makes one, a time for each token, and a little for
+// every cell.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "policy/calibration.h"
+
+namespace penstock::plan {
+
+struct StepModel {
+  // Seconds of a pass that decodes `sequences` without looking at cells.
+  struct Decode {
+    double sequences = 1;
+    double seconds = 0;
+    bool operator==(const Decode&) const = default;
+  };
+  std::vector<Decode> decode{};  // In order; between two it is linear, beyond the last as before.
+  double per_decode_cell_s = 0;
+  double prefill_pass_s = 0;  // Of a step that reads prompts.
+  bool shares_pass = false;   // One pass for both: prefill_pass_s only where nothing decodes.
+  double per_prefill_token_s = 0;
+  double per_prefill_cell_s = 0;
+  double overhead_s = 0;  // Of a request, before the engine has it.
+
+  // How the engine fills a step.
+  double step_target_s = 0;   // A step that decodes takes no longer for a prompt's sake; 0: may.
+  int step_tokens_max = 512;  // 1 or more.
+  int prefill_tokens_min = 32;
+
+  bool operator==(const StepModel&) const = default;
+
+  // 0 for no sequences.
+  double DecodeSeconds(double sequences) const;
+};
+
+// The same of a linear fit: one pass for both.
+StepModel ModelOf(const policy::StepTimes& step, int step_tokens_max);
+
+}  // namespace penstock::plan
