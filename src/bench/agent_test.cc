@@ -269,13 +269,13 @@ TEST(AgentFleet, RecordsComeInWhileTheLevelRuns) {
 TEST(AgentFleet, ASearchJudgesAndEndsItsProbes) {
   testing::LoopbackModel server;
   server.model.knee = 6;
-  server.model.gap = std::chrono::milliseconds(4);
+  server.model.gap = std::chrono::milliseconds(20);  // With 32 at once 107 ms.
   const std::string url = server.Start();
   const RunningAgent one("secret");
   const RunningAgent two("secret");
   BenchOptions options = OptionsFor(url, {one.name(), two.name()});
-  options.budget = "tpot_p50<6ms";
-  options.concurrency_max = 32;
+  options.budget = "tpot_p50<60ms";
+  options.concurrency_max = 64;
   const std::atomic<bool> stop = false;
   const auto outcome = RunBench(options, stop);
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -283,9 +283,9 @@ TEST(AgentFleet, ASearchJudgesAndEndsItsProbes) {
   bool broke = false;
   for (const LevelSummary& level : outcome->summary.levels) {
     // Far beyond the bound a handful settles it: the agents were told to end.
-    if (level.verdict.passes || level.concurrency < 16) continue;
+    if (level.verdict.passes || level.concurrency < 32) continue;
     broke = true;
-    EXPECT_LT(level.succeeded, 50) << level.concurrency;
+    EXPECT_LT(level.succeeded, 2 * level.concurrency) << level.concurrency;
   }
   EXPECT_TRUE(broke);
 }
