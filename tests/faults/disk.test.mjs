@@ -2,22 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Server, run, synthesise, temporaryFolder, until } from '../support/penstock.mjs';
+import { Server, run, synthesise, until } from '../support/penstock.mjs';
 
 const kDiskBytes = 12 << 20;
 
 // A small file system of its own; nothing where this user may not mount one.
 function smallDisk(t) {
-  const folder = join(temporaryFolder(t), 'disk');
-  mkdirSync(folder);
+  const folder = mkdtempSync(join(tmpdir(), 'penstock-test-'));
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${kDiskBytes}`, 'tmpfs', folder]);
-  if (status !== 0) return undefined;
-  t.after(() => spawnSync('umount', ['--lazy', folder]));
-  return folder;
+  t.after(() => {
+    if (status === 0) spawnSync('umount', ['--lazy', folder]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return status === 0 ? folder : undefined;
 }
 
 // Writes until nothing more goes.
