@@ -249,6 +249,13 @@ TEST(SimulationText, EveryFormSaysTheSame) {
   const boost::json::value json = boost::json::parse(SimulationJson(runs));
   EXPECT_EQ(json.at("runs").as_array().size(), 2u);
   EXPECT_EQ(json.at("runs").at(0).at("tenants").at(0).at("name").as_string(), "good");
+  const std::vector<SimRun> sweep = {
+      {.name = "policy=fifo replicas=1", .outcome = runs[1].outcome},
+      {.name = "policy=fifo replicas=2", .outcome = runs[1].outcome},
+      {.name = "policy=penstock replicas=1", .outcome = runs[0].outcome}};
+  const std::string lines = SimulationPage(sweep, "sweep");
+  EXPECT_THAT(lines, HasSubstr("good, fifo"));  // A line for what the other sweeps tell apart.
+  EXPECT_THAT(lines, HasSubstr("flood, penstock"));
   const std::string page = SimulationPage(runs, "<flood>");
   EXPECT_THAT(page, HasSubstr("Simulation of &lt;flood&gt;"));
   EXPECT_THAT(page, HasSubstr("Attainment against cost"));

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "page/numbers.h"
 #include "page/page.h"
@@ -117,6 +121,18 @@ page::Chart Replicas(const SimRun& run, std::size_t number) {
   return chart;
 }
 
+// " fifo 30" of "policy=fifo start_s=30 ": short enough for a legend.
+std::string ValuesOf(std::string_view words) {
+  std::string values;
+  while (!words.empty()) {
+    const std::string_view word = words.substr(0, words.find(' '));
+    words.remove_prefix(std::min(words.size(), word.size() + 1));
+    values += ' ';
+    values += word.substr(word.find('=') + 1);
+  }
+  return values;
+}
+
 // What each run cost against what its tenants got.
 page::Chart CostAgainstAttainment(std::span<const SimRun> runs) {
   page::Chart chart{.id = "sweep",
@@ -126,14 +142,24 @@ page::Chart CostAgainstAttainment(std::span<const SimRun> runs) {
                     .y_title = "first tokens in time, percent",
                     .linear_y = true};
   for (std::size_t tenant = 0; tenant < runs[0].outcome.tenants.size(); ++tenant) {
-    page::ChartSeries series{.name = runs[0].outcome.tenants[tenant].name};
+    // What only the last sweep tells apart is one line; what the others do, another.
+    std::vector<std::string> lines;
     for (const SimRun& run : runs) {
-      series.points.push_back({.x = run.outcome.replica_hours,
-                               .y = run.outcome.tenants[tenant].attainment() * 100,
-                               .label = tenant == 0 ? run.name : "",
-                               .tooltip = run.name});
+      const std::size_t blank = run.name.rfind(' ');
+      const std::string others = blank == std::string::npos ? "" : run.name.substr(0, blank + 1);
+      auto line = std::ranges::find(lines, others);
+      if (line == lines.end()) {
+        const std::string& name = run.outcome.tenants[tenant].name;
+        chart.series.push_back({.name = others.empty() ? name : name + "," + ValuesOf(others)});
+        line = lines.insert(lines.end(), others);
+      }
+      const auto back = static_cast<std::size_t>(lines.end() - line);
+      chart.series[chart.series.size() - back].points.push_back(
+          {.x = run.outcome.replica_hours,
+           .y = run.outcome.tenants[tenant].attainment() * 100,
+           .label = tenant == 0 ? run.name.substr(others.size()) : "",
+           .tooltip = run.name});
     }
-    chart.series.push_back(std::move(series));
   }
   return chart;
 }

@@ -45,16 +45,21 @@ page::Chart Timeline(const UsageSeries& series, const UsageSummary& usage, const
     input.points.push_back({.x = hours, .y = found == greatest.end() ? 0 : found->second.first});
     output.points.push_back({.x = hours, .y = found == greatest.end() ? 0 : found->second.second});
   }
+  constexpr std::size_t kDotsMax = 60;  // More would hide the lines.
+  chart.dots = input.points.size() <= kDotsMax;
   chart.series = {std::move(input), std::move(output)};
   return chart;
 }
 
 void AddOffers(const Sizing& sizing, const SizingBasis& basis, Page& page) {
+  const bool priced = std::ranges::any_of(
+      sizing.rows, [](const SizingRow& row) { return row.cost_per_hour.has_value(); });
+  const std::string currency = EscapeHtml(basis.currency);
   page.Add(
       "<div class=\"wide\"><table><thead><tr><th class=\"remark\">offer</th><th "
-      "class=\"remark\">model</th><th>raw</th><th>buy</th><th class=\"remark\"></th><th>{0}/h</th>"
-      "<th>{0}/month</th></tr></thead><tbody>",
-      EscapeHtml(basis.currency));
+      "class=\"remark\">model</th><th>raw</th><th>buy</th><th class=\"remark\"></th>{}</tr>"
+      "</thead><tbody>",
+      priced ? fmt::format("<th>{0}/h</th><th>{0}/month</th>", currency) : "");
   for (const SizingRow& row : sizing.rows) {
     const auto money = [&row](double hours) {
       return row.cost_per_hour ? fmt::format("{:.2f}", *row.cost_per_hour * hours)
@@ -62,9 +67,10 @@ void AddOffers(const Sizing& sizing, const SizingBasis& basis, Page& page) {
     };
     page.Add(
         "<tr><td class=\"remark\">{}</td><td class=\"remark\">{}</td><td>{:.2f}</td><td "
-        "class=\"strong\">{} {}</td><td class=\"remark\">{}</td><td>{}</td><td>{}</td></tr>",
+        "class=\"strong\">{} {}</td><td class=\"remark\">{}</td>{}</tr>",
         EscapeHtml(row.offer), EscapeHtml(row.model), row.raw, Count(row.amount),
-        EscapeHtml(row.unit), EscapeHtml(row.note), money(1), money(kHoursPerMonth));
+        EscapeHtml(row.unit), EscapeHtml(row.note),
+        priced ? fmt::format("<td>{}</td><td>{}</td>", money(1), money(kHoursPerMonth)) : "");
   }
   page.Add("</tbody></table></div>");
 }

@@ -163,3 +163,30 @@ test('requests and answers are logged where an endpoint opted in, without keys',
   assert.deepEqual(lines[2].logging_error_codes, ['MAX_REQUEST_SIZE_EXCEEDED']);
   assert.ok(!existsSync(join(dataDirectory, 'payloads/quiet.jsonl')));
 });
+
+test('the simulator plays what the ledger recorded', async (t) => {
+  const dataDirectory = temporaryFolder(t);
+  const url = await modelServer(t);
+  const server = await Server.start(t, { dataDirectory,
+    flags: [`--static-endpoint=chat=${url}`, `--static-endpoint=code=${url}`] });
+  const ask = (model) => server.call('POST', '/v1/chat/completions',
+    { model, stream: true, messages: [{ role: 'user', content: 'hi' }] });
+  for (const model of ['chat', 'code', 'chat', 'chat', 'code']) assert.equal((await ask(model)).status, 200);
+  const exported = await run(['usage', 'records', '--format', 'jsonl', '--data-dir', dataDirectory]);
+  assert.equal(exported.code, 0, exported.stderr);
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'usage.jsonl'), exported.stdout);
+  writeFileSync(join(folder, 'again.yaml'), `
+fleet: {replicas: [1, 1]}
+tenants:
+  - {name: chat, traffic: {ledger: usage.jsonl}}
+  - {name: second, traffic: {ledger: usage.jsonl, endpoint: code, speed: 2}}
+`);
+  const played = await run(['simulate', join(folder, 'again.yaml'), '--json']);
+  assert.equal(played.code, 0, played.stderr);
+  const [chat, code] = JSON.parse(played.stdout).runs[0].tenants;
+  assert.deepEqual([chat.arrived, chat.completed], [3, 3]);
+  assert.deepEqual([code.arrived, code.completed], [2, 2]);
+  const refused = await run(['simulate', join(folder, 'none.yaml')]);
+  assert.equal(refused.code, 2);
+});
