@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -24,10 +25,11 @@ using measure::Nanoseconds;
 double Milliseconds(Nanoseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
 // The value that a share of `fraction` of the samples does not exceed; 0 without samples.
+// Never less than the fraction says: of few samples the greatest.
 double Quantile(std::vector<Nanoseconds>& samples, double fraction) {
   if (samples.empty()) return 0;
   const auto last = static_cast<double>(samples.size() - 1);
-  const auto at = samples.begin() + static_cast<std::ptrdiff_t>(fraction * last);
+  const auto at = samples.begin() + static_cast<std::ptrdiff_t>(std::ceil(fraction * last));
   std::nth_element(samples.begin(), at, samples.end());
   return Milliseconds(*at);
 }

@@ -158,8 +158,10 @@ const std::vector<Work>& Scheduler::Plan() {
 // Prompt tokens that this step may have, the first of them at `position`.
 int Scheduler::PrefillBudget(int position) const {
   const int most = limits_.step_tokens_max - step_.decodes;
-  if (step_.decodes == 0 || limits_.step_target == Duration{} || limits_.whole_prompts) return most;
-  const int least = std::min(limits_.prefill_tokens_min, most);
+  if (limits_.step_target == Duration{} || limits_.whole_prompts) return most;
+  const int wanted =
+      step_.decodes == 0 ? limits_.prefill_tokens_alone_min : limits_.prefill_tokens_min;
+  const int least = std::min(wanted, most);
   const int kept = step_time_.PrefillTokensWithin(step_.shape, position, limits_.step_target,
                                                   kPrefillTokensUnknown);
   return std::clamp(kept, least, most);

@@ -28,13 +28,16 @@
 namespace penstock::engine {
 
 struct SchedulerLimits {
-  int slots = 8;                // Sequences that run at once. At least 1.
-  int queued_max = 256;         // Jobs that wait for a slot; 0 refuses what cannot start at once.
-  int step_tokens_max = 512;    // Tokens in one step. At least `slots`.
-  int slot_tokens_max = 4096;   // Prompt and output of one job together.
-  bool whole_prompts = false;   // A prompt is never cut (models whose attention looks both ways).
-  Duration step_target{};       // A step with decodes should take no longer; 0: no such bound.
-  int prefill_tokens_min = 64;  // Of a step, whatever the target: prompts must come to their end.
+  int slots = 8;               // Sequences that run at once. At least 1.
+  int queued_max = 256;        // Jobs that wait for a slot; 0 refuses what cannot start at once.
+  int step_tokens_max = 512;   // Tokens in one step. At least `slots`.
+  int slot_tokens_max = 4096;  // Prompt and output of one job together.
+  bool whole_prompts = false;  // A prompt is never cut (models whose attention looks both ways).
+  Duration step_target{};      // A step with decodes should take no longer; 0: no such bound.
+  // Of a step, whatever the target: prompts must come to their end. More where nothing decodes, for
+  // then only those wait who have just come.
+  int prefill_tokens_min = 64;
+  int prefill_tokens_alone_min = 256;
 };
 
 struct Job {

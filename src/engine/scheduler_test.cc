@@ -187,6 +187,25 @@ TEST(Scheduler, CutsPromptsToKeepTheStepTarget) {
   }
 }
 
+// A request that comes while a long prompt is computed waits for its step: that is bounded, too.
+TEST(Scheduler, CutsPromptsWhereNothingDecodes) {
+  Scheduler scheduler({.slots = 2,
+                       .queued_max = 4,
+                       .step_tokens_max = 512,
+                       .slot_tokens_max = 4096,
+                       .step_target = milliseconds{50},
+                       .prefill_tokens_alone_min = 100});
+  ASSERT_TRUE(scheduler.Enqueue({.id = 1, .prompt_tokens = 4000, .output_tokens_max = 4}, kStart));
+  std::vector<int> chunks;
+  while (scheduler.Position(0) < 4000) {
+    chunks.push_back(scheduler.Plan().back().tokens);
+    scheduler.Advance(milliseconds{5} + chunks.back() * milliseconds{1});
+  }
+  // 45 would keep the target; the last has what is left.
+  ASSERT_GT(chunks.size(), 30U);
+  for (std::size_t i = 8; i + 1 < chunks.size(); ++i) EXPECT_EQ(chunks[i], 100) << i;
+}
+
 TEST(Scheduler, PromptsComeToTheirEndWhereTheTargetCannotBeKept) {
   Scheduler scheduler({.slots = 2,
                        .queued_max = 4,

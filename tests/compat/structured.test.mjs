@@ -171,6 +171,50 @@ const kTools = [
     },
   },
 ];
+const checkOf = Object.fromEntries(
+  kTools.map(({ function: { name, parameters } }) => [name, ajv.compile(parameters)]));
+
+function checkCalls(calls, seed, names = Object.keys(checkOf)) {
+  assert.ok(calls.length >= 1, `seed ${seed}: no call`);
+  for (const { id, name, arguments: text } of calls) {
+    assert.match(id, /^call_/);
+    assert.ok(names.includes(name), name);
+    assert.ok(checkOf[name](JSON.parse(text)), `seed ${seed}: ${name}(${text})`);
+  }
+  assert.equal(new Set(calls.map(({ id }) => id)).size, calls.length);
+}
+
+test('a call that is required is made, whole and streamed', async () => {
+  for (let seed = 1; seed <= kSeeds / 2; ++seed) {
+    const options = {
+      model: 'tools', messages, max_tokens: 1000, seed, tools: kTools, tool_choice: 'required',
+      parallel_tool_calls: false,
+    };
+    const whole = (await client.chat.completions.create(options)).choices[0];
+    assert.equal(whole.finish_reason, 'tool_calls', JSON.stringify(whole));
+    assert.equal(whole.message.content, null);
+    const calls = whole.message.tool_calls.map((call) => ({ id: call.id, ...call.function }));
+    assert.equal(calls.length, 1);
+    checkCalls(calls, seed);
+    const streamed = await gather(options);
+    assert.equal(streamed.finish, 'tool_calls');
+    assert.equal(streamed.content, '');
+    checkCalls(streamed.calls, seed);
+  }
+});
+
+test('a choice of one tool calls that one', async () => {
+  for (const name of ['weather', 'add']) {
+    const reply = await client.chat.completions.create({
+      model: 'tools', messages, max_tokens: 1000, seed: 5, tools: kTools,
+      tool_choice: { type: 'function', function: { name } },
+    });
+    const { message, finish_reason } = reply.choices[0];
+    assert.equal(finish_reason, 'tool_calls');
+    checkCalls(message.tool_calls.map((call) => ({ id: call.id, ...call.function })), 5, [name]);
+  }
+});
+
 test('a model that may call and does not has said text', async () => {
   const options = { model: 'tools', messages, max_tokens: 40, seed: 2, tools: kTools };
   for (const tool_choice of ['auto', 'none', undefined]) {

@@ -24,6 +24,7 @@ Result<Face::Work> Face::PrepareChat(ChatRequest request) {
             .options = std::move(request.options),
             .grammar = std::move(prompt->grammar),
             .reader = std::move(prompt->reader),
+            .calls_max = request.parallel_tool_calls ? std::size_t{0} : std::size_t{1},
             .id = NewId("chatcmpl"),
             .model = request.model.empty() ? options_.model_name : std::move(request.model),
             .created_s = NowSeconds()};
@@ -55,12 +56,13 @@ void Face::ReadReplies(const Work& work, std::span<std::string> texts, Random& i
                        std::vector<Choice>& choices) {
   if (!work.reader) return;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    ReplyStream reply;
+    ReplyStream reply(work.calls_max);
     reply.Feed(*work.reader, texts[i], true, ids);
     texts[i] = reply.content();
     calls[i] = reply.calls();
     choices[i].tool_calls = calls[i];
-    if (reply.HasCalls() && choices[i].finish == penstock::FinishReason::kStop) {
+    const bool ended = choices[i].finish == penstock::FinishReason::kStop || reply.Complete();
+    if (reply.HasCalls() && ended) {
       choices[i].finish = penstock::FinishReason::kToolCalls;
     }
   }

@@ -252,7 +252,7 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
   exchange.StartStream(200, "text/event-stream", {{"cache-control", "no-cache"}});
   std::vector<bool> begun(work.choices());
   std::vector<std::size_t> text_bytes(work.choices());  // Of tokens that were sent.
-  std::vector<ReplyStream> replies(work.reader ? work.choices() : 0);
+  std::vector<ReplyStream> replies(work.reader ? work.choices() : 0, ReplyStream(work.calls_max));
   penstock::Usage usage;
   Timing timing;
   std::string out;
@@ -287,7 +287,9 @@ io::Task<void> Face::AnswerStream(http::Exchange& exchange, const Work& work, Ma
       }
       if (!last) continue;
       const bool called = work.reader && replies[choice].HasCalls();
-      writer.AppendFinish(out, ReasonToApi(event.finish_reason, called), index);
+      const bool whole = called && replies[choice].Complete();
+      writer.AppendFinish(
+          out, ReasonToApi(whole ? FinishReason::kStop : event.finish_reason, called), index);
       AddUsage(usage, event.usage, choice, work.options.best_of);
       AddTiming(timing, event.usage);
       --left;

@@ -16,18 +16,23 @@ void Extend(std::string& told, const std::string& now) {
 void ReplyStream::Feed(const ReplyReader& reader, std::string_view text, bool last, Random& ids) {
   text_ += text;
   if (text.empty() && !last) return;
-  const auto reply = reader.Read(text_, !last);
+  auto reply = reader.Read(text_, !last);
+  const bool cut = last && !reply;
+  if (cut) reply = reader.Read(text_, true);
   if (reply) {
     Extend(content_, reply->content);
-    TakeCalls(reply->tool_calls, last, ids);
-  } else if (last && calls_.empty()) {
-    Extend(content_, text_);
+    TakeCalls(reply->tool_calls, last && !cut, ids);
   }
+  if (cut && calls_.empty()) Extend(content_, text_);
 }
 
 // A call is told once its name is whole: when its arguments have begun, or something follows it.
 void ReplyStream::TakeCalls(const std::vector<ChatToolCall>& calls, bool last, Random& ids) {
   for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (calls_max_ > 0 && i >= calls_max_) {
+      complete_ = true;
+      return;
+    }
     const ChatToolCall& call = calls[i];
     const bool whole = last || i + 1 < calls.size();
     if (i >= calls_.size()) {

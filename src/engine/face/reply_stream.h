@@ -18,7 +18,11 @@ namespace penstock::engine {
 
 class ReplyStream {
  public:
-  // More of the answer; `last`: all of it is there. Where it cannot be read even then, it is text.
+  // At most `calls_max` calls are told; 0: all.
+  explicit ReplyStream(std::size_t calls_max = 0) : calls_max_(calls_max) {}
+
+  // More of the answer; `last`: all of it is there. Where it cannot be read even then, what
+  // stands before the fault counts, and where that is nothing, it is text.
   void Feed(const ReplyReader& reader, std::string_view text, bool last, Random& ids);
 
   // Appends events for what was not told before.
@@ -28,10 +32,14 @@ class ReplyStream {
   const std::string& content() const { return content_; }
   const std::vector<penstock::ToolCall>& calls() const { return calls_; }
   bool HasCalls() const { return !calls_.empty(); }
+  // More calls than may be told have begun: the answer is whole, whatever else comes.
+  bool Complete() const { return complete_; }
 
  private:
   void TakeCalls(const std::vector<ChatToolCall>& calls, bool last, Random& ids);
 
+  std::size_t calls_max_;
+  bool complete_ = false;
   std::string text_;  // As the model wrote it.
   std::string content_;
   std::vector<penstock::ToolCall> calls_;

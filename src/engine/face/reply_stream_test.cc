@@ -88,5 +88,27 @@ TEST(ReplyStream, WhatCannotBeReadIsText) {
   EXPECT_FALSE(reply.HasCalls());
 }
 
+TEST(ReplyStream, ACallThatIsCutHasWhatIsThereOfIt) {
+  const AngleReader reader;
+  Random ids(1);
+  ReplyStream reply;
+  reply.Feed(reader, "<f:12><g:3", true, ids);
+  ASSERT_EQ(reply.calls().size(), 2U);
+  EXPECT_EQ(reply.calls()[1].arguments, "3");
+}
+
+TEST(ReplyStream, TellsNoMoreCallsThanItMay) {
+  const AngleReader reader;
+  Random ids(1);
+  ReplyStream reply(1);
+  reply.Feed(reader, "<f:12>", false, ids);
+  EXPECT_FALSE(reply.Complete());
+  reply.Feed(reader, "<g", false, ids);
+  EXPECT_TRUE(reply.Complete());
+  reply.Feed(reader, ":3>", true, ids);
+  ASSERT_EQ(reply.calls().size(), 1U);
+  EXPECT_EQ(reply.calls()[0].arguments, "12");
+}
+
 }  // namespace
 }  // namespace penstock::engine

@@ -21,6 +21,7 @@ struct Face::Work {
   GrammarSpec grammar{};
   std::vector<TokenId> written_specials{};
   std::shared_ptr<const ReplyReader> reader{};
+  std::size_t calls_max = 0;  // 0: any number.
   std::string id;
   std::string model;
   std::int64_t created_s = 0;

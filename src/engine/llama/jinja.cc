@@ -47,9 +47,9 @@ common_chat_templates_inputs InputsOf(const ChatInput& input) {
     inputs.tools.push_back(
         {.name = tool.name, .description = tool.description, .parameters = tool.parameters});
   }
-  inputs.tool_choice = input.must_call       ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
-                       : input.tools.empty() ? COMMON_CHAT_TOOL_CHOICE_NONE
-                                             : COMMON_CHAT_TOOL_CHOICE_AUTO;
+  inputs.tool_choice =
+      input.tools.empty() ? COMMON_CHAT_TOOL_CHOICE_NONE : COMMON_CHAT_TOOL_CHOICE_AUTO;
+  inputs.enable_thinking = !input.must_call;
   inputs.parallel_tool_calls = input.parallel_calls;
   return inputs;
 }
@@ -78,11 +78,19 @@ class JinjaTemplate final : public ChatTemplate {
         !common_chat_templates_get_caps(templates_.get())["supports_tools"]) {
       return Fail(Code::kInvalidArgument, "the model's chat template knows no tools", "tools");
     }
-    const common_chat_params params =
-        common_chat_templates_apply(templates_.get(), InputsOf(input));
-    ChatPrompt prompt{.text = params.prompt};
-    if (input.tools.empty()) return prompt;
-    prompt.grammar = GrammarOf(params);
+    common_chat_templates_inputs inputs = InputsOf(input);
+    common_chat_params params = common_chat_templates_apply(templates_.get(), inputs);
+    if (input.tools.empty()) return ChatPrompt{.text = params.prompt};
+    GrammarSpec grammar = GrammarOf(params);
+    if (input.must_call && grammar.triggers.empty()) {
+      inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+      params = common_chat_templates_apply(templates_.get(), inputs);
+      grammar = GrammarOf(params);
+    }
+    ChatPrompt prompt{.text = params.prompt, .grammar = std::move(grammar)};
+    // The rules behind a trigger begin with a call: without one, so does the answer. (Those for
+    // calls that are required would let any text stand before it.)
+    if (input.must_call) prompt.grammar.triggers.clear();
     if (input.must_call && prompt.grammar.rules.empty()) {
       return Fail(Code::kInvalidArgument,
                   "no call can be forced with the model's chat template: `tool_choice` must be "
