@@ -2,8 +2,15 @@
 
 namespace penstock::gateway {
 
-void Admission::Produced(std::uint64_t tokens, TimePoint now) {
-  if (!held() || tokens == reported_) return;
+void Admission::Produced(const StreamCount& count, TimePoint now) {
+  const std::uint64_t tokens = count.text_events;
+  if (!held()) return;
+  // A first event may tell the role alone; calls of tools are no text.
+  if (!begun_ && (tokens > 0 || count.events > 2)) {
+    begun_ = true;
+    pool_->Begun(grant_, now);
+  }
+  if (tokens == reported_) return;
   if (tokens - reported_ < kBatchTokens && now - reported_at_ < kBatchTime) return;
   reported_ = tokens;
   reported_at_ = now;

@@ -188,6 +188,7 @@ void Run::Arrive(std::size_t tenant, const SimArrival& arrival) {
   live_[id] = {.tenant = tenant, .arrival = arrival};
   policy::Arrival request{.lane = lanes_[tenant]};
   request.size.prompt_token_ids = static_cast<std::size_t>(arrival.input_tokens);
+  request.size.streams = true;
   if (from.max_tokens > 0) request.size.tokens_max = from.max_tokens;
   policy::Answer answer = dispatcher_.Arrive(std::move(request), At(now_));
   switch (answer.kind) {
@@ -283,6 +284,7 @@ void Run::OnReplica(const Event& event) {
     Live& live = live_[happening.request];
     TenantOutcome& outcome = outcome_.tenants[live.tenant];
     live.first_token_at = now_;
+    dispatcher_.Begun(live.grant, At(now_));
     outcome.ttft_us.Add(Micros(now_ - live.arrival.at_s));
     if (now_ - live.arrival.at_s <= scenario_.ttft_target_s) ++outcome.in_time;
   }
