@@ -29,8 +29,9 @@ using LaneId = std::uint32_t;
 class GreenTurns {
  public:
   static constexpr int kLateTurn = 4;
-  // Turns that differ by less count as equal: seconds of a lane's guarantee.
-  static constexpr double kEqualTurns = 0.25;
+  // Turns that differ by less count as equal: seconds of a lane's guarantee, about what the usual
+  // target leaves a deadline.
+  static constexpr double kEqualTurns = 2;
   // Lanes of equal turns that are looked at.
   static constexpr std::size_t kLookedAtMax = 16;
 
