@@ -6,6 +6,7 @@ import {fileURLToPath} from 'node:url';
 
 import {limitTime, start, temporaryFolder} from './children.mjs';
 import {drawFlood} from './flood_report.mjs';
+import {simulateFlood} from './flood_simulation.mjs';
 import {startPenstockWith, tool} from './programs.mjs';
 import {conclude, environment, figure, printEnvironment, printTable, readFlags} from './report.mjs';
 
@@ -24,7 +25,21 @@ function generator(seed) {
   };
 }
 
-function requestsOf(tenant, random) {
+// Rows of a trace as its publisher writes it: "2023-11-16 18:17:03.9799600,4808,10".
+function rowsOfAzure(file, from_s, seconds) {
+  const rows = readFileSync(file, 'utf8').trim().split('\n').slice(1).map((line) => {
+    const [time, input, output] = line.split(',');
+    return {at: Date.parse(`${time.slice(0, 23).replace(' ', 'T')}Z`) / 1000,
+            input: Number(input), output: Math.max(1, Number(output))};
+  });
+  const begin = rows[0].at + from_s;
+  return rows.map((row) => ({...row, at: row.at - begin})).filter(({at}) => at >= 0 && at < seconds);
+}
+
+function requestsOf(tenant, random, {traces, begin_s, seconds}) {
+  if (tenant.trace && traces) {
+    return rowsOfAzure(join(traces, tenant.published_as), begin_s, seconds);
+  }
   if (tenant.trace) {
     return readFileSync(join(kScenario, tenant.trace), 'utf8').trim().split('\n').slice(1).map((line) => {
       const [due, input, output] = line.split(',').map(Number);
@@ -42,11 +57,11 @@ function requestsOf(tenant, random) {
 }
 
 // All requests of all tenants by time, of the scenario's first `seconds`.
-function scheduleOf(scenario, seconds) {
+function scheduleOf(scenario, slice) {
   const random = generator(scenario.seed);
   return scenario.tenants
-      .flatMap((tenant) => requestsOf(tenant, random).map((each) => ({...each, tenant: tenant.name})))
-      .filter(({at}) => at < seconds)
+      .flatMap((tenant) => requestsOf(tenant, random, slice).map((each) => ({...each, tenant: tenant.name})))
+      .filter(({at}) => at < slice.seconds)
       .sort((x, y) => x.at - y.at);
 }
 
@@ -70,7 +85,6 @@ function policiesOf(scenario, speed, policy) {
   const pool = {
     replica_cost_per_s: engine.cost_per_s * speed,
     replica_concurrency: engine.concurrency,
-    saturation: engine.saturation,
     queue_max: 100000,
     queue_wait_max_ms: Math.round(scenario.queue_wait_max_s * 1000 / speed),
   };
@@ -110,8 +124,9 @@ async function runPolicy(scenario, schedule, {speed, seconds, policy}) {
   const told = JSON.parse(value);
   await penstock.stop();
   await engine.stop();
+  const {slower} = JSON.parse((await engine.lines.next()).value);
   const rows = readFileSync(records, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
-  return {policy, told, seconds, requests: rows.map((row) => inSeconds(row, speed))};
+  return {policy, told, slower, seconds, requests: rows.map((row) => inSeconds(row, speed))};
 }
 
 function inSeconds({endpoint, due_us, first_us, end_us, status, input, output}, speed) {
@@ -173,13 +188,14 @@ function resultOf(run, scenario) {
     return {
       name: tenant.name, sent: mine.length, good: good.length,
       refused: mine.filter(({status}) => status === 429).length, served, promised,
+      delivered: served / mine.reduce((sum, each) => sum + cost(each, weight), 0),
       contract: promised ? Math.min(1, served / promised) : undefined,
       in_time: mine.length === 0 ? NaN : in_time / mine.length,
       ttft_p50: waits[waits.length >> 1], ttft_p99: waits[Math.floor(waits.length * 0.99)],
       most, per_second,
     };
   });
-  return {policy: run.policy, told: run.told, tenants};
+  return {policy: run.policy, told: run.told, slower: run.slower, tenants};
 }
 
 function printResults(results) {
@@ -197,28 +213,61 @@ function printResults(results) {
   console.log('');
 }
 
-const flags = readFlags({report: {type: 'string'}, speed: {type: 'string'}});
+// What a run with a virtual clock, under the same policy code, says of the same requests.
+function printSimulated(live, simulated) {
+  const percent = (value) => figure(100 * value, 1) + ' %';
+  printTable([
+    ['contract, tenant', 'in time, live', 'simulated', 'cost delivered, live', 'simulated'],
+    ...simulated.map(({name, in_time, delivered}) => {
+      const real = live.tenants.find((each) => each.name === name);
+      return [name, percent(real.in_time), percent(in_time), percent(real.delivered), percent(delivered)];
+    }),
+  ]);
+  console.log('');
+}
+
+// Percentage points between the live run and the simulated one, of the tenants with a promise.
+function farthest(live, simulated) {
+  return 100 * Math.max(...simulated.flatMap(({name, in_time, delivered}) => {
+    const real = live.tenants.find((each) => each.name === name);
+    return [Math.abs(real.in_time - in_time), Math.abs(real.delivered - delivered)];
+  }));
+}
+
+const flags = readFlags({
+  report: {type: 'string'}, speed: {type: 'string'}, seconds: {type: 'string'},
+  policy: {type: 'string', multiple: true}, traces: {type: 'string'}, from: {type: 'string'},
+});
 const scenario = JSON.parse(readFileSync(join(kScenario, 'scenario.json'), 'utf8'));
-const speed = Number(flags.speed ?? (flags.quick ? 24 : 8));
-const seconds = flags.quick ? 300 : scenario.seconds;
-limitTime(kPolicies.length * (seconds / speed + 60));
+const speed = Number(flags.speed ?? (flags.quick ? 8 : 5));
+const seconds = Number(flags.seconds ?? (flags.quick ? 300 : scenario.seconds));
+const policies = flags.policy ?? (flags.quick ? kPolicies.slice(0, 1) : kPolicies);
+limitTime(policies.length * (seconds / speed + 60));
 const facts = environment();
 printEnvironment(facts);
-const schedule = scheduleOf(scenario, seconds);
+const slice = {traces: flags.traces, begin_s: Number(flags.from ?? 0), seconds};
+const schedule = scheduleOf(scenario, slice);
 const results = [];
-for (const policy of kPolicies) {
+for (const policy of policies) {
   results.push(resultOf(await runPolicy(scenario, schedule, {speed, seconds, policy}), scenario));
 }
 printResults(results);
-if (flags.report) writeFileSync(flags.report, drawFlood(results, scenario, {speed, seconds, facts}));
 const [ours] = results;
+const simulated = ours.policy === 'contract' ? await simulateFlood(scenario, schedule) : [];
+if (simulated.length > 0) printSimulated(ours, simulated);
+const slower = Math.max(...results.map((each) => each.slower));
+if (slower > 0.03) {
+  console.log(`The machine was too slow for this speed: the engine lost ${
+    figure(100 * slower, 1)} % of its time. Run with a smaller --speed.`);
+}
+if (flags.report) writeFileSync(flags.report, drawFlood(results, scenario, {speed, seconds, facts}));
 const of = (name) => ours.tenants.find((each) => each.name === name);
 const capped = scenario.tenants.find(({cap_cost_per_s}) => cap_cost_per_s);
 const bound = capped.cap_cost_per_s * (1 + capped.cap_burst_s / 60);
 conclude({
   name: 'flood',
   json: flags.json,
-  raw: {environment: facts, speed, seconds, results},
+  raw: {environment: facts, speed, seconds, results, simulated},
   goals: [
     ...scenario.tenants.filter(({goal_contract}) => goal_contract).flatMap((tenant) => [
       {name: `% of contract, ${tenant.name}`, value: 100 * of(tenant.name).contract, digits: 1,
@@ -228,5 +277,7 @@ conclude({
     ]),
     {name: `cost/s of ${capped.name} in its fullest minute`, value: of(capped.name).most, digits: 0,
      most: bound},
+    ...(simulated.length > 0 ?
+          [{name: 'points between live and simulated', value: farthest(ours, simulated), digits: 1, most: 3}] : []),
   ],
 });

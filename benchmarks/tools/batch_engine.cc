@@ -7,7 +7,8 @@
 // cost_per_s seconds, divided by `speed`. Requests beyond `slots` wait, first come, first served. A
 // prompt has a token for every four bytes of the body; "x_output_tokens" in it says how many tokens
 // the answer has. Prints
-// {"port":N} when it listens; SIGTERM ends it.
+// {"port":N} when it listens, and when SIGTERM ends it {"slower":S}: by which share its steps came
+// late, for want of a processor: such an engine is slower than it was told to be.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,8 +66,20 @@ class BatchEngine final : public Readiness {
       return std::chrono::milliseconds(100);
     }
     // Falls behind at most one step: it is a slower engine then, not one that catches up.
-    if (now >= step_ends_) step_ends_ = std::max(step_ends_, now - last_step_) + Step();
+    if (now >= step_ends_) {
+      const Nanoseconds late = now - step_ends_;
+      lost_ += std::max(late - last_step_, Nanoseconds{});
+      step_ends_ = std::max(step_ends_, now - last_step_) + Step();
+      worked_ += last_step_;
+    }
     return step_ends_ - Now();
+  }
+
+  // Time that was lost for good, over the time that its steps should take.
+  double slower() const {
+    return worked_ > Nanoseconds{}
+               ? static_cast<double>(lost_.count()) / static_cast<double>(worked_.count())
+               : 0;
   }
 
  private:
@@ -157,6 +170,8 @@ class BatchEngine final : public Readiness {
   std::vector<Connection*> running_;
   Nanoseconds step_ends_{};
   Nanoseconds last_step_{};
+  Nanoseconds lost_{};
+  Nanoseconds worked_{};
 };
 
 }  // namespace
@@ -180,5 +195,7 @@ int main(int count, char** arguments) {
   fmt::print("{{\"port\":{}}}\n", engine.port());
   std::fflush(stdout);
   while (measure::stop == 0) poller.Poll(engine.Run());
+  fmt::print("{{\"slower\":{:.4f}}}\n", engine.slower());
+  std::fflush(stdout);
   return 0;
 }

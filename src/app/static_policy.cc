@@ -74,6 +74,7 @@ policy::PoolPolicy ReadPool(JsonReader& reader, const boost::json::object& objec
   pool.replica_cost_per_s = Number(reader, object, "replica_cost_per_s", 0);
   pool.replica_concurrency = static_cast<int>(
       std::min<std::int64_t>(Count(reader, object, "replica_concurrency", 0), 1 << 20));
+  pool.prefill_ahead = Ms(reader, object, "prefill_ahead_ms", pool.prefill_ahead);
   pool.saturation = Number(reader, object, "saturation", pool.saturation);
   pool.queue_max = static_cast<std::size_t>(
       Count(reader, object, "queue_max", static_cast<std::int64_t>(pool.queue_max)));

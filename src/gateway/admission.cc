@@ -2,7 +2,13 @@
 
 namespace penstock::gateway {
 
-void Admission::Produced(std::uint64_t tokens, TimePoint now) {
+void Admission::Produced(const StreamCount& count, TimePoint now) {
+  const std::uint64_t tokens = count.text_events;
+  // A first event may tell the role alone; calls of tools are no text.
+  if (!begun_ && held() && (tokens > 0 || count.events > 2)) {
+    begun_ = true;
+    pool_->Begun(grant_, now);
+  }
   if (tokens - reported_ < kBatchTokens && now - reported_at_ < kBatchTime) return;
   if (!held() || tokens == reported_) return;
   reported_ = tokens;

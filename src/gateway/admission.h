@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "gateway/pool.h"
+#include "gateway/stream_filter.h"
 #include "io/loop.h"
 #include "policy/capacity.h"
 #include "policy/dispatcher.h"
@@ -36,8 +37,8 @@ class Admission {
   const policy::CostWeights& weights() const { return weights_; }
   std::uint64_t replica() const { return grant_.replica; }
 
-  // A stream has produced so many tokens in all.
-  void Produced(std::uint64_t tokens, TimePoint now);
+  // A stream has produced so much in all.
+  void Produced(const StreamCount& count, TimePoint now);
   // Another replica, after this one failed before it answered. See policy::Dispatcher::Retry.
   bool Retry(std::span<const std::uint64_t> tried, policy::ReplicaSet::Fate fate, TimePoint now) {
     return pool_->Retry(grant_, tried, fate, now);
@@ -49,6 +50,7 @@ class Admission {
   // What each event touches comes first.
   std::uint64_t reported_ = 0;
   TimePoint reported_at_{};
+  bool begun_ = false;
   std::shared_ptr<Pool> pool_;
   policy::Grant grant_;
   policy::CostWeights weights_;

@@ -38,6 +38,8 @@ class Engine {
   int status = 200;  // Other than 200: answered at once, with `body`.
   std::string body = R"({"error":{"message":"no"}})";
   std::string retry_after;
+  int tokens_instead = 0;            // Other than 0: generates so many, whatever was asked for;
+  int silent_after = -1;             // falls silent after so many, for ever.
   std::uint64_t claimed_tokens = 0;  // Other than 0: what usage claims.
   // Of each request, as it came: who it is for, and until when; "": not told.
   std::vector<std::pair<std::string, std::string>> told;
@@ -71,10 +73,12 @@ class Engine {
       co_return;
     }
     const std::size_t at = request->find("\"max_tokens\":");
-    const int tokens =
+    const int asked =
         at == std::string::npos ? 10 : std::stoi(std::string(request->substr(at + 13)));
+    const int tokens = tokens_instead != 0 ? tokens_instead : asked;
     exchange.StartStream(200, "text/event-stream");
     for (int i = 0; i < tokens; ++i) {
+      if (i == silent_after && !co_await loop_.Sleep(std::chrono::hours(24))) co_return;
       if (!co_await loop_.Sleep(std::chrono::milliseconds(10))) co_return;
       if (!co_await exchange.WriteChunk(
               "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"t\"}}]}\n\n")) {

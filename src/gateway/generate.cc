@@ -17,7 +17,8 @@ policy::RequestSize SizeOf(const RequestPeek& peek, Operation operation) {
           .prompt_token_ids = peek.prompt_token_ids,
           .tokens_max = peek.tokens_max,
           .choices = peek.choices,
-          .generates = operation != Operation::kEmbeddings};
+          .generates = operation != Operation::kEmbeddings,
+          .streams = peek.stream};
 }
 
 std::string SessionOf(const RequestPeek& peek, const http::Fields& fields) {

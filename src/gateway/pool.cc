@@ -126,6 +126,11 @@ void Pool::Progress(policy::Grant& grant, double cost, TimePoint now) {
   dispatcher_.Progress(grant, cost, now);
 }
 
+void Pool::Begun(policy::Grant& grant, TimePoint now) {
+  if (grant.unread == 0) return;  // Nobody counts it.
+  With([&] { dispatcher_.Begun(grant, now); });
+}
+
 void Pool::Finish(policy::Grant grant, const policy::Ending& ending, TimePoint now) {
   With([&] { dispatcher_.Finish(std::move(grant), ending, now); });
 }
@@ -162,7 +167,9 @@ Pool::Counts Pool::CountsAt(TimePoint now) {
           .circuits_open = replicas.circuits_open(now),
           .waiting = dispatcher_.waiting(),
           .in_flight = replicas.in_flight(),
-          .index_bytes = replicas.index_bytes()};
+          .index_bytes = replicas.index_bytes(),
+          .waiting_late = dispatcher_.waiting_late(),
+          .prefill_ahead = replicas.PrefillAhead(now)};
 }
 
 Pool::LaneReading Pool::ReadLane(policy::LaneId id, TimePoint now) {

@@ -62,6 +62,7 @@ class Pool {
   bool Leave(PoolWaiter& waiter, policy::Refusal refusal, TimePoint now);
 
   void Progress(policy::Grant& grant, double cost, TimePoint now);
+  void Begun(policy::Grant& grant, TimePoint now);
   void Finish(policy::Grant grant, const policy::Ending& ending, TimePoint now);
   bool Retry(policy::Grant& grant, std::span<const std::uint64_t> tried,
              policy::ReplicaSet::Fate fate, TimePoint now);
@@ -85,6 +86,8 @@ class Pool {
     std::size_t waiting = 0;
     std::size_t in_flight = 0;
     std::size_t index_bytes = 0;
+    std::size_t waiting_late = 0;  // Green ones that cannot be in time any more.
+    Duration prefill_ahead{};      // Where it is shortest.
   };
   Counts CountsAt(TimePoint now);
   struct LaneReading {

@@ -48,6 +48,12 @@ void AddPool(const std::string& id, const Pool::Counts& counts, const policy::Po
   add("penstock_pool_queued_cost", "Cost that waits.", load.queued_cost);
   add("penstock_pool_in_flight", "Requests on its replicas.",
       static_cast<double>(counts.in_flight));
+  add("penstock_pool_late_waiting",
+      "Requests within a guarantee that wait and cannot be in time any more.",
+      static_cast<double>(counts.waiting_late));
+  add("penstock_pool_prefill_ahead_seconds",
+      "Time that the prompts before the next one take, where they are fewest.",
+      Seconds(counts.prefill_ahead));
   add("penstock_pool_retries_total", "Requests sent again to another replica.",
       static_cast<double>(counts.retries));
   add("penstock_pool_retries_refused_total", "Retries that the retry budget did not allow.",

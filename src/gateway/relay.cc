@@ -123,7 +123,7 @@ bool Gateway::Count(Call& call, StreamFilter& filter, const http::BodyPiece& pie
   auto passed = filter.Pass(piece.payload, call.response->received_at(), assembled_);
   if (!passed) call.broken = std::make_unique<Error>(std::move(passed).error());
   if (piece.ended) assembled_ += filter.held();
-  call.admission.Produced(filter.count().text_events, call.response->received_at());
+  call.admission.Produced(filter.count(), call.response->received_at());
   return passed.has_value();
 }
 

@@ -79,6 +79,7 @@ void Run::OnReplica(const Event& event) {
     Live& live = live_[happening.request];
     TenantOutcome& outcome = outcome_.tenants[live.tenant];
     live.first_token_at = now_;
+    dispatcher_.Begun(live.grant, At(now_));
     outcome.ttft_us.Add(Micros(now_ - live.arrival->at_s));
     if (now_ - live.arrival->at_s <= scenario_.ttft_target_s) ++outcome.in_time;
   }

@@ -55,6 +55,7 @@ void Run::Arrive(std::size_t tenant, const SimArrival& arrival) {
   live.prefix = ChainOf(arrival.blocks, tenant);
   policy::Arrival request{.lane = lanes_[tenant]};
   request.size.prompt_token_ids = static_cast<std::size_t>(arrival.input_tokens);
+  request.size.streams = true;
   if (from.max_tokens > 0) request.size.tokens_max = from.max_tokens;
   if (!live.prefix.empty() && dispatcher_.wants_prefix()) {
     request.prefix = {.blocks = live.prefix,

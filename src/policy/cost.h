@@ -22,6 +22,7 @@ struct RequestSize {
   std::optional<std::int64_t> tokens_max = {};  // The highest of all limits that it names.
   std::int64_t choices = 1;                     // n or best_of: each is a generation.
   bool generates = true;                        // False for embeddings.
+  bool streams = false;                         // Its first token will be told when it comes.
 };
 
 struct Estimate {

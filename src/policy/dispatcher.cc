@@ -16,7 +16,7 @@ constexpr Duration kRetryMax = std::chrono::seconds(60);
 void Dispatcher::Configure(const PoolPolicy& policy, std::span<const ReplicaRoute> replicas,
                            TimePoint now) {
   policy_ = policy;
-  replicas_.Configure(replicas, policy.replica_concurrency);
+  replicas_.Configure(replicas, policy);
   Pump(now);
 }
 
@@ -48,6 +48,7 @@ void Dispatcher::RemoveLane(std::string_view key) {
 void Dispatcher::DropIdle(LaneId id) {
   const Lane& lane = *lanes_[id];
   if (!lane.removed || lane.running != 0 || lane.waiting != 0) return;
+  green_.Forget(id);
   std::erase(active_, id);
   lanes_[id].reset();
 }
@@ -82,7 +83,12 @@ Answer Dispatcher::Refuse(Lane& lane, Refusal refusal, Duration retry_after, dou
 }
 
 bool Dispatcher::MayStartAtOnce(const Lane& lane, Colour colour, TimePoint now) const {
-  if (lane.waiting != 0 || !green_.empty() || !replicas_.HasRoom(now)) return false;
+  if (lane.waiting != 0 || !green_.empty()) return false;
+  // Who does not queue does not wait for others' prompts either.
+  const bool room = lane.policy.overload == Overload::kReject && colour == Colour::kYellow
+                        ? replicas_.HasPlace()
+                        : replicas_.HasRoom(now);
+  if (!room) return false;
   if (colour == Colour::kGreen) return true;
   return active_.empty() && replicas_.Saturation() < policy_.saturation;
 }
@@ -177,13 +183,17 @@ Grant Dispatcher::Start(Arrival& arrival, const Estimate& estimate, Colour colou
   if (colour == Colour::kGreen) {
     lane.guarantee.Take(estimate.cost, now);
     ++lane.counts.green;
+    green_.Started(arrival.lane, estimate.cost / std::max(lane.policy.guarantee_per_s, 1e-6));
   } else {
     lane.virtual_cost += estimate.cost;
     virtual_floor_ = std::max(virtual_floor_, lane.virtual_share());
     ++lane.counts.yellow;
   }
   replicas_.Begin(replica, estimate.cost, arrival.prefix, now);
+  const auto prompt = static_cast<double>(estimate.input_tokens);
+  replicas_.AddPrompt(replica, prompt, arrival.size.streams, now);
   Grant grant;
+  if (arrival.size.streams && replicas_.bounds_prompts()) grant.unread = prompt;
   grant.lane = arrival.lane;
   grant.replica = replica;
   grant.colour = colour;
@@ -196,110 +206,6 @@ Grant Dispatcher::Start(Arrival& arrival, const Estimate& estimate, Colour colou
   return grant;
 }
 
-Dispatcher::Waiting* Dispatcher::HeadOf(Lane& lane) {
-  while (!lane.line.empty()) {
-    const auto found = waiting_.find(lane.line.front());
-    if (found != waiting_.end() && !found->second.green) return &found->second;
-    lane.line.pop_front();
-  }
-  return nullptr;
-}
-
-// Charges ceilings for those at the head of a line, and promotes those that the floor covers.
-void Dispatcher::Promote(TimePoint now) {
-  for (std::size_t i = 0; i < active_.size();) {
-    Lane& lane = *lanes_[active_[i]];
-    for (Waiting* head = HeadOf(lane); head != nullptr; head = HeadOf(lane)) {
-      const double cost = head->estimate.cost;
-      if (!head->capped && !lane.IsBelowCap(cost, now)) break;
-      if (!std::exchange(head->capped, true)) lane.cap.Take(cost, now);
-      if (!lane.IsWithinGuarantee(cost, now)) break;
-      lane.guarantee.Take(cost, now);
-      ++lane.counts.promoted;
-      head->green = true;
-      head->deadline = lane.TakePace(cost, now);
-      green_.emplace(head->deadline, lane.line.front());
-      lane.line.pop_front();
-    }
-    if (lane.line.empty()) {
-      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
-}
-
-void Dispatcher::StartWaiting(RequestId id, Colour colour, TimePoint now) {
-  const auto found = waiting_.find(id);
-  CHECK(found != waiting_.end(), "who starts has waited");
-  Waiting waiting = std::move(found->second);
-  waiting_.erase(found);
-  const auto replica = replicas_.Choose(waiting.arrival.prefix, {}, now);
-  CHECK(replica, "a set with room answers");
-  Lane& lane = *lanes_[waiting.arrival.lane];
-  --lane.waiting;
-  queued_ -= waiting.estimate.cost;
-  // A green one's cost was taken from the guarantee when it turned green.
-  if (colour == Colour::kGreen) lane.guarantee.Give(waiting.estimate.cost, now);
-  Grant grant =
-      Start(waiting.arrival, waiting.estimate, colour, waiting.quota_tokens, *replica, now);
-  if (colour == Colour::kGreen) grant.deadline = waiting.deadline;
-  started_.emplace_back(id, std::move(grant));
-}
-
-bool Dispatcher::StartGreen(TimePoint now) {
-  if (green_.empty()) return false;
-  const RequestId id = green_.begin()->second;
-  green_.erase(green_.begin());
-  StartWaiting(id, Colour::kGreen, now);
-  return true;
-}
-
-bool Dispatcher::StartYellow(TimePoint now) {
-  if (replicas_.Saturation() >= policy_.saturation) return false;
-  Lane* best = nullptr;
-  for (const LaneId id : active_) {
-    Lane& lane = *lanes_[id];
-    const Waiting* const head = HeadOf(lane);
-    if (head == nullptr || !head->capped) continue;
-    if (best == nullptr || lane.virtual_share() < best->virtual_share()) best = &lane;
-  }
-  if (best == nullptr) return false;
-  const RequestId id = best->line.front();
-  best->line.pop_front();
-  StartWaiting(id, Colour::kYellow, now);
-  return true;
-}
-
-void Dispatcher::Pump(TimePoint now) {
-  if (waiting_.empty()) return;
-  Promote(now);
-  while (replicas_.ready() > 0 && replicas_.HasRoom(now)) {
-    if (StartGreen(now)) continue;
-    if (!StartYellow(now)) break;
-    Promote(now);  // The next of that line may be due.
-  }
-}
-
-TimePoint Dispatcher::NextWake(TimePoint now) {
-  Duration wait = Duration::max();
-  for (const LaneId id : active_) {
-    Lane& lane = *lanes_[id];
-    const Waiting* const head = HeadOf(lane);
-    if (head == nullptr) continue;
-    const double cost = head->estimate.cost;
-    const bool by_level = lane.policy.accounting == Accounting::kUtilization;
-    if (!head->capped) {
-      wait =
-          std::min(wait, by_level ? lane.cap.UntilPositive(now) : lane.cap.UntilCovers(cost, now));
-    } else if (lane.policy.guarantee_per_s > 0) {
-      wait = std::min(wait, by_level ? lane.guarantee.UntilPositive(now)
-                                     : lane.guarantee.UntilCovers(cost, now));
-    }
-  }
-  return wait == Duration::max() ? TimePoint::max() : now + wait;
-}
-
 bool Dispatcher::Leave(RequestId id, Refusal refusal, TimePoint now) {
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) return false;
@@ -310,7 +216,7 @@ bool Dispatcher::Leave(RequestId id, Refusal refusal, TimePoint now) {
   if (waiting.capped) lane.cap.Give(cost, now);
   if (waiting.green) {
     lane.guarantee.Give(cost, now);
-    green_.erase({waiting.deadline, id});
+    green_.Remove(lane_id, id);
   }
   if (lane.policy.quota) {
     // It was admitted once: only a quota that releases gives it back.
@@ -343,6 +249,12 @@ void Dispatcher::Progress(Grant& grant, double cost, TimePoint now) {
   replicas_.Adjust(grant.replica, more);
 }
 
+void Dispatcher::Begun(Grant& grant, TimePoint now) {
+  if (grant.unread == 0) return;
+  replicas_.Read(grant.replica, std::exchange(grant.unread, 0), now);
+  Pump(now);
+}
+
 void Dispatcher::Finish(Grant grant, const Ending& ending, TimePoint now) {
   if (!grant.held) return;
   const LaneId lane_id = grant.lane;
@@ -363,6 +275,7 @@ void Dispatcher::Finish(Grant grant, const Ending& ending, TimePoint now) {
   if (ending.whole && ending.actual) lane.estimator.Learn(grant.size, actual);
   offered_ += std::max(0.0, cost - grant.estimate.cost);
   served_ += cost;
+  replicas_.Read(grant.replica, grant.unread, now);
   replicas_.End(grant.replica, grant.charged, ending.fate, now);
   --lane.running;
   DropIdle(lane_id);
@@ -378,8 +291,10 @@ bool Dispatcher::Retry(Grant& grant, std::span<const std::uint64_t> tried, Repli
     return false;
   }
   ++retries_;
+  replicas_.Read(grant.replica, grant.unread, now);
   replicas_.End(grant.replica, grant.charged, fate, now);
   replicas_.Begin(*replica, grant.charged, {}, now);
+  if (grant.unread > 0) replicas_.AddPrompt(*replica, grant.unread, true, now);
   grant.replica = *replica;
   return true;
 }

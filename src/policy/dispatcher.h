@@ -2,10 +2,10 @@
 //
 // A pure state machine; `now` never goes back. Each lane (a served entity's contract) reserves what
 // a request is expected to cost before it runs. Within its lane's guarantee a request is green: it
-// starts before all others, earliest deadline first. Beyond it, yellow: it starts while the pool is
-// below its saturation, in turns by what each lane drew beyond its guarantee over its weight (VTC).
-// Waiting requests keep their order within a lane; as soon as the guarantee covers the first of a
-// line, it is promoted to green.
+// starts before all others, in fair turns (policy/green_turns.h). Beyond it, yellow: it starts
+// while the pool is below its saturation, in turns by what each lane drew beyond its guarantee over
+// its weight (VTC). Waiting requests keep their order within a lane; as soon as the guarantee
+// covers the first of a line, it is promoted to green.
 //
 // A request that starts gets a Grant. Whoever has it gives it back exactly once, by Finish().
 #pragma once
@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,14 +22,13 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "policy/green_turns.h"
 #include "policy/lane.h"
 #include "policy/pool_load.h"
 #include "policy/replica_set.h"
 #include "policy/retry_budget.h"
 
 namespace penstock::policy {
-
-using LaneId = std::uint32_t;
 
 struct Arrival {
   LaneId lane = 0;
@@ -48,6 +46,7 @@ struct Grant {
     colour = other.colour;
     estimate = other.estimate;
     charged = other.charged;
+    unread = other.unread;
     quota_tokens = other.quota_tokens;
     started_at = other.started_at;
     deadline = other.deadline;
@@ -61,6 +60,7 @@ struct Grant {
   Colour colour = Colour::kYellow;
   Estimate estimate;
   double charged = 0;  // To the buckets, so far: the estimate, then what went beyond it.
+  double unread = 0;   // Prompt tokens that the replica has before it until the first token comes.
   std::int64_t quota_tokens = 0;
   TimePoint started_at{};
   TimePoint deadline = TimePoint::max();  // For its first token, if it is green.
@@ -101,6 +101,8 @@ class Dispatcher {
   // It produced `cost` so far. Debits what goes beyond the estimate, so that a lane that
   // underestimates itself is held back before its requests end.
   void Progress(Grant& grant, double cost, TimePoint now);
+  // Its first token has come, so its prompt is read. Once; no-op where nobody waits for it.
+  void Begun(Grant& grant, TimePoint now);
   void Finish(Grant grant, const Ending& ending, TimePoint now);
 
   // The replica of `grant` failed before anything of its answer was passed on: another one, if
@@ -133,6 +135,7 @@ class Dispatcher {
   bool is_cold() const {
     return replicas_.ready() == 0 && policy_.cold_start_wait_max > Duration{};
   }
+  std::size_t waiting_late() const { return green_.late(); }
   std::uint64_t retries() const { return retries_; }
   std::uint64_t retries_refused() const { return retries_refused_; }
 
@@ -156,6 +159,7 @@ class Dispatcher {
   // The first of the lane's line, or nullptr; drops those that left.
   Waiting* HeadOf(Lane& lane);
   void Promote(TimePoint now);
+  Duration ReadTime(const Estimate& estimate) const;
   bool StartGreen(TimePoint now);
   bool StartYellow(TimePoint now);
   void Activate(LaneId id);
@@ -168,8 +172,8 @@ class Dispatcher {
   std::vector<std::unique_ptr<Lane>> lanes_;  // By id, which is never used again; nullptr: gone.
   std::unordered_map<std::string, LaneId> lane_ids_;
   std::unordered_map<RequestId, Waiting> waiting_;
-  std::set<std::pair<TimePoint, RequestId>> green_;  // Waiting green ones by deadline.
-  std::vector<LaneId> active_;                       // Lanes with a line.
+  GreenTurns green_;            // Those that wait.
+  std::vector<LaneId> active_;  // Lanes with a line.
   double virtual_floor_ = 0;  // The share of the lane that was served last: newcomers begin there.
   std::vector<std::pair<RequestId, Grant>> started_;
   RequestId next_id_ = 1;

@@ -41,6 +41,9 @@ class World {
     replicas_ = 1 + random_.Below(3);
     policy_ = {.replica_concurrency = static_cast<int>(concurrency_),
                .queue_max = 1 + random_.Below(30)};
+    if (random_.Below(2) == 0) {  // Prompts are bounded as well.
+      policy_.replica_cost_per_s = 50 + static_cast<double>(random_.Below(2000));
+    }
     pool_.Configure(policy_, Replicas(replicas_), now_);
     const std::size_t lanes = 1 + random_.Below(4);
     for (std::size_t i = 0; i < lanes; ++i) AddLane(i);
@@ -48,7 +51,7 @@ class World {
 
   void Step() {
     now_ += milliseconds(random_.Below(400));
-    switch (random_.Below(8)) {
+    switch (random_.Below(9)) {
       case 0:
         pool_.Pump(now_);
         break;
@@ -61,6 +64,9 @@ class World {
         break;
       case 4:
         ProgressOne();
+        break;
+      case 5:
+        BeginOne();
         break;
       default:
         ArriveOne();
@@ -85,6 +91,7 @@ class World {
     EXPECT_TRUE(waiting_.empty()) << waiting_.size() << " starve";
     EXPECT_EQ(pool_.waiting(), 0u);
     EXPECT_EQ(pool_.replicas().in_flight(), 0u);
+    EXPECT_EQ(pool_.replicas().PrefillAhead(now_), Duration{});
     EXPECT_NEAR(pool_.load().queued_cost, 0, 1e-6);
     EXPECT_NEAR(pool_.load().served_cost_total, consumed_, 1e-6 * (1 + consumed_));
     now_ += std::chrono::hours(1'000'000);
@@ -123,8 +130,9 @@ class World {
   void ArriveOne() {
     const std::size_t index = random_.Below(lanes_.size());
     LaneState& lane = lanes_[index];
-    const RequestSize size = Size(1 + static_cast<std::int64_t>(random_.Below(300)),
-                                  1 + static_cast<std::int64_t>(random_.Below(100)));
+    RequestSize size = Size(1 + static_cast<std::int64_t>(random_.Below(300)),
+                            1 + static_cast<std::int64_t>(random_.Below(100)));
+    size.streams = random_.Below(3) != 0;
     lane.largest = std::max(lane.largest,
                             static_cast<double>(size.prompt_token_ids) +
                                 lane.policy.weights.output * static_cast<double>(*size.tokens_max));
@@ -161,6 +169,12 @@ class World {
     std::advance(one, static_cast<std::ptrdiff_t>(random_.Below(waiting_.size())));
     EXPECT_TRUE(pool_.Leave(one->first, Refusal::kNone, now_));
     waiting_.erase(one);
+  }
+
+  // The first token comes.
+  void BeginOne() {
+    if (running_.empty()) return;
+    pool_.Begun(running_[random_.Below(running_.size())].grant, now_);
   }
 
   void ProgressOne() {
@@ -207,6 +221,10 @@ class World {
     pool_.Pump(now_);
     EXPECT_FALSE(pool_.has_started());
     if (waiting_.empty() || pool_.replicas().Saturation() >= policy_.saturation) return;
+    if (!pool_.replicas().HasRoom(now_)) {
+      EXPECT_GT(pool_.replicas().PrefillAhead(now_), policy_.prefill_ahead - milliseconds(1));
+      return;
+    }
     for (const LaneState& lane : lanes_) {
       Lane& state = pool_.lane(lane.id);
       if (state.waiting == 0) continue;

@@ -30,6 +30,13 @@ RequestSize Size(std::int64_t input, std::int64_t output) {
   return {.prompt_token_ids = static_cast<std::size_t>(input), .tokens_max = output};
 }
 
+// One whose first token will be told.
+RequestSize Streaming(std::int64_t input) {
+  RequestSize size = Size(input, 1);
+  size.streams = true;
+  return size;
+}
+
 LanePolicy Plain() { return {.weights = {.output = 1}, .reserve = Reserve::kLimit}; }
 
 TEST(Dispatcher, StartsWhatFitsAndQueuesTheRestInOrder) {
@@ -148,8 +155,94 @@ TEST(Dispatcher, GreenGoesFirstByDeadlineAndTheWaitingArePromoted) {
   pool.Finish(std::move(running), {}, now);
 }
 
-// A burst may be green as a whole; its later requests still stand behind who keeps to a guarantee.
-TEST(Dispatcher, ABurstIsPacedAtItsGuarantee) {
+// Prompts wait here, where the urgent overtake them, and not in a replica's own line.
+TEST(Dispatcher, FewPromptsStandBeforeTheNextOne) {
+  Dispatcher pool;
+  pool.Configure({.replica_cost_per_s = 1000, .prefill_ahead = milliseconds(250)}, Replicas(1),
+                 kStart);
+  LanePolicy policy = Plain();
+  policy.guarantee_per_s = 1000;
+  const LaneId burst = pool.SetLane("burst", policy, kStart);
+  const LaneId steady = pool.SetLane("steady", policy, kStart);
+  Answer first = pool.Arrive({.lane = burst, .size = Streaming(5000)}, kStart);
+  ASSERT_EQ(first.kind, Kind::kStart) << "one may always be under way, however long it is";
+  const Answer behind = pool.Arrive({.lane = burst, .size = Streaming(200)}, kStart);
+  const Answer urgent = pool.Arrive({.lane = steady, .size = Streaming(200)}, kStart);
+  EXPECT_EQ(behind.kind, Kind::kQueue);
+  EXPECT_GE(pool.NextWake(kStart), kStart + seconds(22)) << "its first token will be told";
+  pool.Begun(first.grant, kStart);
+  pool.Begun(first.grant, kStart);  // Once only.
+  auto started = pool.TakeStarted();
+  ASSERT_EQ(started.size(), 2u) << "200 of 250 are before the second, 400 before a third";
+  EXPECT_EQ(started[0].first, urgent.id);
+  EXPECT_EQ(started[1].first, behind.id);
+  EXPECT_EQ(pool.Arrive({.lane = steady, .size = Streaming(1)}, kStart).kind, Kind::kQueue);
+  // One that ends without a first token is no more before the others.
+  pool.Finish(std::move(started[0].second), {}, kStart);
+  auto last = pool.TakeStarted();
+  ASSERT_EQ(last.size(), 1u);
+  pool.Finish(std::move(started[1].second), {}, kStart);
+  pool.Finish(std::move(last[0].second), {}, kStart);
+  pool.Finish(std::move(first.grant), {}, kStart);
+}
+
+// A stream that hangs before its first token does not keep others from its replica for ever.
+TEST(Dispatcher, APromptThatIsNeverReadCountsForAWhileOnly) {
+  Dispatcher pool;
+  pool.Configure({.replica_cost_per_s = 1000}, Replicas(1), kStart);
+  const LaneId lane = pool.SetLane("lane", Plain(), kStart);
+  Answer hangs = pool.Arrive({.lane = lane, .size = Streaming(1000)}, kStart);
+  ASSERT_EQ(hangs.kind, Kind::kStart);
+  ASSERT_EQ(pool.Arrive({.lane = lane, .size = Streaming(1)}, kStart).kind, Kind::kQueue);
+  const TimePoint wake = pool.NextWake(kStart);
+  EXPECT_NEAR(Seconds(wake - kStart), 2 + 4, 1e-3);
+  pool.Pump(wake);
+  auto started = pool.TakeStarted();
+  ASSERT_EQ(started.size(), 1u);
+  EXPECT_EQ(pool.Arrive({.lane = lane, .size = Streaming(1)}, wake).kind, Kind::kStart);
+  pool.Begun(started[0].second, wake);
+  EXPECT_EQ(pool.Arrive({.lane = lane, .size = Streaming(1)}, wake).kind, Kind::kQueue)
+      << "it reads again: so the hanging one may only be slow";
+}
+
+// Of answers that are no streams nobody tells when their prompts are read: so it is reckoned.
+TEST(Dispatcher, PromptsOfWholeAnswersAreTakenForReadInTime) {
+  Dispatcher pool;
+  pool.Configure({.replica_cost_per_s = 1000, .prefill_ahead = milliseconds(250)}, Replicas(1),
+                 kStart);
+  const LaneId lane = pool.SetLane("lane", Plain(), kStart);
+  const RequestSize whole = Size(1000, 1);
+  Answer first = pool.Arrive({.lane = lane, .size = whole}, kStart);
+  ASSERT_EQ(first.kind, Kind::kStart);
+  const Answer second = pool.Arrive({.lane = lane, .size = whole}, kStart);
+  ASSERT_EQ(second.kind, Kind::kQueue);
+  const TimePoint wake = pool.NextWake(kStart);
+  EXPECT_NEAR(Seconds(wake - kStart), 0.75, 1e-3);
+  pool.Pump(wake + milliseconds(1));
+  auto started = pool.TakeStarted();
+  ASSERT_EQ(started.size(), 1u);
+  pool.Finish(std::move(started[0].second), {}, wake);
+  pool.Finish(std::move(first.grant), {}, wake);
+}
+
+// Who does not queue does not wait for others' prompts either.
+TEST(Dispatcher, ARejectingLaneStartsBesideUnreadPrompts) {
+  Dispatcher pool;
+  pool.Configure({.replica_cost_per_s = 100, .replica_concurrency = 8}, Replicas(1), kStart);
+  LanePolicy policy = Plain();
+  policy.overload = Overload::kReject;
+  const LaneId lane = pool.SetLane("lane", policy, kStart);
+  std::vector<Grant> running;
+  for (int i = 0; i < 6; ++i) {
+    Answer answer = pool.Arrive({.lane = lane, .size = Size(1000, 1)}, kStart);
+    ASSERT_EQ(answer.kind, Kind::kStart) << i;
+    running.push_back(std::move(answer.grant));
+  }
+  for (Grant& grant : running) pool.Finish(std::move(grant), {}, kStart);
+}
+
+// A burst may be green as a whole; who keeps to a guarantee does not stand behind it.
+TEST(Dispatcher, ABurstDoesNotHoldUpWhoKeepsToAGuarantee) {
   Dispatcher pool;
   pool.Configure({.replica_concurrency = 1}, Replicas(1), kStart);
   LanePolicy policy = Plain();
@@ -164,8 +257,9 @@ TEST(Dispatcher, ABurstIsPacedAtItsGuarantee) {
   }
   const TimePoint later = kStart + milliseconds(1500);
   const Answer one = pool.Arrive({.lane = steady, .size = Size(50, 50)}, later);
+  const Answer two = pool.Arrive({.lane = steady, .size = Size(50, 50)}, later);
   std::vector<RequestId> order;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 7; ++i) {
     pool.Finish(std::move(running), {.actual = TokenCounts{.input = 100}}, later);
     auto started = pool.TakeStarted();
     ASSERT_EQ(started.size(), 1u);
@@ -173,7 +267,8 @@ TEST(Dispatcher, ABurstIsPacedAtItsGuarantee) {
     EXPECT_EQ(started[0].second.colour, Colour::kGreen);
     running = std::move(started[0].second);
   }
-  EXPECT_EQ(order, (std::vector<RequestId>{bursting[0], bursting[1], one.id, bursting[2],
+  // The burst's deadlines are earlier; but it may be two seconds of its guarantee ahead at most.
+  EXPECT_EQ(order, (std::vector<RequestId>{bursting[0], bursting[1], one.id, bursting[2], two.id,
                                            bursting[3], bursting[4]}));
   pool.Finish(std::move(running), {}, later);
 }

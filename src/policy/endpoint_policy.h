@@ -94,8 +94,12 @@ struct LanePolicy {
 struct PoolPolicy {
   double replica_cost_per_s = 0;  // K, from calibration. 0: nobody measured it.
   int replica_concurrency = 0;    // In flight on one replica, at most. 0: as many as come.
-  double saturation = 0.85;       // Yellow starts only below this share of places taken.
-  std::size_t queue_max = 1024;   // Requests of one lane that wait. 0: none may.
+  // Prompts that a replica has and has not answered yet, at most, as the time that they take it.
+  // Further requests wait here, where the urgent go first; a replica's own line knows none. 0: no
+  // bound, as where the cost rate is unknown. One prompt may always be under way.
+  Duration prefill_ahead = std::chrono::milliseconds(250);
+  double saturation = 0.85;      // Yellow starts only below this share of places taken.
+  std::size_t queue_max = 1024;  // Requests of one lane that wait. 0: none may.
   Duration queue_wait_max = std::chrono::seconds(60);
   // Cold start: while no replica is ready, requests wait so long for one. 0: refused at once.
   Duration cold_start_wait_max{};

@@ -38,15 +38,6 @@ bool Lane::IsWithinGuarantee(double cost, TimePoint now) {
                                                        : guarantee.Covers(cost, now);
 }
 
-TimePoint Lane::TakePace(double cost, TimePoint now) {
-  constexpr double kLongest = 1e6;  // Seconds: keeps the conversion defined.
-  const double seconds = std::min(cost / policy.guarantee_per_s, kLongest);
-  const TimePoint begins = std::max(paced_until, now);
-  paced_until = std::min(begins, now + std::chrono::hours(1)) +
-                Duration(static_cast<std::int64_t>(seconds * 1e9));
-  return begins + policy.ttft_target;
-}
-
 Lane::Answer Lane::Check(double cost, TimePoint now) {
   if (policy.quota) {
     const QuotaMeter::Answer answer = quota.Check(*policy.quota, now);

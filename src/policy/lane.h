@@ -51,9 +51,6 @@ struct Lane {
   CostBucket guarantee;  // No rate: nothing is green.
   QuotaMeter quota;
   CostEstimator estimator;
-  // Until when all that was promoted takes at the guarantee's rate: a burst's later requests have
-  // later deadlines, so that it does not overtake a neighbour that keeps to its guarantee.
-  TimePoint paced_until{};
   double virtual_cost = 0;     // The VTC: what it drew beyond its guarantee.
   std::deque<RequestId> line;  // Not green yet, oldest first; those that left may still be named.
   std::size_t waiting = 0;     // In `line` and green ones.
@@ -67,8 +64,6 @@ struct Lane {
   bool IsBelowCap(double cost, TimePoint now);
   // Whether it would be green now.
   bool IsWithinGuarantee(double cost, TimePoint now);
-  // The deadline of a waiting request of `cost` that turns green now; takes its part of the pace.
-  TimePoint TakePace(double cost, TimePoint now);
   double virtual_share() const { return virtual_cost / policy.weight; }
 
   struct Answer {

@@ -92,7 +92,7 @@ BENCHMARK(BM_HashPrompt)->Arg(2048)->Arg(400 * 1024);
 // A long prompt among eight replicas that know it: matching and inserting 800 blocks.
 void BM_ChooseByPrefix(benchmark::State& state) {
   ReplicaSet set;
-  set.Configure(Replicas(8), 0);
+  set.Configure(Replicas(8), {});
   PromptPrefix prefix;
   AppendBlockHashes(std::string(400 * 1024, 'x'), 0, prefix.blocks);
   for (auto _ : state) {

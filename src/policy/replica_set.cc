@@ -18,8 +18,10 @@ std::uint64_t Bit(std::size_t place) {
 
 }  // namespace
 
-void ReplicaSet::Configure(std::span<const ReplicaRoute> replicas, int concurrency_max) {
-  concurrency_max_ = static_cast<std::size_t>(std::max(0, concurrency_max));
+void ReplicaSet::Configure(std::span<const ReplicaRoute> replicas, const PoolPolicy& policy) {
+  concurrency_max_ = static_cast<std::size_t>(std::max(0, policy.replica_concurrency));
+  tokens_per_s_ = policy.replica_cost_per_s;
+  unread_max_ = tokens_per_s_ * Seconds(policy.prefill_ahead);
   for (Replica& replica : replicas_) replica.known = false;
   for (const ReplicaRoute& route : replicas) {
     Replica* found = Find(route.id);
@@ -62,8 +64,54 @@ bool ReplicaSet::IsHealthy(const Replica& replica, TimePoint now) {
   return replica.failures < kFailuresMax || (now >= replica.rests_until && !replica.probing);
 }
 
-bool ReplicaSet::HasRoom(TimePoint) const {
+Duration ReplicaSet::PatienceFor(double tokens) const {
+  constexpr double kLongest = 1e6;  // Seconds: keeps the conversion defined.
+  return Duration(static_cast<std::int64_t>(1e9 * std::min(4 * tokens / tokens_per_s_, kLongest)));
+}
+
+double ReplicaSet::UnreadOf(const Replica& replica, TimePoint now) const {
+  const double told = now > replica.patient_until ? 0 : replica.unread;
+  const double read = tokens_per_s_ * Seconds(now - replica.untold_at);
+  return told + std::max(0.0, replica.unread_untold - read);
+}
+
+bool ReplicaSet::HasRoom(const Replica& replica, TimePoint now) const {
+  return HasPlace(replica) && (unread_max_ == 0 || UnreadOf(replica, now) < unread_max_);
+}
+
+bool ReplicaSet::HasRoom(TimePoint now) const {
+  return std::ranges::any_of(replicas_, [&](const Replica& r) { return HasRoom(r, now); });
+}
+
+bool ReplicaSet::HasPlace() const {
   return std::ranges::any_of(replicas_, [this](const Replica& r) { return HasPlace(r); });
+}
+
+TimePoint ReplicaSet::RoomAt(TimePoint now) const {
+  TimePoint first = TimePoint::max();
+  if (unread_max_ == 0 || HasRoom(now)) return first;  // Whatever they wait for, it is not this.
+  for (const Replica& replica : replicas_) {
+    if (!HasPlace(replica)) continue;
+    if (replica.unread >= unread_max_ && now <= replica.patient_until) {
+      first = std::min(first, replica.patient_until + Duration(1));
+      continue;
+    }
+    constexpr double kLongest = 1e6;
+    const double over = UnreadOf(replica, now) - unread_max_;
+    const double seconds = std::clamp(over / tokens_per_s_, 0.0, kLongest);
+    first = std::min(first, now + Duration(static_cast<std::int64_t>(seconds * 1e9) + 1));
+  }
+  return first;
+}
+
+Duration ReplicaSet::PrefillAhead(TimePoint now) const {
+  if (tokens_per_s_ <= 0) return {};
+  double least = INFINITY;
+  for (const Replica& replica : replicas_) {
+    if (HasPlace(replica)) least = std::min(least, UnreadOf(replica, now));
+  }
+  if (least == INFINITY) return {};
+  return Duration(static_cast<std::int64_t>(std::min(1e9 * least / tokens_per_s_, 1e18)));
 }
 
 double ReplicaSet::Saturation() const {
@@ -108,10 +156,13 @@ std::optional<std::uint64_t> ReplicaSet::Choose(const PromptPrefix& prefix,
                                                 std::span<const std::uint64_t> tried,
                                                 TimePoint now) {
   candidates_.clear();
+  const bool has_room = std::ranges::any_of(
+      replicas_, [&](const Replica& r) { return HasRoom(r, now) && !Contains(tried, r.id); });
   const Replica* last_resort = nullptr;
   for (std::size_t place = 0; place < replicas_.size(); ++place) {
     const Replica& replica = replicas_[place];
     if (!HasPlace(replica) || Contains(tried, replica.id)) continue;
+    if (has_room && !HasRoom(replica, now)) continue;
     if (IsHealthy(replica, now)) candidates_.push_back(place);
     if (last_resort == nullptr || replica.rests_until < last_resort->rests_until) {
       last_resort = &replica;
@@ -135,6 +186,28 @@ void ReplicaSet::Begin(std::uint64_t id, double cost, const PromptPrefix& prefix
   if (prefix.session != 0) index_.Insert(std::span(&prefix.session, 1), place);
 }
 
+void ReplicaSet::AddPrompt(std::uint64_t id, double tokens, bool told, TimePoint now) {
+  Replica* const replica = Find(id);
+  if (replica == nullptr || unread_max_ == 0) return;
+  if (told) {
+    if (replica->unread == 0) replica->patient_until = now + kReadPatience;
+    if (now <= replica->patient_until) replica->patient_until += PatienceFor(tokens);
+    replica->unread += tokens;
+  } else {
+    const double read = tokens_per_s_ * Seconds(now - replica->untold_at);
+    replica->unread_untold = std::max(0.0, replica->unread_untold - read) + tokens;
+    replica->untold_at = now;
+  }
+}
+
+void ReplicaSet::Read(std::uint64_t id, double tokens, TimePoint now) {
+  Replica* const replica = Find(id);
+  if (replica == nullptr || tokens == 0) return;
+  replica->unread = std::max(0.0, replica->unread - tokens);
+  if (tokens_per_s_ <= 0) return;
+  replica->patient_until = now + kReadPatience + PatienceFor(replica->unread);
+}
+
 void ReplicaSet::Adjust(std::uint64_t id, double cost_change) {
   if (Replica* const replica = Find(id)) replica->cost += cost_change;
 }
@@ -145,6 +218,7 @@ void ReplicaSet::End(std::uint64_t id, double cost, Fate fate, TimePoint now) {
   --replica->in_flight;
   --in_flight_;
   replica->cost = replica->in_flight == 0 ? 0 : replica->cost - cost;
+  if (replica->in_flight == 0) replica->unread = replica->unread_untold = 0;
   replica->probing = false;
   if (fate == Fate::kGood || fate == Fate::kBusy) replica->failures = 0;
   if (fate == Fate::kFailed && ++replica->failures >= kFailuresMax) {

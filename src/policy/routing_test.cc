@@ -122,7 +122,7 @@ std::vector<ReplicaRoute> Replicas(std::vector<std::uint64_t> ids) {
 
 TEST(ReplicaSet, SpreadsWhatHasNothingInCommon) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2, 3}), 0);
+  set.Configure(Replicas({1, 2, 3}), {.replica_concurrency = 0});
   std::map<std::uint64_t, int> counts;
   for (int i = 0; i < 30; ++i) {
     const auto id = set.Choose({}, {}, kStart);
@@ -135,7 +135,7 @@ TEST(ReplicaSet, SpreadsWhatHasNothingInCommon) {
 
 TEST(ReplicaSet, ReturnsToTheReplicaThatSawThePrompt) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2, 3, 4}), 4);
+  set.Configure(Replicas({1, 2, 3, 4}), {.replica_concurrency = 4});
   Random random(1);
   const PromptPrefix prompt{.blocks = Blocks(Text(random, 8192))};
   const auto first = set.Choose(prompt, {}, kStart);
@@ -149,7 +149,7 @@ TEST(ReplicaSet, ReturnsToTheReplicaThatSawThePrompt) {
 
 TEST(ReplicaSet, LoadOutweighsASmallSaving) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2}), 0);
+  set.Configure(Replicas({1, 2}), {.replica_concurrency = 0});
   Random random(2);
   const PromptPrefix prompt{.blocks = Blocks(Text(random, 1024))};  // 256 tokens.
   const auto first = set.Choose(prompt, {}, kStart);
@@ -161,7 +161,7 @@ TEST(ReplicaSet, LoadOutweighsASmallSaving) {
 
 TEST(ReplicaSet, KeepsASessionTogether) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2, 3}), 0);
+  set.Configure(Replicas({1, 2, 3}), {.replica_concurrency = 0});
   const PromptPrefix session{.session = 77};
   const auto first = set.Choose(session, {}, kStart);
   set.Begin(*first, 500, session, kStart);
@@ -172,7 +172,7 @@ TEST(ReplicaSet, LeavesOutTriedDrainingAndFullOnes) {
   ReplicaSet set;
   auto routes = Replicas({1, 2, 3});
   routes[2].state = ReplicaState::kDraining;
-  set.Configure(routes, 1);
+  set.Configure(routes, {.replica_concurrency = 1});
   const std::vector<std::uint64_t> tried = {1};
   EXPECT_EQ(set.Choose({}, tried, kStart), 2u);
   set.Begin(2, 1, {}, kStart);
@@ -185,20 +185,20 @@ TEST(ReplicaSet, LeavesOutTriedDrainingAndFullOnes) {
 
 TEST(ReplicaSet, ForgetsAReplicaOnlyWhenItsLastRequestHasEnded) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2}), 0);
+  set.Configure(Replicas({1, 2}), {.replica_concurrency = 0});
   set.Begin(1, 5, {}, kStart);
-  set.Configure(Replicas({2}), 0);
+  set.Configure(Replicas({2}), {.replica_concurrency = 0});
   EXPECT_EQ(set.Choose({}, {}, kStart), 2u);
   set.End(1, 5, Fate::kGood, kStart);
   EXPECT_EQ(set.in_flight(), 0u);
-  set.Configure(Replicas({2, 3}), 0);
+  set.Configure(Replicas({2, 3}), {.replica_concurrency = 0});
   const std::vector<std::uint64_t> tried = {2};
   EXPECT_EQ(set.Choose({}, tried, kStart), 3u);
 }
 
 TEST(ReplicaSet, RestsAFailingReplicaAndProbesIt) {
   ReplicaSet set;
-  set.Configure(Replicas({1, 2}), 0);
+  set.Configure(Replicas({1, 2}), {.replica_concurrency = 0});
   for (int i = 0; i < ReplicaSet::kFailuresMax; ++i) {
     set.Begin(1, 1, {}, kStart);
     set.End(1, 1, Fate::kFailed, kStart);
@@ -229,7 +229,7 @@ TEST(ReplicaSet, NeverClosesTheLastLane) {
     ReplicaSet set;
     std::vector<std::uint64_t> ids(1 + random.Below(4));
     for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = i + 1;
-    set.Configure(Replicas(ids), 0);
+    set.Configure(Replicas(ids), {.replica_concurrency = 0});
     TimePoint now = kStart;
     for (int i = 0; i < 200; ++i) {
       now += milliseconds(random.Below(500));
@@ -244,7 +244,7 @@ TEST(ReplicaSet, NeverClosesTheLastLane) {
 // An upstream's own 429 is no failure: it lives.
 TEST(ReplicaSet, BusyIsNotFailing) {
   ReplicaSet set;
-  set.Configure(Replicas({1}), 0);
+  set.Configure(Replicas({1}), {.replica_concurrency = 0});
   for (int i = 0; i < 100; ++i) {
     set.Begin(1, 1, {}, kStart);
     set.End(1, 1, Fate::kBusy, kStart);

@@ -15,7 +15,8 @@ SimLoop::SimLoop(const SimOptions& options)
 SimLoop::~SimLoop() = default;
 
 WallTime SimLoop::WallNow() const {
-  return kWallStart + std::chrono::duration_cast<std::chrono::milliseconds>(now_ - kStart);
+  return kWallStart + wall_jump_ +
+         std::chrono::duration_cast<std::chrono::milliseconds>(now_ - kStart);
 }
 
 void SimLoop::Run() { last_end_ = Drive(Deadline::After(now_, run_limit_).at(), true); }

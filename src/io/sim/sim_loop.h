@@ -37,6 +37,8 @@ class SimLoop final : public Loop {
 
   TimePoint Now() const override { return now_; }
   WallTime WallNow() const override;
+  // Somebody sets the system's clock; the monotonic one does not notice.
+  void JumpWallClock(std::chrono::milliseconds by) { wall_jump_ += by; }
 
   // Until Stop(), until nothing can happen any more, or for SimOptions::run_limit; see last_end().
   void Run() override;
@@ -72,6 +74,7 @@ class SimLoop final : public Loop {
   void RunPosted();
   void RunNextAction();
 
+  std::chrono::milliseconds wall_jump_{};
   TimePoint now_ = kStart;
   Duration run_limit_;
   End last_end_ = End::kNothingLeft;
