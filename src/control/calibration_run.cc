@@ -219,16 +219,17 @@ class Run {
   }
 
   // Texts to embed have no output, and models of the kind read 512 tokens.
-  void ChooseEmbedLength() {
+  void ChooseEmbedLength(CurveLength length) {
     constexpr int kEmbedInput = 448;  // Leaves room for what the model adds.
     const std::int64_t fits = plan_.context_tokens > 0 ? plan_.context_tokens * 7 / 8 : kEmbedInput;
-    input_ = static_cast<int>(std::min<std::int64_t>(kEmbedInput, fits));
+    const int share = length == CurveLength::kQuick ? 4 : 1;
+    input_ = static_cast<int>(std::min<std::int64_t>(kEmbedInput, fits)) / share;
     output_ = 1;
   }
 
   void ChooseLength(CurveLength length) {
     if (plan_.settings.embeds) {
-      ChooseEmbedLength();
+      ChooseEmbedLength(length);
       return;
     }
     const policy::StepTimes step = policy::FitStepTimes(points_.probes);

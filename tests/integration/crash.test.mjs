@@ -139,7 +139,8 @@ async function change(server, random, known, open) {
 
 // What stands there is what was acknowledged, or what was asked for and not answered.
 async function check(server, known, open) {
-  const { json } = await server.call('GET', kRoot);
+  const { status, json, text } = await server.call('GET', kRoot);
+  assert.equal(status, 200, text);
   const found = new Map();
   for (const { name } of json.endpoints) {
     const { json: one } = await server.call('GET', `${kRoot}/${name}`);
