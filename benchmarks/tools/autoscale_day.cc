@@ -7,10 +7,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <deque>
 #include <fstream>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -91,6 +93,8 @@ class Fleet {
 struct Outcome {
   double late_percent = 0;
   double replicas_ratio = 0;
+  double late_am_percent = 0;  // Of the first half's cost; the settings were chosen by it.
+  double late_pm_percent = 0;
   int changes = 0;
   int flaps = 0;  // Steps down within 300 s of a step up.
 };
@@ -110,9 +114,30 @@ class Count {
   int last_up_s_ = -1000;
 };
 
-Outcome Conclude(const Fleet& fleet, const Count& count, double late, double total, int day_s) {
-  return {.late_percent = 100 * late / total,
+// Cost that was late, by the half of the day.
+class Lateness {
+ public:
+  explicit Lateness(std::size_t steps) : steps_(steps) {}
+  void Add(double arrived, double late) {
+    const std::size_t half = seen_++ * 2 < steps_ ? 0 : 1;
+    arrived_[half] += arrived;
+    late_[half] += late;
+  }
+  double Percent() const { return 100 * (late_[0] + late_[1]) / (arrived_[0] + arrived_[1]); }
+  double PercentOf(std::size_t half) const { return 100 * late_[half] / arrived_[half]; }
+
+ private:
+  std::size_t steps_;
+  std::size_t seen_ = 0;
+  std::array<double, 2> arrived_{};
+  std::array<double, 2> late_{};
+};
+
+Outcome Conclude(const Fleet& fleet, const Count& count, const Lateness& late, int day_s) {
+  return {.late_percent = late.Percent(),
           .replicas_ratio = fleet.replica_seconds() / day_s / kIdealReplicas,
+          .late_am_percent = late.PercentOf(0),
+          .late_pm_percent = late.PercentOf(1),
           .changes = count.changes,
           .flaps = count.flaps};
 }
@@ -122,12 +147,10 @@ Outcome RunOurs(const std::vector<double>& series, double capacity, int start_de
   policy::Autoscaler scaler;
   policy::PoolLoad load;
   Count count;
-  double late = 0;
-  double total = 0;
+  Lateness late(series.size());
   int now_s = 0;
   for (const double arrived : series) {
-    late += fleet.Step(arrived, now_s);
-    total += arrived;
+    late.Add(arrived, fleet.Step(arrived, now_s));
     load.offered_cost_total += arrived;
     load.served_cost_total += fleet.served();
     load.queued_cost = fleet.queue();
@@ -144,7 +167,7 @@ Outcome RunOurs(const std::vector<double>& series, double capacity, int start_de
     count.Change(decision.replicas_before, decision.replicas, now_s);
     fleet.Want(decision.replicas, now_s);
   }
-  return Conclude(fleet, count, late, total, now_s);
+  return Conclude(fleet, count, late, now_s);
 }
 
 // The horizontal pod autoscaler on utilisation: every 15 s, 10 % tolerance, down to the most of
@@ -154,13 +177,11 @@ Outcome RunKubernetes(const std::vector<double>& series, double capacity, int st
   Fleet fleet(capacity, start_delay_s, static_cast<int>(kIdealReplicas));
   Count count;
   std::deque<std::pair<int, int>> wishes;
-  double late = 0;
-  double total = 0;
+  Lateness late(series.size());
   double served = 0;
   int now_s = 0;
   for (const double arrived : series) {
-    late += fleet.Step(arrived, now_s);
-    total += arrived;
+    late.Add(arrived, fleet.Step(arrived, now_s));
     served += fleet.served();
     now_s += kStepS;
     constexpr int kPeriodS = 16;  // The nearest whole steps to 15 s.
@@ -179,13 +200,50 @@ Outcome RunKubernetes(const std::vector<double>& series, double capacity, int st
     count.Change(present, next, now_s);
     fleet.Want(next, now_s);
   }
-  return Conclude(fleet, count, late, total, now_s);
+  return Conclude(fleet, count, late, now_s);
 }
 
-void Print(const char* name, const Outcome& outcome) {
-  fmt::print(
-      "{0}_late_percent {1:.3f}\n{0}_replicas_ratio {2:.3f}\n{0}_changes {3}\n{0}_flaps {4}\n",
-      name, outcome.late_percent, outcome.replicas_ratio, outcome.changes, outcome.flaps);
+void Print(const std::string& name, const Outcome& outcome) {
+  fmt::print("{0}_late_percent {1:.3f}\n{0}_replicas_ratio {2:.3f}\n", name, outcome.late_percent,
+             outcome.replicas_ratio);
+  fmt::print("{0}_late_am_percent {1:.3f}\n{0}_late_pm_percent {2:.3f}\n", name,
+             outcome.late_am_percent, outcome.late_pm_percent);
+  fmt::print("{0}_changes {1}\n{0}_flaps {2}\n", name, outcome.changes, outcome.flaps);
+}
+
+double Sum(const std::vector<double>& series) {
+  return std::accumulate(series.begin(), series.end(), 0.0);
+}
+
+// The source knows the mean rate of each 10 minutes only. Here it does not jump between them, but
+// goes in straight lines from middle to middle; what happens within them stays.
+std::vector<double> Ramps(const std::vector<double>& series) {
+  constexpr std::size_t kWindow = 600 / kStepS;
+  std::vector<double> means;
+  for (std::size_t i = 0; i < series.size(); i += kWindow) {
+    const std::size_t end = std::min(series.size(), i + kWindow);
+    double sum = 0;
+    for (std::size_t j = i; j < end; ++j) sum += series[j];
+    means.push_back(std::max(1.0, sum / static_cast<double>(end - i)));
+  }
+  std::vector<double> ramps;
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    const double place = (static_cast<double>(i) + 0.5) / kWindow - 0.5;
+    const auto last = static_cast<double>(means.size() - 1);
+    const auto left = static_cast<std::size_t>(std::clamp(std::floor(place), 0.0, last));
+    const auto right = std::min(left + 1, means.size() - 1);
+    const double share = std::clamp(place - static_cast<double>(left), 0.0, 1.0);
+    const double mean = means[left] + share * (means[right] - means[left]);
+    ramps.push_back(series[i] / means[i / kWindow] * mean);
+  }
+  return ramps;
+}
+
+void PrintDay(const std::string& name, const std::vector<double>& series, int start_delay_s) {
+  const double capacity =
+      Sum(series) / static_cast<double>(series.size()) / kStepS / kIdealReplicas;
+  Print("penstock" + name, RunOurs(series, capacity, start_delay_s));
+  Print("kubernetes" + name, RunKubernetes(series, capacity, start_delay_s, 0.7));
 }
 
 int Main(const char* path, int start_delay_s) {
@@ -194,11 +252,8 @@ int Main(const char* path, int start_delay_s) {
     fmt::print(stderr, "no numbers in {}\n", path);
     return 2;
   }
-  double total = 0;
-  for (const double arrived : series) total += arrived;
-  const double capacity = total / static_cast<double>(series.size()) / kStepS / kIdealReplicas;
-  Print("penstock", RunOurs(series, capacity, start_delay_s));
-  Print("kubernetes", RunKubernetes(series, capacity, start_delay_s, 0.7));
+  PrintDay("", series, start_delay_s);
+  PrintDay("_ramps", Ramps(series), start_delay_s);
   return 0;
 }
 

@@ -42,6 +42,11 @@ void IoThread::SetRoutes(std::shared_ptr<const gateway::LiveTable> routes) {
 }
 
 void IoThread::SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
+  if (!thread_.joinable()) {
+    // Before the first request, which may be there before the loop runs what was posted to it.
+    gateway_.SetKeys(std::move(keys));
+    return;
+  }
   loop_.Post([this, keys = std::move(keys)]() mutable { gateway_.SetKeys(std::move(keys)); });
 }
 

@@ -165,7 +165,8 @@ class Run {
   }
 
   bench::BenchOptions OptionsFor(int input, int output) const {
-    return {.url = plan_.address + ":/v1/completions",
+    const char* path = plan_.settings.embeds ? ":/v1/embeddings" : ":/v1/completions";
+    return {.url = plan_.address + path,
             .model = "calibration",
             .input_tokens = input,
             .output_tokens = output,
@@ -198,8 +199,9 @@ class Run {
       int output;
       int concurrency;
     };
+    const int output = plan_.settings.embeds ? 1 : kProbeOutput;
     for (const Shape& shape :
-         {Shape{kProbeInput, 1, 1}, Shape{64, kProbeOutput, 1}, Shape{64, kProbeOutput, several}}) {
+         {Shape{kProbeInput, 1, 1}, Shape{64, output, 1}, Shape{64, output, several}}) {
       bench::BenchOptions options = OptionsFor(Fitting(shape.input), shape.output);
       options.concurrency = {shape.concurrency};
       options.requests = std::max(kProbeRequests, shape.concurrency * kRequestsPerWorker);
@@ -216,7 +218,20 @@ class Run {
     return static_cast<int>(std::clamp<std::int64_t>(plan_.context_tokens / 2, 64, input));
   }
 
+  // Texts to embed have no output, and models of the kind read 512 tokens.
+  void ChooseEmbedLength(CurveLength length) {
+    constexpr int kEmbedInput = 448;  // Leaves room for what the model adds.
+    const std::int64_t fits = plan_.context_tokens > 0 ? plan_.context_tokens * 7 / 8 : kEmbedInput;
+    const int share = length == CurveLength::kQuick ? 4 : 1;
+    input_ = static_cast<int>(std::min<std::int64_t>(kEmbedInput, fits)) / share;
+    output_ = 1;
+  }
+
   void ChooseLength(CurveLength length) {
+    if (plan_.settings.embeds) {
+      ChooseEmbedLength(length);
+      return;
+    }
     const policy::StepTimes step = policy::FitStepTimes(points_.probes);
     double expected_s = 0;
     for (int concurrency = 1; concurrency <= plan_.concurrency_max; concurrency *= 2) {

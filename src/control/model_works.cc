@@ -15,6 +15,8 @@
 namespace penstock::control {
 namespace {
 
+constexpr std::string_view kEmbeddingsTask = "llm/v1/embeddings";
+
 namespace fs = std::filesystem;
 
 // What a job found out, for its end.
@@ -234,9 +236,6 @@ Status ModelWorks::CheckCalibratable(const store::ModelVersionRecord& version) c
     return Fail(Code::kUnsupported,
                 "an external model runs on somebody else's machines: its throughput is theirs");
   }
-  if (TaskOf(version) == "llm/v1/embeddings") {
-    return Fail(Code::kUnsupported, "embedding models are not calibrated by this version");
-  }
   return CheckFits(version, settings_.machine);
 }
 
@@ -255,6 +254,7 @@ Status ModelWorks::Calibrate(const store::ModelVersionRecord& version,
       .length = options.length,
       .concurrency_max = settings_.engine_parallel,
       .settings = options.settings};
+  plan.settings.embeds = TaskOf(version) == kEmbeddingsTask;
   auto made = std::make_shared<policy::Calibration>();
   const auto started =
       jobs_.Start({.kind = "calibrate",

@@ -64,8 +64,8 @@ class ModelWorks {
   // Calibrates where the policy says so and nothing is known; never an error.
   void NoteUse(const store::ModelVersionRecord& version);
 
-  // kUnsupported, with the reason: an external model, an embedding model, one that does not fit
-  // into memory. kConflict: not registered to the end.
+  // kUnsupported, with the reason: an external model, one that does not fit into memory.
+  // kConflict: not registered to the end.
   Status CheckCalibratable(const store::ModelVersionRecord& version) const;
 
   std::optional<policy::Calibration> CalibrationOf(const store::ModelVersionRecord& version) {

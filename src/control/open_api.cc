@@ -55,7 +55,9 @@ object RequestSchema(const std::string& task) {
     fields = Sampling();
     fields["messages"] = ListOf(Message());
   }
-  return {{"type", "object"}, {"required", {required}}, {"properties", std::move(fields)}};
+  boost::json::array names;
+  names.emplace_back(required);
+  return {{"type", "object"}, {"required", std::move(names)}, {"properties", std::move(fields)}};
 }
 
 object AnswerSchema(const std::string& task) {
@@ -99,8 +101,14 @@ object OpenApiJson(const std::string& endpoint, const std::string& task, const s
       {"paths",
        {{"/serving-endpoints/" + endpoint + "/invocations", {{"post", std::move(operation)}}}}},
       {"components", {{"securitySchemes", {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}}}}}},
-      {"security", {object{{"bearer", boost::json::array{}}}}}};
-  if (!url.empty()) document["servers"] = {object{{"url", url}}};
+  };
+  // Lists of one element, which braces alone would not make.
+  document["security"] = boost::json::array();
+  document["security"].get_array().push_back(object{{"bearer", boost::json::array()}});
+  if (!url.empty()) {
+    document["servers"] = boost::json::array();
+    document["servers"].get_array().push_back(object{{"url", url}});
+  }
   return document;
 }
 

@@ -17,6 +17,7 @@ boost::json::object DecisionJson(WallTime at, const policy::AutoscaleDecision& d
           {"needed", decision.needed},
           {"needed_lately", decision.needed_lately},
           {"offered_cost_per_s", decision.offered_mean},
+          {"offered_cost_per_s_burst", decision.offered_burst},
           {"offered_cost_per_s_long", decision.offered_long},
           {"queued_cost", decision.queued_cost},
           {"replica_cost_per_s", decision.capacity},

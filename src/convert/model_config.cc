@@ -74,6 +74,11 @@ Result<FamilyRow> FamilyOf(const boost::json::object& json) {
     }
   }
   if (named.empty()) return Fail(Code::kCorrupt, "config.json names no architecture");
+  if (named == "NewModel" || named == "NewForTextEmbeddings") {
+    return Fail(Code::kUnsupported,
+                "GTE v1.5 (NewModel: rotary positions, gated GELU) cannot be converted: llama.cpp "
+                "has no such model; register a server that runs it as an external model");
+  }
   std::string known;
   for (const FamilyRow& row : kFamilies) {
     known += fmt::format("{}{}", known.empty() ? "" : ", ", row.architecture);

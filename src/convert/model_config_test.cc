@@ -30,6 +30,8 @@ TEST(ModelConfig, NamesWhatIsWrong) {
   auto json = TestModel().config;
   json["architectures"] = boost::json::array{"DbrxForCausalLM"};
   ExpectRefused(json, Code::kUnsupported, "DbrxForCausalLM");
+  json["architectures"] = boost::json::array{"NewModel"};
+  ExpectRefused(json, Code::kUnsupported, "external model");
   json = TestModel().config;
   json.erase("hidden_size");
   ExpectRefused(json, Code::kCorrupt, "hidden_size is missing");

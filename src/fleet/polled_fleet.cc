@@ -16,6 +16,11 @@ namespace {
 // A list that was made while one started may not have it yet.
 constexpr int kMissingMax = 2;
 
+// One that is listed so often without being anybody's is a former server's.
+constexpr int kStrangerMax = 3;
+// So long after the start, orders of a former server may still turn up.
+constexpr Duration kWatchForStrangers = std::chrono::seconds(60);
+
 }  // namespace
 
 Result<std::unique_ptr<PolledFleet>> PolledFleet::Open(std::unique_ptr<Backend> backend,
@@ -106,6 +111,12 @@ Result<std::vector<FoundReplica>> PolledFleet::FindRunning() {
     if (replica.ended || replica.place_name.empty()) continue;
     found.push_back({.handle = replica.handle, .place_name = replica.place_name});
   }
+  {
+    const std::lock_guard lock(mutex_);
+    undecided_ = found.size();
+    watch_until_ = Clock::now() + kWatchForStrangers;
+  }
+  woken_.notify_all();
   return found;
 }
 
@@ -118,6 +129,7 @@ void PolledFleet::Adopt(std::uint64_t id, const FoundReplica& found) {
                      .address = {},
                      .missing = 0,
                      .started = true};
+    ForgetFound();
   }
   woken_.notify_all();
 }
@@ -126,8 +138,19 @@ void PolledFleet::Dismiss(const FoundReplica& found) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back({.id = 0, .wish = Wish::kStop, .launch = {}, .handle = found.handle});
+    ForgetFound();
   }
   woken_.notify_all();
+}
+
+void PolledFleet::ForgetFound() {
+  if (undecided_ > 0) --undecided_;
+}
+
+// Under the lock.
+bool PolledFleet::MayList() const {
+  if (undecided_ > 0) return false;
+  return !replicas_.empty() || backend_->busy() || Clock::now() < watch_until_;
 }
 
 void PolledFleet::Run() {
@@ -141,7 +164,7 @@ void PolledFleet::Run() {
       Do(task);
       lock.lock();
     }
-    if (stopping_ || (replicas_.empty() && !backend_->busy())) continue;
+    if (stopping_ || !MayList()) continue;
     lock.unlock();
     Poll();
     lock.lock();
@@ -186,16 +209,47 @@ void PolledFleet::Poll() {
   complained_ = false;
   std::vector<std::uint64_t> gone;
   std::map<std::uint64_t, std::string> handles;
+  std::vector<std::string> strangers;
   {
     const std::lock_guard lock(mutex_);
     Match(*listed, gone);
+    strangers = Strangers(*listed);
     for (const std::uint64_t id : gone) handles[id] = replicas_.at(id).handle;
+  }
+  for (const std::string& handle : strangers) {
+    Log().warn("{}: {} is nobody's; it is ended", backend_->name(), handle);
+    if (const Status stopped = backend_->Stop(handle, false); !stopped) {
+      Log().warn("{}: {}", backend_->name(), stopped.error().message);
+    }
   }
   for (const auto& [id, handle] : handles) {
     const std::string reason = backend_->ReasonOf(handle);
     const std::lock_guard lock(mutex_);
     EndLocked(id, reason);
   }
+}
+
+// Whom to end. Under the lock, after Match().
+std::vector<std::string> PolledFleet::Strangers(const std::vector<ListedReplica>& listed) {
+  std::map<std::string, int> seen;
+  std::vector<std::string> ended;
+  for (const ListedReplica& one : listed) {
+    if (one.ended || one.place_name.empty()) continue;
+    const bool ours = std::ranges::any_of(
+        replicas_, [&one](const auto& other) { return other.second.handle == one.handle; });
+    // One of this place waits to be told its handle: the next list decides.
+    const bool perhaps = std::ranges::any_of(replicas_, [&one](const auto& other) {
+      return other.second.handle.empty() && other.second.started &&
+             other.second.place_name == one.place_name;
+    });
+    if (ours || perhaps) continue;
+    const auto before = strangers_.find(one.handle);
+    const int times = before == strangers_.end() ? 1 : before->second + 1;
+    seen[one.handle] = times;
+    if (times % kStrangerMax == 0) ended.push_back(one.handle);
+  }
+  strangers_ = std::move(seen);
+  return ended;
 }
 
 // Takes over addresses, and finds who is listed no more. Under the lock.

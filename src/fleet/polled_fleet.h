@@ -2,7 +2,8 @@
 // and again what became of them.
 //
 // A thread of its own gives the orders and asks, since either may take seconds; one mutex guards
-// what both threads know. Replicas outlive the server: the next one adopts them.
+// what both threads know. Replicas outlive the server: the next one adopts them. What a former
+// server ordered in its last moment may turn up later than that, and is ended.
 #pragma once
 
 #include <condition_variable>
@@ -93,6 +94,9 @@ class PolledFleet : public Fleet {
   void Do(const Task& task);
   void Poll();
   void Match(std::vector<ListedReplica>& listed, std::vector<std::uint64_t>& gone);
+  std::vector<std::string> Strangers(const std::vector<ListedReplica>& listed);
+  void ForgetFound();
+  bool MayList() const;
   void EndLocked(std::uint64_t id, std::string reason);
 
   std::unique_ptr<Backend> backend_;
@@ -104,6 +108,10 @@ class PolledFleet : public Fleet {
   std::deque<Task> tasks_;
   std::map<std::uint64_t, Replica> replicas_;
   std::vector<ReplicaExit> exits_;
+  // Of FindRunning() that are neither adopted nor dismissed yet; only then strangers are told.
+  std::size_t undecided_ = 0;
+  TimePoint watch_until_{};               // For strangers, though nothing of ours runs.
+  std::map<std::string, int> strangers_;  // Lists in a row with it, by handle.
   bool complained_ = false;
   std::thread thread_;  // Last: it uses the others.
 };

@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <functional>
 
 #include "base/test_folder.h"
+#include "fleet/command.h"
 #include "fleet/exec_backend.h"
 #include "fleet/slurm_backend.h"
 
@@ -131,6 +133,20 @@ TEST_F(ExecFleetTest, StrangersAreDismissed) {
     exits += fleet_->CollectExits().size();
     return exits > 0;
   });
+}
+
+// A server was killed while it ordered one: it turns up when the next one has looked already.
+TEST_F(ExecFleetTest, WhatTurnsUpLateIsEnded) {
+  Open();
+  ASSERT_TRUE(fleet_->FindRunning()->empty());
+  ASSERT_TRUE(fleet_->Start(Launch(1, "sleep")));
+  Await([this] { return !fleet_->AddressOf(1).empty(); });
+  const auto late =
+      RunCommand({hook_, "start", "abc-pool-9", "0", "0", "sleep", "1000"}, seconds(30));
+  ASSERT_TRUE(late) << late.error().message;
+  const std::string pid = late->substr(0, late->find('\n'));
+  Await([&] { return !std::filesystem::exists("/proc/" + pid); });
+  EXPECT_FALSE(fleet_->AddressOf(1).empty());  // Ours goes on.
 }
 
 TEST(HookList, LeavesOutWhatIsNotOurs) {

@@ -138,6 +138,7 @@ AutoscaleDecision Autoscaler::Decide(TimePoint now, const AutoscaleState& state)
   const bool fresh = !samples_.empty() && now - samples_.back().at <= settings_.stale_after;
   if (fresh) {
     decision.offered_mean = MeanOver(settings_.mean_over, now);
+    decision.offered_burst = MeanOver(settings_.burst_over, now);
     decision.offered_long = MeanOver(settings_.peak_over, now);
     decision.queued_cost = samples_.back().queued;
   }
@@ -156,9 +157,12 @@ AutoscaleDecision Autoscaler::Decide(TimePoint now, const AutoscaleState& state)
   }
 
   const double wait = Seconds(std::max(settings_.queue_wait_min, state.start_time));
-  const double demand = decision.offered_mean + decision.queued_cost / wait;
+  // In full replicas.
+  const double demand = std::max(decision.offered_mean / settings_.utilisation,
+                                 decision.offered_burst / settings_.burst_utilisation) +
+                        decision.queued_cost / wait / settings_.utilisation;
   if (decision.capacity > 0) {
-    decision.needed = CeilReplicas(demand / (settings_.utilisation * decision.capacity));
+    decision.needed = CeilReplicas(demand / decision.capacity);
   } else {
     decision.needed = asked ? std::max(1, state.replicas) : 0;
   }
@@ -208,8 +212,9 @@ int Autoscaler::StepDown(TimePoint now, const AutoscaleDecision& decision,
 }
 
 std::string AutoscaleDecision::Explain() const {
-  std::string text = fmt::format("offered {:.0f}/s (60 s), {:.0f}/s (300 s), queued {:.0f}",
-                                 offered_mean, offered_long, queued_cost);
+  std::string text =
+      fmt::format("offered {:.0f}/s (10 s), {:.0f}/s (60 s), {:.0f}/s (300 s), queued {:.0f}",
+                  offered_burst, offered_mean, offered_long, queued_cost);
   text += capacity > 0 ? fmt::format("; a replica does {:.0f}/s", capacity)
                        : std::string("; what a replica does is not known");
   text +=

@@ -281,6 +281,13 @@ Result<Calibration> FitCalibration(const CalibrationPoints& points,
   all.insert(all.end(), points.probes.begin(), points.probes.end());
   made.step = FitStepTimes(all);
 
+  if (settings.embeds) {
+    const CurvePoint& knee = sold[Knee(sold)];
+    made.weights.output = kOutputWeightMin;
+    made.cost_per_s = knee.requests_per_s * knee.input_tokens;
+    made.chunk_tokens_per_s = ChunkFor(made.cost_per_s, made.weights, settings.chunks_per_replica);
+    return made;
+  }
   // One prompt token's time: by definition the normalised token's. Without probes of other shapes
   // the fit cannot tell it from the reply's, but the first token's time can.
   const CurvePoint& least = std::ranges::min(curve, {}, &CurvePoint::concurrency);

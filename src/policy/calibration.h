@@ -107,6 +107,8 @@ struct CalibrationSettings {
   int chunks_per_replica = kChunksPerReplica;  // 1 to kChunksPerReplicaMax.
   double cached_weight = 0;                    // w_cached; 0 to 1.
   double latency_p90_max_ms = 0;               // Points beyond it are not sold; 0: no limit.
+  // The model answers with vectors, not tokens: a token is an input token, and all cost the same.
+  bool embeds = false;
 };
 // Pure arithmetic. Fills in cost, weights, chunk, concurrency, curve, probes, step and mode; the
 // caller adds hashes, time and words. kInvalidArgument: no point that can be used.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "base/random.h"
 
@@ -221,6 +222,26 @@ TEST(Strategy, ReadsItsWords) {
   const auto wrong = ParseStrategy("fast", "strategy");
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().field, "strategy");
+}
+
+// An embedding model has no output: what is sold are input tokens, each at the same cost.
+TEST(Calibration, EmbeddingsAreSoldByInputTokens) {
+  CalibrationPoints points;
+  for (const auto& [concurrency, rate, latency] :
+       {std::tuple{1, 10.0, 100.0}, std::tuple{2, 18.0, 111.0}, std::tuple{4, 19.0, 210.0}}) {
+    points.curve.push_back({.concurrency = concurrency,
+                            .input_tokens = 500,
+                            .output_tokens = 1,
+                            .requests_per_s = rate,
+                            .latency_ms = {.p50 = latency, .p90 = latency, .p99 = latency}});
+  }
+  const auto made = FitCalibration(points, {.embeds = true});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->concurrency.balanced, 2);
+  EXPECT_DOUBLE_EQ(made->weights.output, 1);
+  EXPECT_DOUBLE_EQ(made->cost_per_s, 18 * 500);
+  EXPECT_DOUBLE_EQ(ContractTokensPerSecond(made->cost_per_s, made->weights), 9000);
+  EXPECT_EQ(made->chunk_tokens_per_s, 1910);  // 0.85 of it over four chunks, rounded down.
 }
 
 }  // namespace

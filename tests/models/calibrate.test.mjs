@@ -132,3 +132,23 @@ test('a default system prompt counts only when the client sends none', async (t)
   const own = await promptTokens([{ role: 'system', content: 'x' }, user]);
   assert.ok(without > own + 20, `${without} tokens with the default, ${own} with another`);
 });
+
+test('an embedding model is calibrated by the tokens that it reads', async (t) => {
+  const server = await Server.start(t, { flags: ['--engine-parallel', '2'] });
+  await register(server, await synthesise('bge-small'));
+  const flags = ['--data-dir', server.dataDirectory];
+  const measured = await run(['model', 'calibrate', 'main.test.toy', '--length', 'quick', '--json', ...flags],
+    { seconds: 240 });
+  assert.equal(measured.code, 0, measured.stderr);
+  const { calibration } = JSON.parse(measured.stdout);
+  assert.equal(calibration.output_weight, 1);
+  const [{ input_tokens: input }] = calibration.curve;
+  assert.ok(Math.abs(input - 112) <= 4, `${input} tokens each`);
+  const { json: info } = await server.call('GET', kInfo);
+  assert.ok(info.throughput_chunk_size > 1);
+  const made = await createEndpoint(server, 'vectors', info.throughput_chunk_size, info.throughput_chunk_size);
+  assert.equal(made.status, 200, made.text);
+  await server.endpointReady('vectors');
+  const answer = await server.call('POST', '/v1/embeddings', { model: 'vectors', input: 'a text' });
+  assert.equal(answer.status, 200, answer.text);
+});
