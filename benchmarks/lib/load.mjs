@@ -12,6 +12,7 @@ import {conclude, environment, figure, median, printEnvironment, printTable, rea
 const kRelayCore = 0;
 const kLoadCore = 1;
 const kRate = 2000;
+const kUnsentShareMax = 0.05;
 const kPerEndpoint = 20;
 const kDescriptorsBeside = 120;  // Of a server with so many streams: files, listeners, wake-ups.
 
@@ -19,12 +20,14 @@ async function latencies(pair, relay, timing) {
   const result = await pair.measure({
     kind: 'paced',
     rate: kRate,
-    connections: 64,
+    connections: 256,
     port: relay.port,
     ...timing,
     ...(relay.key ? {key: relay.key} : {}),
   });
-  if (result.failures > 0 || result.unsent > 0 || result.unanswered > 0)
+  // A pause of the load's own thread leaves some unsent.
+  const too_many = result.unsent > kUnsentShareMax * result.responses;
+  if (result.failures > 0 || result.unanswered > 0 || too_many)
     throw new Error(`${relay.name}: ${JSON.stringify(result)}`);
   return result;
 }
