@@ -32,7 +32,8 @@ void CheckPeek(PaddedView body, const std::string& model, const GenerationOption
   Require(peek.has_value());
   Require(peek->model == model && peek->stream == options.stream);
   Require(peek->include_usage == options.include_usage);
-  Require(peek->choices >= options.n);  // More where a chat request has best_of, which only completions know.
+  Require(peek->choices >=
+          options.n);  // More where a chat request has best_of, which only completions know.
   Require(peek->tokens_max.value_or(0) >= options.tokens_max.value_or(0));
   Require(peek->tokens_max.has_value() == options.tokens_max.has_value());
 }
