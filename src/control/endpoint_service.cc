@@ -334,6 +334,7 @@ Result<boost::json::object> EndpointService::SetPermissions(const std::string& i
     if (!permissions) return Fail(permissions.error());
     endpoint->permissions =
         replace ? std::move(*permissions) : MergePermissions(endpoint->permissions, *permissions);
+    endpoint->policy = PolicyOf(*endpoint);
     boost::json::object answer = PermissionsJson(*endpoint);
     if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
     return answer;

@@ -212,6 +212,11 @@ void CheckTable(JsonReader& reader) {
 policy::EndpointPolicy PolicyOf(const Endpoint& endpoint) {
   std::optional<Error> failure;
   policy::EndpointPolicy policy = ReadPolicy(Fields(endpoint.gateway), failure);
+  for (const Permission& permission : endpoint.permissions) {
+    policy.access.push_back({.principal = permission.principal,
+                             .is_group = permission.principal_kind == "group_name",
+                             .may_query = permission.level >= PermissionLevel::kQuery});
+  }
   if (endpoint.config && !endpoint.config->auto_capture.empty()) {
     const boost::json::object capture = Fields(endpoint.config->auto_capture);
     JsonReader reader(capture, "", failure);

@@ -116,23 +116,24 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
 io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
   const auto key = authorizer_.Check(exchange.head().fields);
   if (!key) return RespondError(exchange, route.dialect, key.error());
+  Requester requester{.name = (*key)->name,
+                      .groups = (*key)->groups,
+                      .admin = (*key)->role == policy::Role::kAdmin,
+                      .key = (*key)->hash,
+                      .keys_version = keys_version_};
   if (route.kind == RouteKind::kGeneration) {
-    return Generate(exchange, std::move(route),
-                    {.name = (*key)->name,
-                     .groups = (*key)->groups,
-                     .key = (*key)->hash,
-                     .keys_version = keys_version_});
+    return Generate(exchange, std::move(route), std::move(requester));
   }
   if (route.kind == RouteKind::kControl) return Control(exchange, **key, control_);
   if (route.kind == RouteKind::kReport && reports_) return Control(exchange, **key, reports_);
-  return ListModels(exchange, std::move(route));
+  return ListModels(exchange, std::move(route), std::move(requester));
 }
 
-io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route) {
+io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Requester requester) {
   std::string body;
   if (route.kind == RouteKind::kModel) {
     const auto endpoint = routes_->Find(route.name);
-    if (!endpoint) {
+    if (!endpoint || RightOf(*endpoint, requester) == policy::QueryRight::kNone) {
       co_await RespondError(
           exchange, route.dialect,
           {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
@@ -142,7 +143,11 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route) {
   } else {
     std::vector<ModelCard> cards;
     cards.reserve(routes_->size());
-    for (const auto& [name, endpoint] : *routes_) cards.push_back(CardOf(*endpoint->route));
+    for (const auto& [name, endpoint] : *routes_) {
+      if (RightOf(*endpoint, requester) != policy::QueryRight::kNone) {
+        cards.push_back(CardOf(*endpoint->route));
+      }
+    }
     AppendModelList(body, cards);
   }
   (void)co_await exchange.Respond(200, kJson, body);

@@ -74,6 +74,7 @@ class Gateway {
   struct Requester {
     std::string name;
     std::vector<std::string> groups;
+    bool admin = false;
     policy::KeyHash key{};
     std::uint64_t keys_version = 0;  // When the key was looked up.
   };
@@ -83,14 +84,14 @@ class Gateway {
   // what a relayed stream awaits before or after its events is kept out of line.
   io::Task<void> Open(http::Exchange& exchange, Route route);
   io::Task<void> WithKey(http::Exchange& exchange, Route route);
-  io::Task<void> ListModels(http::Exchange& exchange, Route route);
+  io::Task<void> ListModels(http::Exchange& exchange, Route route, Requester requester);
   io::Task<void> Control(http::Exchange& exchange, const policy::Key& key, const ControlPort& port);
   io::Task<void> Generate(http::Exchange& exchange, Route route, Requester requester);
   // From now on the call ends when its key is revoked.
   void Enlist(Call& call, Requester requester);
   [[gnu::noinline]] io::Task<void> EndRevoked(Call& call);
   Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
-                                        Result<std::string_view> body);
+                                        Result<std::string_view> body, const Requester& requester);
   // Writes the call's usage record, once: before the last chunk of its answer, whose status is
   // `status`, or, where there is none, at the call's end.
   void Settle(Call& call, int status);
@@ -101,7 +102,9 @@ class Gateway {
                      const Error& error);
   Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
   Result<std::shared_ptr<const LiveEndpoint>> EndpointOf(const Route& route,
-                                                         const RequestPeek& peek) const;
+                                                         const RequestPeek& peek,
+                                                         const Requester& requester) const;
+  static policy::QueryRight RightOf(const LiveEndpoint& endpoint, const Requester& requester);
   // True: call.response is there, to be relayed. False: the client was told why not, or is gone.
   [[gnu::noinline]] io::Task<bool> Obtain(Call& call);
   std::optional<Failure> CheckOperation(const Call& call) const;

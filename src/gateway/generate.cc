@@ -39,16 +39,30 @@ Result<Operation> Gateway::OperationOf(const Route& route, const RequestPeek& pe
       "messages");
 }
 
+policy::QueryRight Gateway::RightOf(const LiveEndpoint& endpoint, const Requester& requester) {
+  if (requester.admin) return policy::QueryRight::kMay;
+  return QueryRightOf(endpoint.route->policy, requester.name, requester.groups);
+}
+
 Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& route,
-                                                                const RequestPeek& peek) const {
+                                                                const RequestPeek& peek,
+                                                                const Requester& requester) const {
   const std::string& name = route.name.empty() ? peek.model : route.name;
   if (name.empty()) {
     return Fail(Code::kInvalidArgument, "model: missing; it names the endpoint to call", "model");
   }
   auto endpoint = routes_->Find(name);
-  if (!endpoint) {
+  const auto right = endpoint ? RightOf(*endpoint, requester) : policy::QueryRight::kNone;
+  if (right == policy::QueryRight::kNone) {
     return Fail(Code::kNotFound, fmt::format("model '{}': no endpoint has this name", name),
                 "model");
+  }
+  if (right == policy::QueryRight::kMaySee) {
+    return Fail(
+        Code::kForbidden,
+        fmt::format("endpoint '{}': the key '{}' may see it; to query it, it needs CAN_QUERY", name,
+                    requester.name),
+        "model");
   }
   return endpoint;
 }
@@ -57,7 +71,7 @@ Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& rou
 io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, Requester requester) {
   std::unique_ptr<Call> call;
   {
-    auto prepared = Prepare(exchange, route, co_await exchange.ReadBody());
+    auto prepared = Prepare(exchange, route, co_await exchange.ReadBody(), requester);
     if (!prepared) {
       SettleRefused(exchange, route, requester.name, prepared.error());
       co_await RespondError(exchange, route.dialect, std::move(prepared).error());
@@ -90,11 +104,12 @@ std::optional<Failure> Gateway::CheckOperation(const Call& call) const {
 
 Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange,
                                                         const Route& route,
-                                                        Result<std::string_view> body) {
+                                                        Result<std::string_view> body,
+                                                        const Requester& requester) {
   if (!body) return Fail(std::move(body).error());
   const auto peek = PeekRequest(PaddedView::Unsafe(*body));
   if (!peek) return Fail(peek.error());
-  auto endpoint = EndpointOf(route, *peek);
+  auto endpoint = EndpointOf(route, *peek, requester);
   if (!endpoint) return Fail(std::move(endpoint).error());
   const auto operation = OperationOf(route, *peek);
   if (!operation) return Fail(operation.error());
@@ -111,8 +126,12 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange
   call->approach->prompt_text = peek->prompt_text;
   call->approach->tools_text = peek->tools_text;
   call->approach->session = SessionOf(*peek, exchange.head().fields);
-  call->approach->hops = PlanHops(*routes_, call->live,
-                                  exchange.head().fields.Get("x-ms-spillover-deployment"), random_);
+  std::string_view spillover = exchange.head().fields.Get("x-ms-spillover-deployment");
+  if (const auto other = routes_->Find(spillover);
+      other && RightOf(*other, requester) != policy::QueryRight::kMay) {
+    spillover = {};  // To this key there is no such endpoint.
+  }
+  call->approach->hops = PlanHops(*routes_, call->live, spillover, random_);
   call->body = *body;
   call->id = NewRequestId();
   const std::string_view given_id = exchange.head().fields.Get("x-request-id").substr(0, 128);

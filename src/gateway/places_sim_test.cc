@@ -57,6 +57,44 @@ TEST(PlacesSim, RateLimitsCountTheKeysOwnerAndNotTheBodysUser) {
   EXPECT_EQ(told[2].status, 200);
 }
 
+TEST(PlacesSim, AListOfPermissionsIsKept) {
+  World world;
+  world.Add("chat").policy.access = {{.principal = "bob"}};
+  world.Add("open");
+  world.Publish();
+  const auto told = world.Run(
+      {{.endpoint = "chat"}, {.endpoint = "chat", .key = "psk_bob"}, {.endpoint = "open"}});
+  ASSERT_EQ(told[0].status, 404);
+  EXPECT_THAT(told[0].body, HasSubstr("no endpoint has this name"));
+  ASSERT_EQ(told[1].status, 403);
+  EXPECT_THAT(told[1].body, HasSubstr("the key 'bob' may see it; to query it, it needs CAN_QUERY"));
+  EXPECT_EQ(told[2].status, 200);
+  EXPECT_EQ(world.one.started, 1);
+}
+
+TEST(PlacesSim, NobodySpillsToWhatItMayNotQuery) {
+  World world;
+  auto& ptu = world.Add("ptu");
+  auto& lane = ptu.served[0].lane;
+  lane.guarantee_per_s = lane.cap_per_s = 1;
+  lane.cap_burst = lane.guarantee_burst = seconds(1);
+  lane.accounting = policy::Accounting::kUtilization;
+  lane.overload = policy::Overload::kReject;
+  auto& secret = world.Add("secret");
+  secret.policy.access = {{.principal = "bob", .may_query = true}};
+  secret.served[0].replicas = {{.id = 2, .address = "unix:/two"}};
+  world.Publish();
+  const std::vector<http::Field> wish = {{"x-ms-spillover-deployment", "secret"}};
+  const auto told =
+      world.Run({{.endpoint = "ptu"},
+                 {.endpoint = "ptu", .at = milliseconds(300), .fields = wish},
+                 {.endpoint = "ptu", .at = milliseconds(310), .key = "psk_bob", .fields = wish}});
+  EXPECT_EQ(told[0].status, 200);
+  EXPECT_EQ(told[1].status, 429);
+  EXPECT_EQ(told[2].status, 200);
+  EXPECT_EQ(world.two.started, 1);
+}
+
 TEST(PlacesSim, SpillsOverFromProvisionedToStandardAndChargesOnce) {
   World world;
   auto& ptu = world.Add("ptu");

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -107,8 +108,17 @@ struct PoolPolicy {
   bool operator==(const PoolPolicy&) const = default;
 };
 
+// Whom an endpoint's list of permissions names, and whether that is enough to query it.
+struct Access {
+  std::string principal;  // Name of a key, or of a group of keys.
+  bool is_group = false;
+  bool may_query = false;  // Otherwise it may only be seen.
+  bool operator==(const Access&) const = default;
+};
+
 // What belongs to the endpoint as a whole.
 struct EndpointPolicy {
+  std::vector<Access> access = {};  // Beside admins. Empty: every key may query.
   std::vector<RateLimit> rate_limits = {};
   std::string spillover = {};  // Endpoint that takes what this one must refuse; "": none.
   bool fallback = false;       // On 429 and 5xx try the other served entities, in order.
@@ -116,6 +126,12 @@ struct EndpointPolicy {
   bool log_payloads = false;  // Requests and answers go to the inference table.
   bool operator==(const EndpointPolicy&) const = default;
 };
+
+// What a key without the admin role may do with an endpoint: the most that its name or one of its
+// groups has.
+enum class QueryRight : std::uint8_t { kMay, kMaySee, kNone };
+QueryRight QueryRightOf(const EndpointPolicy& policy, std::string_view key,
+                        std::span<const std::string> groups);
 
 // The lane that a range of tokens/s buys on calibrated replicas: floor and ceiling are its ends.
 // Without a calibration nobody knows what a replica can do, so nothing is promised and nothing

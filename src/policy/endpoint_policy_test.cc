@@ -21,6 +21,22 @@ TEST(EndpointPolicy, WordsAreReadBack) {
   EXPECT_EQ(wrong.error().message, "overload must be one of 'queue', 'reject', got 'drop'");
 }
 
+TEST(EndpointPolicy, AListOfPermissionsSaysWhoMayQuery) {
+  EndpointPolicy policy;
+  const std::vector<std::string> none;
+  const std::vector<std::string> interns{"interns"};
+  EXPECT_EQ(QueryRightOf(policy, "ann", none), QueryRight::kMay);
+  policy.access = {{.principal = "ann", .may_query = true},
+                   {.principal = "bob"},
+                   {.principal = "interns", .is_group = true, .may_query = true}};
+  EXPECT_EQ(QueryRightOf(policy, "ann", none), QueryRight::kMay);
+  EXPECT_EQ(QueryRightOf(policy, "bob", none), QueryRight::kMaySee);
+  EXPECT_EQ(QueryRightOf(policy, "bob", interns), QueryRight::kMay);
+  EXPECT_EQ(QueryRightOf(policy, "carl", none), QueryRight::kNone);
+  EXPECT_EQ(QueryRightOf(policy, "interns", none), QueryRight::kNone) << "a key is no group";
+  EXPECT_EQ(QueryRightOf(policy, "carl", std::vector<std::string>{"ann"}), QueryRight::kNone);
+}
+
 TEST(EndpointPolicy, ARangeBuysCostAtTheReferenceWorkload) {
   const ReplicaCapacity capacity{.cost_per_s = 10'000, .weights = {.output = 4}};
   const LanePolicy lane = LaneForRange({.minimum = 2304, .maximum = 4608}, capacity);
