@@ -138,25 +138,41 @@ bool SetField(UsageField field, std::string_view text, const UsageColumns& colum
 }
 
 struct JsonRows::Parser {
+  explicit Parser(const UsageColumns& columns_in) : columns(columns_in) {}
+
+  const UsageColumns& columns;
   simdjson::ondemand::parser json;
+  // Lines have the same members in the same order, mostly: what each meant the last time.
+  static constexpr std::size_t kKnownMax = 64;
+  struct Known {
+    std::string name;
+    std::optional<UsageField> field;
+  };
+  std::vector<Known> known;
+  std::size_t place = 0;  // Of the line's next member.
+
+  std::optional<UsageField> Meaning(std::string_view key) {
+    if (place == kKnownMax) return FieldOf(key, columns);
+    if (place == known.size()) known.push_back({std::string(key), FieldOf(key, columns)});
+    Known& here = known[place++];
+    if (here.name != key) here = {std::string(key), FieldOf(key, columns)};
+    return here.field;
+  }
 
   // Objects that hold what we look for; `depth` bounds them.
-  std::string ReadObject(simdjson::ondemand::object object, const UsageColumns& columns,
-                         UsageRow& row, int depth) {
+  std::string ReadObject(simdjson::ondemand::object object, UsageRow& row, int depth) {
     for (auto member : object) {
       std::string_view key;
       if (member.unescaped_key().get(key) != simdjson::SUCCESS) return "is not JSON";
       simdjson::ondemand::value value;
       if (member.value().get(value) != simdjson::SUCCESS) return "is not JSON";
-      if (std::string wrong = ReadMember(key, value, columns, row, depth); !wrong.empty()) {
-        return wrong;
-      }
+      if (std::string wrong = ReadMember(key, value, row, depth); !wrong.empty()) return wrong;
     }
     return {};
   }
 
-  std::string ReadMember(std::string_view key, simdjson::ondemand::value value,
-                         const UsageColumns& columns, UsageRow& row, int depth) {
+  std::string ReadMember(std::string_view key, simdjson::ondemand::value value, UsageRow& row,
+                         int depth) {
     constexpr int kDepthMax = 4;
     simdjson::ondemand::json_type type{};
     if (value.type().get(type) != simdjson::SUCCESS) return "is not JSON";
@@ -166,9 +182,9 @@ struct JsonRows::Parser {
       simdjson::ondemand::object object;
       if (!holds || depth == kDepthMax) return {};
       if (value.get_object().get(object) != simdjson::SUCCESS) return "is not JSON";
-      return ReadObject(object, columns, row, depth + 1);
+      return ReadObject(object, row, depth + 1);
     }
-    const auto field = FieldOf(key, columns);
+    const auto field = Meaning(key);
     if (!field || type == simdjson::ondemand::json_type::null) return {};
     std::string_view text;
     if (type == simdjson::ondemand::json_type::string) {
@@ -183,10 +199,11 @@ struct JsonRows::Parser {
   }
 };
 
-JsonRows::JsonRows() : parser_(std::make_unique<Parser>()) {}
+JsonRows::JsonRows(const UsageColumns& columns) : parser_(std::make_unique<Parser>(columns)) {}
 JsonRows::~JsonRows() = default;
 
-std::string JsonRows::Read(std::string_view line, const UsageColumns& columns, UsageRow& row) {
+std::string JsonRows::Read(std::string_view line, UsageRow& row) {
+  parser_->place = 0;
   simdjson::ondemand::document document;
   simdjson::ondemand::object object;
   if (parser_->json.iterate(line.data(), line.size(), line.size() + kJsonPadding).get(document) !=
@@ -194,7 +211,7 @@ std::string JsonRows::Read(std::string_view line, const UsageColumns& columns, U
       document.get_object().get(object) != simdjson::SUCCESS) {
     return "is not a JSON object";
   }
-  return parser_->ReadObject(object, columns, row, 0);
+  return parser_->ReadObject(object, row, 0);
 }
 
 }  // namespace penstock::plan

@@ -42,12 +42,12 @@ std::int64_t SecondsBySize(double number);
 inline constexpr std::size_t kJsonPadding = 64;
 class JsonRows {
  public:
-  JsonRows();
+  explicit JsonRows(const UsageColumns& columns);  // Borrowed: it outlives this.
   ~JsonRows();
   JsonRows(const JsonRows&) = delete;
   JsonRows& operator=(const JsonRows&) = delete;
 
-  std::string Read(std::string_view line, const UsageColumns& columns, UsageRow& row);
+  std::string Read(std::string_view line, UsageRow& row);
 
  private:
   struct Parser;

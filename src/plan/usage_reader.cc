@@ -29,7 +29,7 @@ constexpr std::int64_t kRowsPerLook = 1 << 16;
 class LineTaker {
  public:
   LineTaker(const UsageColumns& columns, UsageHistory& history)
-      : columns_(columns), history_(history) {}
+      : columns_(columns), history_(history), json_(columns) {}
 
   // `line` without its end, with kJsonPadding readable bytes behind it.
   Status Take(std::string_view line);
@@ -129,7 +129,7 @@ Status LineTaker::Take(std::string_view line) {
   ++rows_;
   ++history_.rows;
   UsageRow row;
-  std::string wrong = is_json_ ? json_.Read(line, columns_, row) : ReadCells(line, row);
+  std::string wrong = is_json_ ? json_.Read(line, row) : ReadCells(line, row);
   if (wrong.empty()) wrong = AddRow(row);
   if (wrong.empty()) return {};
   ++bad_;

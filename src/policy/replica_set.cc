@@ -75,8 +75,14 @@ double ReplicaSet::UnreadOf(const Replica& replica, TimePoint now) const {
   return told + std::max(0.0, replica.unread_untold - read);
 }
 
+bool ReplicaSet::HasFewAhead(const Replica& replica, TimePoint now) const {
+  // Most have none, and there may be thousands: those are told without a look at the time.
+  if (unread_max_ == 0 || (replica.unread == 0 && replica.unread_untold == 0)) return true;
+  return UnreadOf(replica, now) < unread_max_;
+}
+
 bool ReplicaSet::HasRoom(const Replica& replica, TimePoint now) const {
-  return HasPlace(replica) && (unread_max_ == 0 || UnreadOf(replica, now) < unread_max_);
+  return HasPlace(replica) && HasFewAhead(replica, now);
 }
 
 bool ReplicaSet::HasRoom(TimePoint now) const {
@@ -156,13 +162,18 @@ std::optional<std::uint64_t> ReplicaSet::Choose(const PromptPrefix& prefix,
                                                 std::span<const std::uint64_t> tried,
                                                 TimePoint now) {
   candidates_.clear();
-  const bool has_room = std::ranges::any_of(
-      replicas_, [&](const Replica& r) { return HasRoom(r, now) && !Contains(tried, r.id); });
+  bool has_room = false;
   const Replica* last_resort = nullptr;
   for (std::size_t place = 0; place < replicas_.size(); ++place) {
     const Replica& replica = replicas_[place];
     if (!HasPlace(replica) || Contains(tried, replica.id)) continue;
-    if (has_room && !HasRoom(replica, now)) continue;
+    const bool room = HasFewAhead(replica, now);
+    if (room && !has_room) {  // Those so far had only a place.
+      candidates_.clear();
+      last_resort = nullptr;
+      has_room = true;
+    }
+    if (has_room && !room) continue;
     if (IsHealthy(replica, now)) candidates_.push_back(place);
     if (last_resort == nullptr || replica.rests_until < last_resort->rests_until) {
       last_resort = &replica;

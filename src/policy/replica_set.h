@@ -105,6 +105,7 @@ class ReplicaSet {
   bool HasPlace(const Replica& replica) const;
   double UnreadOf(const Replica& replica, TimePoint now) const;
   Duration PatienceFor(double tokens) const;
+  bool HasFewAhead(const Replica& replica, TimePoint now) const;
   bool HasRoom(const Replica& replica, TimePoint now) const;
   static bool IsHealthy(const Replica& replica, TimePoint now);
   double ScoreOf(std::size_t place, const PrefixIndex::Matches& matches, std::uint64_t session_mask,
