@@ -133,8 +133,8 @@ double ReplicaSet::ScoreOf(std::size_t place, const PrefixIndex::Matches& matche
   return blocks * prefix.tokens_per_block + session - kLoadWeight * replicas_[place].cost;
 }
 
-std::size_t ReplicaSet::BestOf(std::span<const std::size_t> places, const PromptPrefix& prefix) {
-  if (places.size() == 1) return places[0];
+std::size_t ReplicaSet::BestCandidate(const PromptPrefix& prefix) {
+  if (candidates_.size() == 1) return candidates_[0];
   const PrefixIndex::Matches matches = index_.Match(prefix.blocks);
   std::uint64_t session_mask = 0;
   if (prefix.session != 0) {
@@ -142,20 +142,18 @@ std::size_t ReplicaSet::BestOf(std::span<const std::size_t> places, const Prompt
     for (std::size_t i = 0; i < session.size(); ++i) session_mask |= session[i] != 0 ? Bit(i) : 0;
   }
   double best = -INFINITY;
-  std::size_t equals = 0;
-  std::size_t winner = places[0];
-  for (const std::size_t place : places) {
+  std::size_t equals = 0;  // As good as the best so far; they are moved to the front.
+  for (const std::size_t place : candidates_) {
     const double score = ScoreOf(place, matches, session_mask, prefix);
     if (score < best) continue;
-    equals = score > best ? 1 : equals + 1;
+    if (score > best) equals = 0;
     best = score;
-    // Two choices: each equal one has its chance to stand against the one chosen so far.
-    const bool chosen = equals == 1 || random_.Below(equals) == 0;
-    if (chosen && (equals == 1 || replicas_[place].in_flight <= replicas_[winner].in_flight)) {
-      winner = place;
-    }
+    candidates_[equals++] = place;
   }
-  return winner;
+  // Two choices: of two of them by chance the one with less in flight.
+  const std::size_t one = candidates_[random_.Below(equals)];
+  const std::size_t other = candidates_[random_.Below(equals)];
+  return replicas_[other].in_flight < replicas_[one].in_flight ? other : one;
 }
 
 std::optional<std::uint64_t> ReplicaSet::Choose(const PromptPrefix& prefix,
@@ -179,7 +177,7 @@ std::optional<std::uint64_t> ReplicaSet::Choose(const PromptPrefix& prefix,
       last_resort = &replica;
     }
   }
-  if (!candidates_.empty()) return replicas_[BestOf(candidates_, prefix)].id;
+  if (!candidates_.empty()) return replicas_[BestCandidate(prefix)].id;
   if (last_resort != nullptr) return last_resort->id;
   return std::nullopt;
 }
@@ -232,7 +230,8 @@ void ReplicaSet::End(std::uint64_t id, double cost, Fate fate, TimePoint now) {
   if (replica->in_flight == 0) replica->unread = replica->unread_untold = 0;
   replica->probing = false;
   if (fate == Fate::kGood || fate == Fate::kBusy) replica->failures = 0;
-  if (fate == Fate::kFailed && ++replica->failures >= kFailuresMax) {
+  if (fate == Fate::kFailed && replica->failures < 255) ++replica->failures;
+  if (fate == Fate::kFailed && replica->failures >= kFailuresMax) {
     // The exponent is bounded before it is used.
     const int doublings = std::min(replica->failures - kFailuresMax, 8);
     if (replica->failures == kFailuresMax) ++circuits_opened_;

@@ -87,20 +87,22 @@ class ReplicaSet {
   std::size_t index_bytes() const { return index_.bytes(); }
 
  private:
-  struct Replica {
+  // One line of the cache: a choice looks at each of thousands.
+  struct alignas(64) Replica {
     std::uint64_t id = 0;
+    std::uint32_t in_flight = 0;
+    std::uint8_t failures = 0;  // In a row; stays at 255.
     bool ready = false;
-    bool known = true;  // In the routing table.
-    std::size_t in_flight = 0;
+    bool known = true;     // In the routing table.
+    bool probing = false;  // One request tries whether it is back.
     double cost = 0;
     double unread = 0;          // Prompt tokens that Read() will tell of,
     TimePoint patient_until{};  // until then;
     double unread_untold = 0;   // and others, as of `untold_at`.
     TimePoint untold_at{};
-    int failures = 0;         // In a row.
     TimePoint rests_until{};  // Past: takes requests.
-    bool probing = false;     // One request tries whether it is back.
   };
+  static_assert(sizeof(Replica) == 64);
   Replica* Find(std::uint64_t id);
   bool HasPlace(const Replica& replica) const;
   double UnreadOf(const Replica& replica, TimePoint now) const;
@@ -110,7 +112,8 @@ class ReplicaSet {
   static bool IsHealthy(const Replica& replica, TimePoint now);
   double ScoreOf(std::size_t place, const PrefixIndex::Matches& matches, std::uint64_t session_mask,
                  const PromptPrefix& prefix) const;
-  std::size_t BestOf(std::span<const std::size_t> places, const PromptPrefix& prefix);
+  // Of candidates_, at least one; it is left in another order.
+  std::size_t BestCandidate(const PromptPrefix& prefix);
   void DropGone();
 
   std::vector<Replica> replicas_;  // A replica's place is that of the index; see free_places_.
