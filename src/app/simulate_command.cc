@@ -25,6 +25,8 @@ struct SimulateOptions {
   std::string scenario;
   std::vector<std::string> what_if;
   std::string report;
+  std::string csv;
+  std::string markdown;
   bool json = false;
 };
 
@@ -100,9 +102,13 @@ int Run(const SimulateOptions& options) {
     run.scenario.tenants.clear();
   }
   if (terminal) fmt::print(stderr, "\r\x1b[K");
-  if (!options.report.empty()) {
-    const Status written =
-        WriteFileDurably(options.report, plan::SimulationPage(*runs, options.scenario), 0644);
+  const auto write = [](const std::string& path, const std::string& text) -> Status {
+    return path.empty() ? Status() : WriteFileDurably(path, text, 0644);
+  };
+  for (const Status& written :
+       {write(options.report, plan::SimulationPage(*runs, options.scenario)),
+        write(options.csv, plan::SimulationCsv(*runs)),
+        write(options.markdown, plan::SimulationMarkdown(*runs, options.scenario))}) {
     if (!written) return Report(written.error());
   }
   if (options.json) {
@@ -129,6 +135,8 @@ void AddSimulateCommand(Program& program) {
                    "policy=penstock,fifo; several combine")
       ->type_name("NAME=VALUES");
   AddFlag(*command, "--report", options->report, "Also write an HTML page, with charts");
+  AddFlag(*command, "--csv", options->csv, "Also write a line for each run and tenant as CSV");
+  AddFlag(*command, "--markdown", options->markdown, "Also write them as Markdown");
   AddSwitch(*command, "--json", options->json, "JSON on stdout");
   command->footer(
       "First come, first served, against the contract:\n"

@@ -140,6 +140,11 @@ double TenantOutcome::attainment() const {
   return arrived > 0 ? static_cast<double>(in_time) / static_cast<double>(arrived) : 1;
 }
 
+double TenantOutcome::delivered() const {
+  const double due = std::min(guaranteed_cost, offered_cost);
+  return due > 0 ? std::min(1.0, served_cost / due) : 1;
+}
+
 SimOutcome Simulate(const Scenario& scenario) { return sim::Run(scenario).Go(); }
 
 }  // namespace penstock::plan

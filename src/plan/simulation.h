@@ -102,6 +102,8 @@ struct TenantOutcome {
   std::uint64_t refusals() const;
   // Share of all that arrived whose first token came in time.
   double attainment() const;
+  // Share of the contracted cost that was asked for which was served.
+  double delivered() const;
 };
 
 // One minute of the fleet.

@@ -8,6 +8,7 @@
 #include "plan/scenario.h"
 #include "plan/sim_prefix_cache.h"
 #include "plan/simulation_text.h"
+#include "trace/csv.h"
 
 namespace penstock::plan {
 namespace {
@@ -246,6 +247,19 @@ TEST(SimulationText, EveryFormSaysTheSame) {
       {.name = "policy=penstock", .outcome = Simulate(Parsed(Flood("penstock")))},
       {.name = "policy=fifo", .outcome = Simulate(Parsed(Flood("fifo")))}};
   EXPECT_THAT(SimulationTable(runs), HasSubstr("policy=fifo"));
+  const std::string csv = SimulationCsv(runs);
+  trace::CsvRows rows(csv);
+  std::vector<std::string> cells;
+  ASSERT_TRUE(rows.Next(cells));
+  const std::size_t columns = cells.size();
+  std::size_t count = 0;
+  for (; rows.Next(cells); ++count) {
+    EXPECT_EQ(cells.size(), columns);
+    EXPECT_EQ(cells[0], count < 2 ? "policy=penstock" : "policy=fifo");
+    EXPECT_EQ(cells[3], count % 2 == 0 ? "good" : "flood");
+  }
+  EXPECT_EQ(count, 4u);
+  EXPECT_THAT(SimulationMarkdown(runs, "flood"), HasSubstr("| policy=fifo | "));
   const boost::json::value json = boost::json::parse(SimulationJson(runs));
   EXPECT_EQ(json.at("runs").as_array().size(), 2u);
   EXPECT_EQ(json.at("runs").at(0).at("tenants").at(0).at("name").as_string(), "good");

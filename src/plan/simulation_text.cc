@@ -40,12 +40,6 @@ double CachedShare(const TenantOutcome& tenant) {
   return input > 0 ? static_cast<double>(tenant.cached_tokens) / input : 0;
 }
 
-// Share of the contracted cost that was asked for which was served.
-double Delivered(const TenantOutcome& tenant) {
-  const double due = std::min(tenant.guaranteed_cost, tenant.offered_cost);
-  return due > 0 ? std::min(1.0, tenant.served_cost / due) : 1;
-}
-
 std::string Refusals(const TenantOutcome& tenant) {
   std::string text;
   for (std::size_t i = 0; i < policy::kRefusals; ++i) {
@@ -177,7 +171,7 @@ void AddRun(const SimRun& run, std::size_t number, Page& page) {
         "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"remark\">{}</td></tr>",
         EscapeHtml(tenant.name), Count(static_cast<long long>(tenant.arrived)),
         tenant.attainment() * 100,
-        tenant.guaranteed_cost > 0 ? fmt::format("{:.1f} %", Delivered(tenant) * 100) : "–",
+        tenant.guaranteed_cost > 0 ? fmt::format("{:.1f} %", tenant.delivered() * 100) : "–",
         DurationText(Millis(tenant.ttft_us, 0.5)), DurationText(Millis(tenant.ttft_us, 0.95)),
         DurationText(Millis(tenant.ttft_us, 0.99)), DurationText(Millis(tenant.tpot_us, 0.5)),
         DurationText(Millis(tenant.queue_us, 0.95)), EscapeHtml(Refusals(tenant)));
@@ -205,7 +199,7 @@ std::string SimulationTable(std::span<const SimRun> runs) {
       fmt::format_to(
           add, "  {:<16} {:>9} {:>7.1f}% {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}", tenant.name,
           Count(static_cast<long long>(tenant.arrived)), tenant.attainment() * 100,
-          tenant.guaranteed_cost > 0 ? fmt::format("{:.1f}%", Delivered(tenant) * 100) : "-",
+          tenant.guaranteed_cost > 0 ? fmt::format("{:.1f}%", tenant.delivered() * 100) : "-",
           DurationText(Millis(tenant.ttft_us, 0.5)), DurationText(Millis(tenant.ttft_us, 0.95)),
           DurationText(Millis(tenant.ttft_us, 0.99)), DurationText(Millis(tenant.tpot_us, 0.5)),
           DurationText(Millis(tenant.queue_us, 0.95)));

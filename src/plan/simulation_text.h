@@ -20,5 +20,9 @@ struct SimRun {
 std::string SimulationTable(std::span<const SimRun> runs);
 std::string SimulationJson(std::span<const SimRun> runs);
 std::string SimulationPage(std::span<const SimRun> runs, const std::string& title);
+// A line for each run and tenant. Times in ms, shares from 0 to 1.
+std::string SimulationCsv(std::span<const SimRun> runs);
+// The same, to paste into a ticket.
+std::string SimulationMarkdown(std::span<const SimRun> runs, const std::string& title);
 
 }  // namespace penstock::plan

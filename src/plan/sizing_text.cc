@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "page/numbers.h"
+#include "trace/csv.h"
 
 namespace penstock::plan {
 
@@ -101,15 +102,6 @@ boost::json::object RowJson(const SizingRow& row) {
   return json;
 }
 
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
-}
-
 }  // namespace
 
 std::string SizingTable(std::span<const Sizing> sizings, const SizingBasis& basis) {
@@ -171,11 +163,12 @@ std::string SizingCsv(std::span<const Sizing> sizings) {
   for (const Sizing& sizing : sizings) {
     for (const SizingRow& row : sizing.rows) {
       fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
-                     Quoted(sizing.name), Quoted(sizing.peak), sizing.tokens.requests,
-                     sizing.tokens.input, sizing.tokens.cached, sizing.tokens.output,
-                     Quoted(row.offer), Quoted(row.model), Quoted(row.unit), row.raw, row.amount,
+                     trace::CsvCell(sizing.name), trace::CsvCell(sizing.peak),
+                     sizing.tokens.requests, sizing.tokens.input, sizing.tokens.cached,
+                     sizing.tokens.output, trace::CsvCell(row.offer), trace::CsvCell(row.model),
+                     trace::CsvCell(row.unit), row.raw, row.amount,
                      row.cost_per_hour ? fmt::format("{}", *row.cost_per_hour) : "",
-                     Quoted(row.note));
+                     trace::CsvCell(row.note));
     }
   }
   return out;

@@ -48,4 +48,13 @@ bool CsvRows::Next(std::vector<std::string>& cells) {
   return true;
 }
 
+std::string CsvCell(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
 }  // namespace penstock::trace

@@ -30,4 +30,7 @@ class CsvRows {
   std::size_t lines_ = 0;  // Taken so far.
 };
 
+// `text` as a quoted cell.
+std::string CsvCell(std::string_view text);
+
 }  // namespace penstock::trace
