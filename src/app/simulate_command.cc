@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/asked_file.h"
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/json_print.h"
@@ -102,13 +103,13 @@ int Run(const SimulateOptions& options) {
     run.scenario.tenants.clear();
   }
   if (terminal) fmt::print(stderr, "\r\x1b[K");
-  const auto write = [](const std::string& path, const std::string& text) -> Status {
-    return path.empty() ? Status() : WriteFileDurably(path, text, 0644);
-  };
-  for (const Status& written :
-       {write(options.report, plan::SimulationPage(*runs, options.scenario)),
-        write(options.csv, plan::SimulationCsv(*runs)),
-        write(options.markdown, plan::SimulationMarkdown(*runs, options.scenario))}) {
+  for (const Status& written : {
+           WriteWhereAsked(options.report,
+                           [&] { return plan::SimulationPage(*runs, options.scenario); }),
+           WriteWhereAsked(options.csv, [&] { return plan::SimulationCsv(*runs); }),
+           WriteWhereAsked(options.markdown,
+                           [&] { return plan::SimulationMarkdown(*runs, options.scenario); }),
+       }) {
     if (!written) return Report(written.error());
   }
   if (options.json) {

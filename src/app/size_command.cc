@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "app/asked_file.h"
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/json_print.h"
@@ -189,12 +190,12 @@ int ShowBought(const SizeOptions& options, const plan::Offers& offers) {
 
 int Show(const SizeOptions& options, const std::vector<plan::Sizing>& sizings,
          const plan::SizingBasis& basis, const plan::UsageHistory* history) {
-  const auto write = [](const std::string& path, const std::string& text) -> Status {
-    return path.empty() ? Status() : WriteFileDurably(path, text, 0644);
-  };
-  for (const Status& written : {write(options.csv, plan::SizingCsv(sizings)),
-                                write(options.markdown, plan::SizingMarkdown(sizings, basis)),
-                                write(options.report, plan::SizingPage(sizings, basis, history))}) {
+  for (const Status& written : {
+           WriteWhereAsked(options.csv, [&] { return plan::SizingCsv(sizings); }),
+           WriteWhereAsked(options.markdown, [&] { return plan::SizingMarkdown(sizings, basis); }),
+           WriteWhereAsked(options.report,
+                           [&] { return plan::SizingPage(sizings, basis, history); }),
+       }) {
     if (!written) return app::Report(written.error());
   }
   if (options.json) {
