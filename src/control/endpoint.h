@@ -60,7 +60,7 @@ struct Tag {
 };
 
 // Who may do what, beside admins, who may do everything.
-enum class PermissionLevel { kView, kQuery, kManage };
+using policy::PermissionLevel;
 std::string_view ToString(PermissionLevel level);  // CAN_VIEW, CAN_QUERY, CAN_MANAGE
 struct Permission {
   // Which of "user_name", "group_name", "service_principal_name" names the principal.

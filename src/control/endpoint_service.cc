@@ -61,17 +61,8 @@ Error NoSuchEndpoint(const std::string& name) {
 
 std::string PermissionOf(const Endpoint& endpoint, const Caller& caller) {
   if (caller.role == policy::Role::kAdmin) return "CAN_MANAGE";
-  if (endpoint.permissions.empty()) return "CAN_QUERY";
-  // The most that the caller's name or one of its groups has.
-  std::optional<PermissionLevel> most;
-  for (const Permission& permission : endpoint.permissions) {
-    const bool is_meant =
-        permission.principal_kind == "group_name"
-            ? std::ranges::find(caller.groups, permission.principal) != caller.groups.end()
-            : permission.principal == caller.name;
-    if (is_meant && (!most || *most < permission.level)) most = permission.level;
-  }
-  return most ? std::string(ToString(*most)) : std::string();
+  const auto right = policy::RightOf(endpoint.policy, caller.name, caller.groups);
+  return right ? std::string(ToString(*right)) : std::string();
 }
 
 Status EndpointService::Load(TimePoint now) {

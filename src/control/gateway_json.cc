@@ -215,7 +215,7 @@ policy::EndpointPolicy PolicyOf(const Endpoint& endpoint) {
   for (const Permission& permission : endpoint.permissions) {
     policy.access.push_back({.principal = permission.principal,
                              .is_group = permission.principal_kind == "group_name",
-                             .may_query = permission.level >= PermissionLevel::kQuery});
+                             .level = permission.level});
   }
   if (endpoint.config && !endpoint.config->auto_capture.empty()) {
     const boost::json::object capture = Fields(endpoint.config->auto_capture);

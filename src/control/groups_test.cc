@@ -7,6 +7,7 @@
 
 #include "base/test_folder.h"
 #include "control/endpoint_service.h"
+#include "control/gateway_json.h"
 #include "control/key_service.h"
 #include "control/keys.h"
 
@@ -87,6 +88,7 @@ TEST(GroupPermissions, TheMostOfNameAndGroupsCounts) {
   endpoint.permissions = {{"user_name", "ann", PermissionLevel::kView},
                           {"group_name", "staff", PermissionLevel::kManage},
                           {"group_name", "bob", PermissionLevel::kManage}};
+  endpoint.policy = PolicyOf(endpoint);
   EXPECT_EQ(PermissionOf(endpoint, {.name = "ann"}), "CAN_VIEW");
   EXPECT_EQ(PermissionOf(endpoint, {.name = "ann", .groups = {"staff"}}), "CAN_MANAGE");
   EXPECT_EQ(PermissionOf(endpoint, {.name = "bob"}), "") << "a group of a key's name is no key";

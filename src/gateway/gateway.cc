@@ -133,7 +133,7 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Reques
   std::string body;
   if (route.kind == RouteKind::kModel) {
     const auto endpoint = routes_->Find(route.name);
-    if (!endpoint || RightOf(*endpoint, requester) == policy::QueryRight::kNone) {
+    if (!endpoint || !RightOf(*endpoint, requester)) {
       co_await RespondError(
           exchange, route.dialect,
           {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
@@ -144,9 +144,7 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Reques
     std::vector<ModelCard> cards;
     cards.reserve(routes_->size());
     for (const auto& [name, endpoint] : *routes_) {
-      if (RightOf(*endpoint, requester) != policy::QueryRight::kNone) {
-        cards.push_back(CardOf(*endpoint->route));
-      }
+      if (RightOf(*endpoint, requester)) cards.push_back(CardOf(*endpoint->route));
     }
     AppendModelList(body, cards);
   }

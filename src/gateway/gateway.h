@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -104,7 +105,8 @@ class Gateway {
   Result<std::shared_ptr<const LiveEndpoint>> EndpointOf(const Route& route,
                                                          const RequestPeek& peek,
                                                          const Requester& requester) const;
-  static policy::QueryRight RightOf(const LiveEndpoint& endpoint, const Requester& requester);
+  static std::optional<policy::PermissionLevel> RightOf(const LiveEndpoint& endpoint,
+                                                        const Requester& requester);
   // True: call.response is there, to be relayed. False: the client was told why not, or is gone.
   [[gnu::noinline]] io::Task<bool> Obtain(Call& call);
   std::optional<Failure> CheckOperation(const Call& call) const;

@@ -39,9 +39,10 @@ Result<Operation> Gateway::OperationOf(const Route& route, const RequestPeek& pe
       "messages");
 }
 
-policy::QueryRight Gateway::RightOf(const LiveEndpoint& endpoint, const Requester& requester) {
-  if (requester.admin) return policy::QueryRight::kMay;
-  return QueryRightOf(endpoint.route->policy, requester.name, requester.groups);
+std::optional<policy::PermissionLevel> Gateway::RightOf(const LiveEndpoint& endpoint,
+                                                        const Requester& requester) {
+  if (requester.admin) return policy::PermissionLevel::kManage;
+  return policy::RightOf(endpoint.route->policy, requester.name, requester.groups);
 }
 
 Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& route,
@@ -52,12 +53,12 @@ Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& rou
     return Fail(Code::kInvalidArgument, "model: missing; it names the endpoint to call", "model");
   }
   auto endpoint = routes_->Find(name);
-  const auto right = endpoint ? RightOf(*endpoint, requester) : policy::QueryRight::kNone;
-  if (right == policy::QueryRight::kNone) {
+  const auto right = endpoint ? RightOf(*endpoint, requester) : std::nullopt;
+  if (!right) {
     return Fail(Code::kNotFound, fmt::format("model '{}': no endpoint has this name", name),
                 "model");
   }
-  if (right == policy::QueryRight::kMaySee) {
+  if (right < policy::PermissionLevel::kQuery) {
     return Fail(
         Code::kForbidden,
         fmt::format("endpoint '{}': the key '{}' may see it; to query it, it needs CAN_QUERY", name,
@@ -128,7 +129,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange
   call->approach->session = SessionOf(*peek, exchange.head().fields);
   std::string_view spillover = exchange.head().fields.Get("x-ms-spillover-deployment");
   if (const auto other = routes_->Find(spillover);
-      other && RightOf(*other, requester) != policy::QueryRight::kMay) {
+      other && RightOf(*other, requester) < policy::PermissionLevel::kQuery) {
     spillover = {};  // To this key there is no such endpoint.
   }
   call->approach->hops = PlanHops(*routes_, call->live, spillover, random_);

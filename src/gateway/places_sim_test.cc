@@ -18,6 +18,17 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
+// Provisioned units that one request fills.
+policy::EndpointRoute& AddFullUnits(World& world, const std::string& name) {
+  policy::EndpointRoute& route = world.Add(name);
+  policy::LanePolicy& lane = route.served[0].lane;
+  lane.guarantee_per_s = lane.cap_per_s = 1;
+  lane.cap_burst = lane.guarantee_burst = seconds(1);
+  lane.accounting = policy::Accounting::kUtilization;
+  lane.overload = policy::Overload::kReject;
+  return route;
+}
+
 TEST(PlacesSim, StandardQuotaSpeaksAzuresWords) {
   World world;
   world.Add("std").served[0].lane.quota =
@@ -59,7 +70,7 @@ TEST(PlacesSim, RateLimitsCountTheKeysOwnerAndNotTheBodysUser) {
 
 TEST(PlacesSim, AListOfPermissionsIsKept) {
   World world;
-  world.Add("chat").policy.access = {{.principal = "bob"}};
+  world.Add("chat").policy.access = {{.principal = "bob", .level = policy::PermissionLevel::kView}};
   world.Add("open");
   world.Publish();
   const auto told = world.Run(
@@ -74,14 +85,9 @@ TEST(PlacesSim, AListOfPermissionsIsKept) {
 
 TEST(PlacesSim, NobodySpillsToWhatItMayNotQuery) {
   World world;
-  auto& ptu = world.Add("ptu");
-  auto& lane = ptu.served[0].lane;
-  lane.guarantee_per_s = lane.cap_per_s = 1;
-  lane.cap_burst = lane.guarantee_burst = seconds(1);
-  lane.accounting = policy::Accounting::kUtilization;
-  lane.overload = policy::Overload::kReject;
+  AddFullUnits(world, "ptu");
   auto& secret = world.Add("secret");
-  secret.policy.access = {{.principal = "bob", .may_query = true}};
+  secret.policy.access = {{.principal = "bob", .level = policy::PermissionLevel::kQuery}};
   secret.served[0].replicas = {{.id = 2, .address = "unix:/two"}};
   world.Publish();
   const std::vector<http::Field> wish = {{"x-ms-spillover-deployment", "secret"}};
@@ -97,13 +103,7 @@ TEST(PlacesSim, NobodySpillsToWhatItMayNotQuery) {
 
 TEST(PlacesSim, SpillsOverFromProvisionedToStandardAndChargesOnce) {
   World world;
-  auto& ptu = world.Add("ptu");
-  ptu.policy.spillover = "std";
-  auto& lane = ptu.served[0].lane;
-  lane.guarantee_per_s = lane.cap_per_s = 1;
-  lane.cap_burst = lane.guarantee_burst = seconds(1);
-  lane.accounting = policy::Accounting::kUtilization;
-  lane.overload = policy::Overload::kReject;
+  AddFullUnits(world, "ptu").policy.spillover = "std";
   auto& standard = world.Add("std");
   standard.served[0].replicas = {{.id = 2, .address = "unix:/two"}};
   world.Publish();
@@ -121,12 +121,7 @@ TEST(PlacesSim, SpillsOverFromProvisionedToStandardAndChargesOnce) {
 
 TEST(PlacesSim, AFailedSpillOverTellsTheFirstAnswer) {
   World world;
-  auto& ptu = world.Add("ptu");
-  auto& lane = ptu.served[0].lane;
-  lane.guarantee_per_s = lane.cap_per_s = 1;
-  lane.cap_burst = lane.guarantee_burst = seconds(1);
-  lane.accounting = policy::Accounting::kUtilization;
-  lane.overload = policy::Overload::kReject;
+  AddFullUnits(world, "ptu");
   auto& standard = world.Add("std");
   standard.served[0].replicas = {{.id = 2, .address = "unix:/two"}};
   world.two.status = 500;

@@ -57,17 +57,15 @@ Result<LimitKey> ParseLimitKey(std::string_view word, const std::string& field) 
   return Parse<LimitKey>(kLimitKeys, word, field);
 }
 
-QueryRight QueryRightOf(const EndpointPolicy& policy, std::string_view key,
-                        std::span<const std::string> groups) {
-  if (policy.access.empty()) return QueryRight::kMay;
-  QueryRight most = QueryRight::kNone;
+std::optional<PermissionLevel> RightOf(const EndpointPolicy& policy, std::string_view key,
+                                       std::span<const std::string> groups) {
+  if (policy.access.empty()) return PermissionLevel::kQuery;
+  std::optional<PermissionLevel> most;
   for (const Access& access : policy.access) {
     const bool is_meant = access.is_group
                               ? std::ranges::find(groups, access.principal) != groups.end()
                               : access.principal == key;
-    if (!is_meant) continue;
-    if (access.may_query) return QueryRight::kMay;
-    most = QueryRight::kMaySee;
+    if (is_meant) most = std::max(most, std::optional(access.level));
   }
   return most;
 }

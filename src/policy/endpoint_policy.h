@@ -108,11 +108,14 @@ struct PoolPolicy {
   bool operator==(const PoolPolicy&) const = default;
 };
 
-// Whom an endpoint's list of permissions names, and whether that is enough to query it.
+// What somebody may do with an endpoint; each includes those before it.
+enum class PermissionLevel : std::uint8_t { kView, kQuery, kManage };
+
+// Whom an endpoint's list of permissions names.
 struct Access {
   std::string principal;  // Name of a key, or of a group of keys.
   bool is_group = false;
-  bool may_query = false;  // Otherwise it may only be seen.
+  PermissionLevel level = PermissionLevel::kQuery;
   bool operator==(const Access&) const = default;
 };
 
@@ -128,10 +131,9 @@ struct EndpointPolicy {
 };
 
 // What a key without the admin role may do with an endpoint: the most that its name or one of its
-// groups has.
-enum class QueryRight : std::uint8_t { kMay, kMaySee, kNone };
-QueryRight QueryRightOf(const EndpointPolicy& policy, std::string_view key,
-                        std::span<const std::string> groups);
+// groups has; nothing where the list names neither.
+std::optional<PermissionLevel> RightOf(const EndpointPolicy& policy, std::string_view key,
+                                       std::span<const std::string> groups);
 
 // The lane that a range of tokens/s buys on calibrated replicas: floor and ceiling are its ends.
 // Without a calibration nobody knows what a replica can do, so nothing is promised and nothing

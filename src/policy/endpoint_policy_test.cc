@@ -25,16 +25,16 @@ TEST(EndpointPolicy, AListOfPermissionsSaysWhoMayQuery) {
   EndpointPolicy policy;
   const std::vector<std::string> none;
   const std::vector<std::string> interns{"interns"};
-  EXPECT_EQ(QueryRightOf(policy, "ann", none), QueryRight::kMay);
-  policy.access = {{.principal = "ann", .may_query = true},
-                   {.principal = "bob"},
-                   {.principal = "interns", .is_group = true, .may_query = true}};
-  EXPECT_EQ(QueryRightOf(policy, "ann", none), QueryRight::kMay);
-  EXPECT_EQ(QueryRightOf(policy, "bob", none), QueryRight::kMaySee);
-  EXPECT_EQ(QueryRightOf(policy, "bob", interns), QueryRight::kMay);
-  EXPECT_EQ(QueryRightOf(policy, "carl", none), QueryRight::kNone);
-  EXPECT_EQ(QueryRightOf(policy, "interns", none), QueryRight::kNone) << "a key is no group";
-  EXPECT_EQ(QueryRightOf(policy, "carl", std::vector<std::string>{"ann"}), QueryRight::kNone);
+  EXPECT_EQ(RightOf(policy, "ann", none), PermissionLevel::kQuery);
+  policy.access = {{.principal = "ann", .level = PermissionLevel::kQuery},
+                   {.principal = "bob", .level = PermissionLevel::kView},
+                   {.principal = "interns", .is_group = true, .level = PermissionLevel::kQuery}};
+  EXPECT_EQ(RightOf(policy, "ann", none), PermissionLevel::kQuery);
+  EXPECT_EQ(RightOf(policy, "bob", none), PermissionLevel::kView);
+  EXPECT_EQ(RightOf(policy, "bob", interns), PermissionLevel::kQuery);
+  EXPECT_EQ(RightOf(policy, "carl", none), std::nullopt);
+  EXPECT_EQ(RightOf(policy, "interns", none), std::nullopt) << "a key is no group";
+  EXPECT_EQ(RightOf(policy, "carl", std::vector<std::string>{"ann"}), std::nullopt);
 }
 
 TEST(EndpointPolicy, ARangeBuysCostAtTheReferenceWorkload) {
