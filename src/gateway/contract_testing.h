@@ -16,6 +16,7 @@
 #include "api/replica_headers.h"
 #include "gateway/gateway.h"
 #include "gateway/live_table.h"
+#include "gateway/record_testing.h"
 #include "http/server.h"
 #include "io/sim/sim_loop.h"
 #include "io/sim/sim_network.h"
@@ -93,20 +94,6 @@ class Engine {
 
   io::Loop& loop_;
   http::Server server_;
-};
-
-// Keeps what the gateway writes down, with the texts that a record only borrows.
-class RecordKeeper : public meter::UsageSink {
- public:
-  void Record(const meter::UsageRecord& record) override {
-    texts_.emplace_back();
-    Encode(record, texts_.back());
-    records.push_back(*meter::DecodeUsage(texts_.back()));
-  }
-  std::vector<meter::UsageRecord> records;
-
- private:
-  std::deque<std::string> texts_;
 };
 
 struct Ask {

@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "gateway/record_testing.h"
 #include "http/server.h"
 #include "io/sim/sim_loop.h"
 #include "io/sim/sim_network.h"
@@ -78,20 +78,6 @@ class FakeEngine {
 
   io::Loop& loop_;
   http::Server server_;
-};
-
-// Keeps what the gateway writes down, with the texts that a record only borrows.
-class RecordKeeper : public meter::UsageSink {
- public:
-  void Record(const meter::UsageRecord& record) override {
-    texts_.emplace_back();
-    Encode(record, texts_.back());
-    records.push_back(*meter::DecodeUsage(texts_.back()));
-  }
-  std::vector<meter::UsageRecord> records;
-
- private:
-  std::deque<std::string> texts_;
 };
 
 struct Answer {
