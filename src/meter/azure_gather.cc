@@ -89,10 +89,7 @@ void Gatherer::Add(const std::string& endpoint, Minute minute, const EndpointMin
   if (metric_->kind == Kind::kGauge) {
     const GaugeStat& stat = content.gauges.utilisation_milli;
     if (stat.samples == 0 || content.gauges.provisioned_milli.maximum == 0) return;
-    static const SeriesKey kNoKey;
-    Group* const group =
-        GroupOf(endpoint, content.cells.empty() ? kNoKey : content.cells.front().key);
-    if (group != nullptr) AddStat(*group, minute, stat);
+    for (Group* const group : GaugeGroups(endpoint, content)) AddStat(*group, minute, stat);
     return;
   }
   const bool stats = metric_->kind == Kind::kStat || metric_->kind == Kind::kSpeed;
@@ -183,6 +180,22 @@ Gatherer::Group* Gatherer::FindGroup(const std::string& endpoint, const SeriesKe
   overflowed_ = overflowed_ || groups_.size() >= kAzureSeriesMax ||
                 (groups_.size() + 1) * points > kAzurePointsMax;
   return overflowed_ ? nullptr : &groups_[std::move(values)];
+}
+
+const std::vector<Gatherer::Group*>& Gatherer::GaugeGroups(const std::string& endpoint,
+                                                           const EndpointMinute& content) {
+  static const SeriesKey kNoKey;
+  std::vector<Group*>& groups = gauge_groups_[endpoint];
+  const auto add = [&](const SeriesKey& key) {
+    Group* const group = GroupOf(endpoint, key);
+    if (group != nullptr && std::ranges::find(groups, group) == groups.end()) {
+      groups.push_back(group);
+    }
+  };
+  if (!content.cells.empty()) groups.clear();
+  for (const auto& [key, cell] : content.cells) add(key);
+  if (content.cells.empty() && groups.empty()) add(kNoKey);
+  return groups;
 }
 
 void Gatherer::AddStat(Group& group, Minute minute, const GaugeStat& stat) const {

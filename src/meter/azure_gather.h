@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -68,6 +69,10 @@ class Gatherer {
   Point& PointAt(Group& group, Minute minute) const;
   Group* GroupOf(const std::string& endpoint, const SeriesKey& key);
   Group* FindGroup(const std::string& endpoint, const SeriesKey& key);
+  // The groups that an endpoint's gauges belong to: those of the requests of this minute, or of the
+  // last one that had any; a gauge itself has neither model nor kind of stream.
+  const std::vector<Group*>& GaugeGroups(const std::string& endpoint,
+                                         const EndpointMinute& content);
   void AddStat(Group& group, Minute minute, const GaugeStat& stat) const;
   void AppendGroup(const Values& values, const Group& group,
                    std::span<const std::string_view> aggregations, std::string& out) const;
@@ -81,6 +86,7 @@ class Gatherer {
   std::map<Values, Group> groups_;
   std::string endpoint_;      // Of known_.
   std::vector<Known> known_;  // Groups are borrowed of groups_.
+  std::map<std::string, std::vector<Group*>, std::less<>> gauge_groups_;  // By the endpoint.
   bool overflowed_ = false;
 };
 

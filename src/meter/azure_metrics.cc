@@ -211,9 +211,8 @@ std::string AzureMetricDefinitions(std::string_view resource) {
       dimensions.push_back({{"value", dimension}, {"localizedValue", dimension}});
     }
     const bool count = metric.kind == Kind::kCount;
-    json::array aggregations;
-    if (!count) aggregations = {"Minimum", "Maximum", "Average"};
-    if (count) aggregations = {"Total"};
+    const auto offered = azure::AggregationsOf(metric);
+    json::array aggregations(offered.begin(), offered.end());
     values.push_back({{"id", fmt::format("{}/providers/Microsoft.Insights/metricDefinitions/{}",
                                          resource, metric.name)},
                       {"resourceId", resource},

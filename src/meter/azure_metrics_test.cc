@@ -51,12 +51,11 @@ Rollup Sample() {
   return rollup;
 }
 
-Result<json::value> Ask(AzureParameters parameters) {
+Result<json::value> Ask(AzureParameters parameters, const Rollup& rollup = Sample()) {
   parameters.resource = "/subscriptions/s/resourceGroups/g/providers/a/accounts/x";
   if (parameters.timespan.empty()) parameters.timespan = kSpan;
   const auto query = ParseAzureQuery(parameters, kStart + std::chrono::minutes(5));
   if (!query) return Fail(query.error());
-  const Rollup rollup = Sample();
   const auto answer = AnswerAzureQuery(
       parameters, *query, [&](Series::Range range, Columns, const Series::Visit& visit) {
         for (const auto& [endpoint, minutes] : rollup.endpoints()) {
@@ -148,6 +147,53 @@ TEST(AzureMetrics, RatesAndUtilisation) {
                          .filter = "ModelDeploymentName eq 'chat'"});
   EXPECT_EQ(Values(used, "average")[0], 60);
   EXPECT_EQ(Values(used, "maximum")[0], 80);
+}
+
+// A gauge has no kind of stream: it counts for those that the minute's requests had, and in a silent
+// minute for those of the last one that had any.
+TEST(AzureMetrics, UtilisationBySeveralKindsOfStream) {
+  Rollup rollup = Sample();
+  UsageRecord whole = RecordOf("chat", 0, 100, 10);
+  whole.stream = false;
+  rollup.Add(whole);
+  GaugeRecord silent{.at = kStart + std::chrono::minutes(1), .endpoint = "chat"};
+  silent.utilisation_milli.Add(300);
+  silent.provisioned_milli.Add(1000);
+  rollup.Add(silent);
+  for (const char* kind : {"Streaming", "Non-Streaming"}) {
+    const auto used = Ask({.metric_names = "AzureOpenAIProvisionedManagedUtilizationV2",
+                           .aggregation = "Average",
+                           .filter = std::string("StreamType eq '") + kind + "'"},
+                          rollup);
+    EXPECT_EQ(Values(used, "average"), (Doubles{60, 30, -1, -1, -1})) << kind;
+  }
+}
+
+// As Microsoft lists them (reference of Microsoft.CognitiveServices/accounts).
+TEST(AzureMetrics, DefinitionsNameAggregationsAndDimensions) {
+  const auto definitions = json::parse(AzureMetricDefinitions("x"));
+  std::map<std::string, std::string> dimensions;
+  std::map<std::string, std::string> aggregations;
+  for (const json::value& definition : definitions.at("value").as_array()) {
+    const std::string name(definition.at("name").at("value").as_string());
+    for (const json::value& dimension : definition.at("dimensions").as_array()) {
+      dimensions[name] += std::string(dimension.at("value").as_string()) + " ";
+    }
+    for (const json::value& aggregation : definition.at("supportedAggregationTypes").as_array()) {
+      aggregations[name] += std::string(aggregation.as_string()) + " ";
+    }
+  }
+  EXPECT_EQ(aggregations["ActiveTokens"], "Total Minimum Maximum Average ");
+  EXPECT_EQ(aggregations["ProcessedPromptTokens"], "Total ");
+  EXPECT_EQ(aggregations["AzureOpenAITimeToResponse"], "Minimum Maximum Average ");
+  EXPECT_EQ(dimensions["AzureOpenAIContextTokensCacheMatchRate"],
+            "Region ModelDeploymentName ModelName ModelVersion ");
+  EXPECT_EQ(dimensions["AzureOpenAIProvisionedManagedUtilizationV2"],
+            "Region StreamType ModelDeploymentName ModelName ModelVersion ");
+  EXPECT_EQ(dimensions["ProcessedPromptTokens"],
+            "ApiName ModelDeploymentName FeatureName UsageChannel Region ModelVersion "
+            "ServiceTierRequest ServiceTierResponse ");
+  EXPECT_EQ(dimensions["AzureOpenAITimeToResponse"].find("IsSpillover"), std::string::npos);
 }
 
 TEST(AzureMetrics, SeveralMetricsAtOnce) {

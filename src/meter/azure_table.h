@@ -42,6 +42,9 @@ struct Metric {
 
 std::span<const Metric> Metrics();
 
+// What Azure offers of a metric; the query itself gives any.
+std::span<const std::string_view> AggregationsOf(const Metric& metric);
+
 std::string Lower(std::string_view text);
 // The parts between separators; empty ones are left out.
 std::vector<std::string_view> Split(std::string_view text, char separator);
