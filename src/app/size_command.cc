@@ -39,7 +39,7 @@ struct SizeOptions {
   std::string chunk_table;
   std::string prices;
   double max_tokens = 0;
-  double quota_rpm_per_unit = 6;
+  double quota_rpm_per_unit = 0;  // 0: as the table has it.
   RemoteOptions remote;
   std::vector<std::string> own;  // Models of a running server.
   double own_cost_per_s = 0;
@@ -65,7 +65,7 @@ Result<Table> TableOf(const std::string& path, Result<Table> (*parse)(const std:
 
 Result<plan::Offers> OffersOf(const SizeOptions& options, plan::SizingBasis& basis) {
   plan::Offers offers{
-      .standard = plan::QuotaUnit{.requests_per_minute = options.quota_rpm_per_unit},
+      .standard = plan::QuotaUnit{},
       .max_tokens = options.max_tokens};
   if (options.azure_model != "none") {
     auto table = TableOf(options.ptu_table, plan::ParsePtuTable, plan::BuiltInPtuTable());
@@ -73,7 +73,11 @@ Result<plan::Offers> OffersOf(const SizeOptions& options, plan::SizingBasis& bas
     auto model = table->Find(options.azure_model);
     if (!model) return Fail(model.error());
     offers.azure = *model;
+    offers.standard = model->quota_unit;
     basis.sources.push_back(fmt::format("PTUs: {} ({})", table->source, table->date));
+  }
+  if (options.quota_rpm_per_unit > 0) {
+    offers.standard->requests_per_minute = options.quota_rpm_per_unit;
   }
   if (options.databricks_model != "none") {
     auto table = TableOf(options.chunk_table, plan::ParseChunkTable, plan::BuiltInChunkTable());
@@ -271,7 +275,7 @@ void AddOfferFlags(CLI::App& command, SizeOptions& options) {
   AddFlag(command, "--chunk-table", options.chunk_table,
           "YAML file in place of the built-in chunk table");
   AddFlag(command, "--quota-rpm-per-unit", options.quota_rpm_per_unit,
-          "Requests a minute that a standard quota unit brings")
+          "Requests a minute that a standard quota unit brings; else as the PTU table has it")
       ->check(CLI::PositiveNumber);
   AddRemoteFlags(command, options.remote);
   command

@@ -1,7 +1,10 @@
 #include "plan/ptu.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "plan/built_in_tables.h"
 #include "plan/table_reader.h"
@@ -24,9 +27,17 @@ Result<PtuModel> ReadModel(const TableRow& row) {
   auto capacity = row.PositiveNumber("input_tpm_per_ptu");
   if (!capacity) return Fail(capacity.error());
   model.input_tpm_per_ptu = *capacity;
-  auto ratio = row.PositiveNumber("output_ratio");
-  if (!ratio) return Fail(ratio.error());
-  model.output_ratio = *ratio;
+  if (row.Has("output_ratio")) {
+    auto ratio = row.PositiveNumber("output_ratio");
+    if (!ratio) return Fail(ratio.error());
+    model.output_ratio = *ratio;
+  }
+  if (row.Has("quota_unit")) {
+    auto unit = row.IntegerPair("quota_unit");
+    if (!unit) return Fail(unit.error());
+    model.quota_unit = {.tokens_per_minute = static_cast<double>(unit->first),
+                        .requests_per_minute = static_cast<double>(unit->second)};
+  }
   auto rounding = row.OneOf("rounding", {"up", "nearest"});
   if (!rounding) return Fail(rounding.error());
   model.rounding = *rounding == "nearest" ? Rounding::kNearest : Rounding::kUp;
@@ -54,6 +65,13 @@ Result<PtuModel> ReadModel(const TableRow& row) {
 Result<PtuModel> PtuTable::Find(std::string_view name) const {
   const PtuModel* found = FindByName(models, name);
   if (found == nullptr) return Fail(NoSuchModel(models, name, "the PTU table of " + date));
+  if (found->output_ratio == 0) {
+    return Fail(Code::kUnsupported,
+                fmt::format("what an output token of {} counts for is not published ({}); give a "
+                            "table with its output_ratio",
+                            found->name, date),
+                "output_ratio");
+  }
   return *found;
 }
 
@@ -64,6 +82,16 @@ Result<PtuTable> ParsePtuTable(const std::string& yaml) {
 const PtuTable& BuiltInPtuTable() {
   static const PtuTable table = ParsePtuTable(kAzurePtuTable).value();
   return table;
+}
+
+PtuModel PtuModelOf(std::string name, const policy::ReplicaCapacity& capacity) {
+  const double cost_per_s = policy::ContractCostPerSecond(
+      static_cast<double>(capacity.chunk_tokens_per_s), capacity.weights);
+  return {.name = std::move(name),
+          .input_tpm_per_ptu = 60 * cost_per_s,
+          .output_ratio = capacity.weights.output,
+          .global = PtuSteps{},
+          .regional = PtuSteps{}};
 }
 
 PtuEstimate EstimatePtus(const TokensPerMinute& tokens, const PtuModel& model,

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "plan/standard_quota.h"
 #include "plan/workload.h"
+#include "policy/capacity.h"
 
 namespace penstock::plan {
 
@@ -29,11 +31,12 @@ enum class Rounding { kUp, kNearest };
 struct PtuModel {
   std::string name;
   double input_tpm_per_ptu = 1;  // More than 0.
-  double output_ratio = 1;       // Input tokens that one output token counts as.
+  double output_ratio = 0;       // Input tokens that one output token counts as; 0: not published.
   Rounding rounding = Rounding::kUp;
   std::optional<PtuSteps> global{};        // Global and data-zone deployments.
   std::optional<PtuSteps> regional{};      // nullopt: not sold so.
   double latency_target_tokens_per_s = 0;  // Of one stream; 0: none published.
+  QuotaUnit quota_unit{};                  // Of its Standard deployments.
 };
 
 struct PtuTable {
@@ -41,7 +44,8 @@ struct PtuTable {
   std::string date;
   std::vector<PtuModel> models;
 
-  // The model called `name`, whatever its case. The error names the nearest ones.
+  // The model called `name`, whatever its case. Errors: kNotFound, naming the nearest ones;
+  // kUnsupported, where its output ratio is not published.
   Result<PtuModel> Find(std::string_view name) const;
 };
 
@@ -51,6 +55,9 @@ Result<PtuTable> ParsePtuTable(const std::string& yaml);
 
 // The table that is built in.
 const PtuTable& BuiltInPtuTable();
+
+// A model of ours as a row: a unit is one chunk, which is what a deployment's capacity counts here.
+PtuModel PtuModelOf(std::string name, const policy::ReplicaCapacity& capacity);
 
 struct PtuEstimate {
   TokensPerMinute tokens{};

@@ -48,6 +48,40 @@ TEST(Ptu, GivesTheWorkedExampleOfSizing) {
   EXPECT_EQ(Estimate("gpt-5.2", workload, true).units, 100);
 }
 
+TEST(Ptu, ARatioThatIsNotPublishedIsNamedSo) {
+  for (const char* name : {"gpt-oss-120b", "DeepSeek-R1-0528"}) {
+    const auto model = BuiltInPtuTable().Find(name);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().code, Code::kUnsupported);
+    EXPECT_THAT(model.error().message, HasSubstr("not published"));
+  }
+}
+
+// "Manage quota": 1,000 TPM and 6 RPM a unit, but for the o-series.
+TEST(Ptu, KnowsTheUnitsOfStandardDeployments) {
+  const auto unit = [](const char* name) { return BuiltInPtuTable().Find(name)->quota_unit; };
+  EXPECT_EQ(unit("gpt-4o-mini").tokens_per_minute, 1000);
+  EXPECT_EQ(unit("gpt-4o-mini").requests_per_minute, 6);
+  EXPECT_EQ(unit("o1").tokens_per_minute, 6000);
+  EXPECT_EQ(unit("o1").requests_per_minute, 1);
+  EXPECT_EQ(unit("o3-mini").tokens_per_minute, 10'000);
+}
+
+// A unit of ours is a chunk: the reference workload at the chunk's rate takes exactly one.
+TEST(Ptu, AModelOfOursIsSoldByTheChunk) {
+  const policy::ReplicaCapacity capacity{
+      .cost_per_s = 10'000, .chunk_tokens_per_s = 980, .weights = {.output = 3.7}};
+  const PtuModel model = PtuModelOf("main.default.m", capacity);
+  const double requests_per_minute = 60.0 * 980 / 2304;
+  const Workload workload{
+      .requests_per_minute = requests_per_minute, .input_tokens = 2048, .output_tokens = 256};
+  const PtuEstimate one = EstimatePtus(Sum(std::array{workload}), model, *model.regional);
+  EXPECT_NEAR(one.raw, 1, 1e-9);
+  const Workload thrice{
+      .requests_per_minute = 2.5 * requests_per_minute, .input_tokens = 2048, .output_tokens = 256};
+  EXPECT_EQ(EstimatePtus(Sum(std::array{thrice}), model, *model.global).units, 3);
+}
+
 TEST(Ptu, AWholeStepIsNotRoundedToTheNext) {
   const PtuModel model{.name = "m", .input_tpm_per_ptu = 0.1, .output_ratio = 1};
   EXPECT_EQ(EstimatePtus({.input = 3}, model, {.minimum = 1, .increment = 5}).units, 30);
