@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "api/error_body.h"
+#include "control/azure_terms.h"
 #include "control/endpoint_json.h"
 #include "control/gateway_json.h"
 #include "control/json_reader.h"
@@ -57,20 +58,6 @@ std::string_view AzureWord(const Error& error) {
 }
 
 }  // namespace
-
-bool IsStandardSku(std::string_view sku) { return sku.ends_with("Standard"); }
-
-void ApplyAzure(const AzureDeployment& azure, policy::LanePolicy& lane) {
-  lane.overload = policy::Overload::kReject;
-  if (!IsStandardSku(azure.sku)) {
-    lane.accounting = policy::Accounting::kUtilization;
-    return;
-  }
-  constexpr std::int64_t kTokensPerUnit = 1000;
-  constexpr std::int64_t kRequestsPerUnit = 6;
-  lane.quota = policy::StandardQuota{.tokens_per_minute = azure.capacity * kTokensPerUnit,
-                                     .requests_per_minute = azure.capacity * kRequestsPerUnit};
-}
 
 ApiAnswer AzureApi::Handle(const ApiRequest& request, Moment moment) {
   Segments path;
@@ -282,6 +269,7 @@ Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& ac
   if (failure) return Fail(std::move(*failure));
   boost::json::object rest = properties == nullptr ? none : *properties;
   rest.erase("model");
+  if (auto good = CheckAzureProperties(rest); !good) return Fail(good.error());
   azure.properties = boost::json::serialize(rest);
   if (auto good = CheckEndpointName(name, "deploymentName"); !good) return Fail(good.error());
   bool standard = false;
@@ -330,9 +318,19 @@ Result<ApiAnswer> AzureApi::Patch(const ApiRequest& request, const std::string& 
         request.caller, moment);
     if (!done) return Fail(done.error());
   }
+  AzureDeployment azure = *present.azure;
+  if (const auto* properties = reader.Object("properties"); properties != nullptr) {
+    const auto kept = ParseJsonObject(azure.properties);
+    const boost::json::object patched =
+        PatchAzureProperties(kept ? *kept : boost::json::object(), *properties);
+    if (auto good = CheckAzureProperties(patched); !good) return Fail(good.error());
+    azure.properties = boost::json::serialize(patched);
+    if (auto set = parts_.endpoints.SetAzure(name, azure, request.caller, moment); !set) {
+      return Fail(set.error());
+    }
+  }
   if (const auto* sku = reader.Object("sku"); sku != nullptr) {
     JsonReader inner(*sku, "sku.", failure);
-    AzureDeployment azure = *present.azure;
     azure.sku = inner.String("name").value_or(azure.sku);
     azure.capacity = inner.Integer("capacity").value_or(azure.capacity);
     if (failure) return Fail(std::move(*failure));
@@ -384,7 +382,11 @@ boost::json::object AzureApi::DeploymentJson(const Endpoint& endpoint, TimePoint
     properties["rateLimits"] = {limit("request", 10, lane.quota->requests_per_minute / 6),
                                 limit("token", 60, lane.quota->tokens_per_minute)};
   }
-  properties["capabilities"] = {{"chatCompletion", "true"}};
+  if (config) {
+    const ServedEntity& entity = config->served_entities.front();
+    const auto version = catalog_.GetVersion(entity.entity_name, entity.entity_version);
+    properties["capabilities"] = AzureCapabilities(version ? TaskOf(*version) : "");
+  }
   boost::json::object tags;
   for (const Tag& tag : endpoint.tags) tags[tag.key] = tag.value;
   const std::size_t first = azure.account.find('/');
@@ -408,7 +410,7 @@ boost::json::object AzureApi::DeploymentJson(const Endpoint& endpoint, TimePoint
 Result<ApiAnswer> AzureApi::OfProvider(const ApiRequest& request, const Segments& path,
                                        Moment moment) {
   if (path[4] == "calculateModelCapacity" && request.method == "POST") {
-    auto answer = plan::CalculateModelCapacity(request.body, plan::BuiltInPtuTable());
+    auto answer = plan::CalculateModelCapacity(request.body, UnitsTable());
     if (!answer) return Fail(answer.error());
     return ApiAnswer{.status = 200, .body = *std::move(answer)};
   }
@@ -421,6 +423,25 @@ Result<ApiAnswer> AzureApi::OfProvider(const ApiRequest& request, const Segments
     return List(Capacities(call));
   }
   return NoSuchPath(request);
+}
+
+// Microsoft's models and, in the same units that deployments are made of, ours that were
+// calibrated.
+plan::PtuTable AzureApi::UnitsTable() {
+  plan::PtuTable table = plan::BuiltInPtuTable();
+  const auto models = catalog_.List();
+  if (!models) return table;
+  for (const auto& model : *models) {
+    const auto versions = catalog_.ListVersions(model.full_name);
+    if (!versions || versions->empty()) continue;
+    const auto capacity = parts_.endpoints.CapacityOf(model.full_name, versions->back().version);
+    if (!capacity) continue;
+    const std::string last = model.full_name.substr(model.full_name.rfind('.') + 1);
+    for (const std::string& name : {model.full_name, last}) {
+      if (!table.Find(name)) table.models.push_back(plan::PtuModelOf(name, *capacity));
+    }
+  }
+  return table;
 }
 
 // A new key for the account: "Key1" or "Key2"; the old one of this name ends.

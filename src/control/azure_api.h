@@ -6,7 +6,7 @@
 //       GET …/models, GET …/usages, POST …/listKeys, POST …/regenerateKey
 //   /subscriptions/{s}/providers/Microsoft.CognitiveServices
 //       GET …/modelCapacities, GET …/locations/{l}/usages, GET …/locations/{l}/models,
-//       POST …/calculateModelCapacity (of the models of the PTU table, src/plan/data)
+//       POST …/calculateModelCapacity (of the models of the PTU table, src/plan/data, and of ours)
 //
 // A deployment is an endpoint with one served entity. *ProvisionedManaged: one unit of capacity is
 // one chunk, as floor and as ceiling; what exceeds it is refused. *Standard: one unit is a quota of
@@ -21,7 +21,7 @@
 
 #include "control/api_call.h"
 #include "control/catalog.h"
-#include "policy/endpoint_policy.h"
+#include "plan/ptu.h"
 
 namespace penstock::control {
 
@@ -57,6 +57,7 @@ class AzureApi {
   boost::json::array Usages() const;
   boost::json::array Models(bool with_kind);
   boost::json::array Capacities(const ApiCall& call);
+  plan::PtuTable UnitsTable();
   std::int64_t Used(bool standard, const std::string& but_for) const;
 
   ApiParts parts_;
@@ -67,9 +68,5 @@ class AzureApi {
 boost::json::object AzureCapacityJson(std::int64_t maximum);
 // What the quota of a sku is called.
 std::string AzureQuotaName(const std::string& sku);
-// Whether a sku is of the kind that has a quota instead of a capacity.
-bool IsStandardSku(std::string_view sku);
-// What a deployment's lane has beside its range.
-void ApplyAzure(const AzureDeployment& azure, policy::LanePolicy& lane);
 
 }  // namespace penstock::control

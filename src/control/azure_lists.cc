@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/azure_api.h"
+#include "control/azure_terms.h"
 
 namespace penstock::control {
 
@@ -47,7 +48,7 @@ boost::json::array AzureApi::Models(bool with_kind) {
                                {"name", model.full_name},
                                {"version", std::to_string(version.version)},
                                {"lifecycleStatus", "GenerallyAvailable"},
-                               {"capabilities", {{"chatCompletion", "true"}}},
+                               {"capabilities", AzureCapabilities(TaskOf(version))},
                                {"skus", std::move(skus)}};
       if (with_kind) {
         json = {{"kind", "OpenAI"}, {"skuName", "S0"}, {"model", std::move(json)}};

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "control/azure_api.h"
+#include "control/azure_terms.h"
 #include "control/endpoint_service.h"
 #include "control/gateway_json.h"
 
@@ -72,6 +72,13 @@ std::int64_t EndpointService::ChunkOf(const std::string& model, std::int64_t ver
   const auto served = LookUp(model, version);
   const bool known = served && served->calibration;
   return known ? served->calibration->chunk_tokens_per_s : policy::kUncalibratedChunk;
+}
+
+std::optional<policy::ReplicaCapacity> EndpointService::CapacityOf(const std::string& model,
+                                                                   std::int64_t version) const {
+  const auto served = LookUp(model, version);
+  if (!served || !served->calibration) return std::nullopt;
+  return policy::CapacityOf(*served->calibration);
 }
 
 std::int64_t EndpointService::UnitsLeft(const std::string& model, std::int64_t version) const {

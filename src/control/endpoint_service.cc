@@ -288,6 +288,15 @@ Result<boost::json::object> EndpointService::PatchTelemetry(const std::string& n
   return Get(name, caller, moment.now);
 }
 
+Status EndpointService::SetAzure(const std::string& name, AzureDeployment azure,
+                                 const Caller& caller, Moment moment) {
+  auto endpoint = Changeable(name, caller);
+  if (!endpoint) return Fail(endpoint.error());
+  endpoint->azure = std::move(azure);
+  endpoint->policy = PolicyOf(*endpoint);
+  return Replace(std::move(*endpoint), moment);
+}
+
 Result<boost::json::object> EndpointService::OpenApi(const std::string& name,
                                                      const Caller& caller) const {
   const Endpoint* endpoint = Find(name);

@@ -87,6 +87,10 @@ class EndpointService {
   Status SetConfig(const std::string& name, EndpointConfig config,
                    std::optional<AzureDeployment> azure, const Caller& caller, Moment moment);
 
+  // A deployment's properties, at once: its configuration stays. REQUIRES: it is a deployment.
+  Status SetAzure(const std::string& name, AzureDeployment azure, const Caller& caller,
+                  Moment moment);
+
   Result<boost::json::object> Get(const std::string& name, const Caller& caller,
                                   TimePoint now) const;
   boost::json::object List(const Caller& caller, TimePoint now) const;
@@ -115,6 +119,9 @@ class EndpointService {
 
   // Tokens/s of a chunk of this version; 1 where nobody measured it.
   std::int64_t ChunkOf(const std::string& model, std::int64_t version) const;
+  // What one replica of this version can do here; nullopt where nobody measured it.
+  std::optional<policy::ReplicaCapacity> CapacityOf(const std::string& model,
+                                                    std::int64_t version) const;
   // Chunks of this version that the machine could still promise; 0 where it is full.
   std::int64_t UnitsLeft(const std::string& model, std::int64_t version) const;
 
