@@ -74,6 +74,24 @@ TEST(EmbeddingRequest, ReadsAndRefuses) {
   EXPECT_EQ(Embed(R"({"input":"a","dimensions":0})").error().field, "dimensions");
 }
 
+TEST(EmbeddingRequest, AnInstructionStandsBeforeEachText) {
+  const auto request = Embed(R"({"input":["a","b"],"instruction":"Find:"})");
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->inputs, (std::vector<Prompt>{"Find: a", "Find: b"}));
+  EXPECT_EQ(Embed(R"({"input":"a","instruction":"Find: "})")->inputs,
+            (std::vector<Prompt>{"Find: a"}));
+  EXPECT_EQ(Embed(R"({"input":"a","instruction":""})")->inputs, (std::vector<Prompt>{"a"}));
+  EXPECT_EQ(Embed(R"({"input":[1,2],"instruction":"Find:"})").error().field, "instruction");
+  EXPECT_EQ(Embed(R"({"input":"a","instruction":5})").error().field, "instruction");
+}
+
+// OpenAI's reference: completions generate 16 tokens where no limit is given; chats have none.
+TEST(CompletionRequest, WithoutALimitGeneratesSixteenTokens) {
+  EXPECT_EQ(Complete(R"({"prompt":"a"})")->options.tokens_max, 16);
+  EXPECT_EQ(Complete(R"({"prompt":"a","max_tokens":40})")->options.tokens_max, 40);
+  EXPECT_EQ(Complete(R"({"prompt":"a","min_tokens":20})")->options.tokens_max, 20);
+}
+
 TEST(TokenizeRequest, ReadsPromptOrMessages) {
   EXPECT_EQ(Tokenize(R"({"prompt":"a"})")->prompt, "a");
   EXPECT_TRUE(Tokenize(R"({"prompt":"a"})")->add_special_tokens);

@@ -189,6 +189,21 @@ void RefuseWhereNotEmpty(ObjectReader& in, std::string_view name, std::string_vi
   in.Refuse(name, fmt::format("`{}` is for {} completions only", name, where));
 }
 
+// Databricks' `instruction`: what the model is told before each text.
+void ReadInstruction(ObjectReader& in, std::vector<Prompt>& inputs) {
+  std::string instruction;
+  in.Read("instruction", instruction);
+  if (instruction.empty()) return;
+  if (instruction.back() != ' ') instruction += ' ';
+  for (Prompt& input : inputs) {
+    auto* const text = std::get_if<std::string>(&input);
+    if (text == nullptr) {
+      return in.Refuse("instruction", "`instruction` needs texts in `input`, not token ids");
+    }
+    text->insert(0, instruction);
+  }
+}
+
 }  // namespace
 
 Result<ChatRequest> ParseChatRequest(PaddedView body) {
@@ -202,15 +217,18 @@ Result<ChatRequest> ParseChatRequest(PaddedView body) {
 }
 
 Result<CompletionRequest> ParseCompletionRequest(PaddedView body) {
-  return internal::ParseBody<CompletionRequest>(
-      body, [](ObjectReader& in, CompletionRequest& request) {
-        in.Read("model", request.model);
-        internal::ReadPrompts(in, "prompt", {.empty_text = true}, request.prompts);
-        in.Read("echo", request.echo);
-        in.Read("suffix", request.suffix);
-        RefuseWhereNotEmpty(in, "tools", "chat");
-        internal::ReadGenerationOptions(in, request.options);
-      });
+  return internal::ParseBody<CompletionRequest>(body, [](ObjectReader& in,
+                                                         CompletionRequest& request) {
+    in.Read("model", request.model);
+    internal::ReadPrompts(in, "prompt", {.empty_text = true}, request.prompts);
+    in.Read("echo", request.echo);
+    in.Read("suffix", request.suffix);
+    RefuseWhereNotEmpty(in, "tools", "chat");
+    internal::ReadGenerationOptions(in, request.options);
+    if (!request.options.tokens_max) {
+      request.options.tokens_max = std::max(kCompletionTokensDefault, request.options.tokens_min);
+    }
+  });
 }
 
 Result<EmbeddingRequest> ParseEmbeddingRequest(PaddedView body) {
@@ -232,6 +250,7 @@ Result<EmbeddingRequest> ParseEmbeddingRequest(PaddedView body) {
       request.dimensions = dimensions;
     }
     in.Read("user", request.user);
+    ReadInstruction(in, request.inputs);
   });
 }
 

@@ -103,6 +103,10 @@ struct ChatRequest {
 
 using Prompt = std::variant<std::string, std::vector<TokenId>>;
 
+// What OpenAI's text completions generate where no limit is given. (Chats: the rest of the
+// context.)
+inline constexpr std::int32_t kCompletionTokensDefault = 16;
+
 struct CompletionRequest {
   std::string model;
   std::vector<Prompt>
@@ -116,7 +120,8 @@ enum class EncodingFormat : std::uint8_t { kFloat, kBase64 };
 
 struct EmbeddingRequest {
   std::string model;
-  std::vector<Prompt> inputs;  // At least one, at most kInputsMax, none empty.
+  std::vector<Prompt>
+      inputs;  // At least one, at most kInputsMax, none empty. `instruction` is in front.
   EncodingFormat encoding_format = EncodingFormat::kFloat;
   std::optional<std::int32_t> dimensions;  // At least 1.
   std::string user;

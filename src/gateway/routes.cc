@@ -136,9 +136,19 @@ bool IsReport(std::string_view path) {
          ends("/providers/microsoft.insights/metricdefinitions");
 }
 
+// The newer bases of Databricks' AI Gateway: OpenAI's paths follow them.
+constexpr std::array<std::string_view, 2> kAiGatewayBases = {"/ai-gateway/mlflow",
+                                                             "/ai-gateway/openai"};
+
 }  // namespace
 
 Route FindRoute(std::string_view method, std::string_view path) {
+  for (const std::string_view base : kAiGatewayBases) {
+    if (!path.starts_with(base) || !path.substr(base.size()).starts_with("/v1/")) continue;
+    Route route = FindRoute(method, path.substr(base.size()));
+    route.surface = Surface::kDatabricks;
+    return route;
+  }
   if (IsReport(path)) {
     Route route;
     route.kind = RouteKind::kReport;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace penstock::gateway {
 namespace {
 
@@ -18,6 +20,18 @@ TEST(Routes, TakeTheEndpointFromAnInvocationsPath) {
   EXPECT_EQ(route.name, "my-chat");
   EXPECT_EQ(route.dialect, Dialect::kDatabricks);
   EXPECT_EQ(route.operation, Operation::kByBody);
+}
+
+TEST(Routes, KnowTheBasesOfTheAiGateway) {
+  for (const std::string base : {"/ai-gateway/mlflow", "/ai-gateway/openai"}) {
+    const Route route = FindRoute("POST", base + "/v1/chat/completions");
+    EXPECT_EQ(route.kind, RouteKind::kGeneration);
+    EXPECT_EQ(route.operation, Operation::kChat);
+    EXPECT_EQ(route.surface, Surface::kDatabricks);
+    EXPECT_EQ(FindRoute("GET", base + "/v1/models").kind, RouteKind::kModelList);
+    EXPECT_EQ(FindRoute("GET", base + "/metrics").kind, RouteKind::kNoSuchPath);
+    EXPECT_EQ(FindRoute("GET", base + base + "/v1/nothing").kind, RouteKind::kNoSuchPath);
+  }
 }
 
 TEST(Routes, RefuseOddPaths) {

@@ -88,3 +88,42 @@ test('the same seed alone on the engine gives the same text', async (t) => {
   const other = await post(url, '/v1/completions', { ...body, seed: 12 });
   assert.notEqual(other.choices[0].text, texts[0]);
 });
+
+test('tokens of a text, and of a chat as its template writes it, come back as text', async (t) => {
+  const url = await start(t, ['--model', await synthesise('15m'), '--context-tokens', '512']);
+  const text = 'A penstock: é, 水, 🚰.';
+  const plain = await post(url, '/tokenize', { prompt: text, add_special_tokens: false });
+  assert.ok(plain.tokens.length > 5, JSON.stringify(plain));
+  assert.equal(plain.count, plain.tokens.length);
+  assert.equal((await post(url, '/detokenize', { tokens: plain.tokens })).prompt, text);
+  const chat = await post(url, '/tokenize', { messages: [{ role: 'user', content: text }] });
+  assert.ok(chat.count > plain.count);
+  assert.match((await post(url, '/detokenize', { tokens: chat.tokens })).prompt, /A penstock: é, 水, 🚰\./);
+  for (const [path, body, field] of [
+    ['/tokenize', {}, 'prompt'], ['/tokenize', { prompt: 'a', messages: [] }, 'prompt'],
+    ['/detokenize', {}, 'tokens'], ['/detokenize', { tokens: [1_000_000_000] }, 'tokens']]) {
+    const refused = await post(url, path, body);
+    assert.match(refused.error.message, new RegExp(field), `${path} ${JSON.stringify(body)}`);
+  }
+});
+
+test('an echo repeats the prompt, whatever its form, before what is generated', async (t) => {
+  const url = await start(t, ['--model', await synthesise('15m'), '--context-tokens', '512']);
+  const ask = (prompt, more = {}) => post(url, '/v1/completions',
+    { prompt, max_tokens: 6, ignore_eos: true, temperature: 0, ...more });
+  const without = (await ask('One gate')).choices[0].text;
+  assert.equal((await ask('One gate', { echo: true })).choices[0].text, `One gate${without}`);
+  const { tokens } = await post(url, '/tokenize', { prompt: 'One gate', add_special_tokens: false });
+  const echoed = await ask(tokens, { echo: true });
+  assert.match(echoed.choices[0].text, /^ ?One gate./);
+  assert.equal(echoed.usage.completion_tokens, 6);
+  const several = await ask(['One gate', 'Two'], { echo: true, n: 2, logprobs: 1 });
+  assert.deepEqual(several.choices.map(({ text }) => /^(One gate|Two)/.exec(text)?.[1]),
+    ['One gate', 'One gate', 'Two', 'Two']);
+  for (const { logprobs } of several.choices) assert.equal(logprobs.tokens.length, 6);
+  const stream = await fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(
+    { prompt: 'One gate', max_tokens: 6, ignore_eos: true, temperature: 0, echo: true, stream: true }) });
+  const texts = [...(await stream.text()).matchAll(/^data: (\{.*)$/gm)]
+    .flatMap(([, event]) => JSON.parse(event).choices.map(({ text }) => text));
+  assert.equal(texts.join(''), `One gate${without}`);
+});
