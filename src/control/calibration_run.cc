@@ -1,21 +1,14 @@
 #include "control/calibration_run.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
-#include "base/file.h"
 #include "bench/progress.h"
 #include "bench/run.h"
-#include "fleet/process.h"
-#include "http/client.h"
-#include "io/epoll/epoll_loop.h"
-#include "io/task_scope.h"
+#include "control/calibration_engine.h"
+#include "plan/calibration_pool.h"
 
 namespace penstock::control {
 namespace {
@@ -26,11 +19,10 @@ constexpr int kProbeOutput = 64;
 constexpr int kProbeRequests = 3;
 constexpr int kRequestsPerWorker = 2;  // Of a level; the least of a level is below.
 constexpr int kRequestsMin = 4;
-constexpr Duration kHealthPause = std::chrono::milliseconds(200);
-constexpr Duration kHealthWait = std::chrono::seconds(5);
-constexpr Duration kEndWait = std::chrono::seconds(10);
-constexpr std::size_t kLastWordsMax = 400;
-constexpr std::size_t kHealthAnswerMax = 64 * 1024;
+// A small model's loads take a second or two, in which a virtual machine may be slow or fast: they
+// are measured again, one after another, as often as fits into this time, and their medians taken.
+constexpr int kRoundsMax = 3;
+constexpr Duration kRoundsTime = std::chrono::seconds(24);
 
 policy::Percentiles PercentilesOf(const bench::Distribution& of) {
   return {.p50 = of.p50, .p90 = of.p90, .p99 = of.p99};
@@ -49,67 +41,6 @@ policy::CurvePoint PointOf(const bench::LevelSummary& level) {
           .requests = level.succeeded};
 }
 
-io::Task<void> AskHealth(io::Loop& loop, const CalibrationPlan& plan, bool& healthy) {
-  auto address = io::Address::Parse(plan.address);
-  if (!address) co_return;
-  http::Client client(loop);
-  const http::Origin origin{.address = std::move(*address), .connect = {}, .host = "localhost"};
-  const Deadline deadline = Deadline::After(loop.Now(), kHealthWait);
-  auto response = co_await client.Send(origin, {.target = plan.health_target}, deadline);
-  if (!response) co_return;
-  const auto body = co_await (*response)->ReadAll(kHealthAnswerMax, deadline);
-  healthy = body.has_value() && (*response)->status() == 200;
-}
-
-// The engine under measurement; ended with this object.
-class Engine {
- public:
-  static Result<Engine> Start(const CalibrationPlan& plan) {
-    if (plan.address.starts_with("unix:")) {
-      unlink(plan.address.c_str() + 5);  // Of an engine that was killed.
-    }
-    Descriptor log(open(plan.log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!log) return Fail(SystemError("create", plan.log_path, errno));
-    auto process = fleet::Process::Start({.command = plan.engine_command, .output = log.get()});
-    if (!process) return Fail(process.error());
-    return Engine(std::move(*process), plan.log_path);
-  }
-  Engine(Engine&&) noexcept = default;
-  ~Engine() {
-    if (process_.pid() == 0) return;
-    process_.Terminate();
-    pollfd ended{.fd = process_.exit_descriptor(), .events = POLLIN, .revents = 0};
-    const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kEndWait).count();
-    if (poll(&ended, 1, static_cast<int>(wait)) == 0) process_.Kill();
-  }
-
-  // Waits a little; how the engine ended, if it did.
-  Status Wait(Duration pause) {
-    pollfd ended{.fd = process_.exit_descriptor(), .events = POLLIN, .revents = 0};
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(pause).count();
-    (void)poll(&ended, 1, static_cast<int>(ms));
-    const auto exit = process_.TryWait();
-    if (!exit) return {};
-    return Fail(Code::kUpstream,
-                fmt::format("the engine {}; its last words: {}", exit->ToString(), LastWords()));
-  }
-
- private:
-  Engine(fleet::Process process, std::string log_path)
-      : process_(std::move(process)), log_path_(std::move(log_path)) {}
-
-  std::string LastWords() const {
-    constexpr std::size_t kLogMax = std::size_t{8} << 20;
-    std::string text = ReadSmallFile(log_path_, kLogMax).value_or("");
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    if (text.size() > kLastWordsMax) text.erase(0, text.size() - kLastWordsMax);
-    return text.empty() ? "none" : text;
-  }
-
-  fleet::Process process_;
-  std::string log_path_;
-};
-
 class Run {
  public:
   Run(const CalibrationPlan& plan, JobHandle& job) : plan_(plan), job_(job) {}
@@ -117,9 +48,12 @@ class Run {
   Result<policy::Calibration> Do() {
     const TimePoint begun = Clock::now();
     job_.Report("starting the engine", 0, 0);
-    auto engine = Engine::Start(plan_);
+    auto engine = CalibrationEngine::Start(plan_);
     if (!engine) return Fail(engine.error());
-    if (auto healthy = AwaitHealth(*engine); !healthy) return Fail(healthy.error());
+    if (auto healthy = engine->AwaitHealth(plan_, job_.stop()); !healthy) {
+      return Fail(healthy.error());
+    }
+    const TimePoint measuring = Clock::now();
     if (auto probed = Probe(); !probed) return Fail(probed.error());
     ChooseLength(plan_.length);
     Status measured = MeasureCurve();
@@ -132,6 +66,9 @@ class Run {
       measured = MeasureCurve();
     }
     if (!measured) return Fail(measured.error());
+    const std::string ended = ended_;
+    const auto rounds = MeasureAgain(measuring);
+    if (!rounds) return Fail(rounds.error());
     auto made = policy::FitCalibration(points_, plan_.settings);
     if (!made) return made;
     std::int64_t requests = 0;
@@ -139,30 +76,15 @@ class Run {
       for (const policy::CurvePoint& point : *list) requests += point.requests;
     }
     made->how = fmt::format(
-        "{} requests of {} + {} tokens and of probes in {:.0f} s; the curve "
+        "{} requests of {} + {} tokens and of probes in {:.0f} s, each load {}; the curve "
         "ended: {}",
-        requests, input_, output_, Seconds(Clock::now() - begun), ended_);
+        requests, input_, output_, Seconds(Clock::now() - begun),
+        *rounds == 1 ? "once" : fmt::format("{} times", *rounds), ended);
     return made;
   }
 
  private:
   bool stopped() const { return job_.stop().load(); }
-
-  Status AwaitHealth(Engine& engine) {
-    const Deadline deadline = Deadline::After(Clock::now(), plan_.start_max);
-    io::EpollLoop loop;
-    while (!stopped()) {
-      bool healthy = false;
-      io::RunBlocking(loop, AskHealth(loop, plan_, healthy));
-      if (healthy) return {};
-      if (auto running = engine.Wait(kHealthPause); !running) return running;
-      if (deadline.Passed(Clock::now())) {
-        return Fail(Code::kDeadline, fmt::format("the engine was not healthy after {:.0f} s",
-                                                 Seconds(plan_.start_max)));
-      }
-    }
-    return Fail(Code::kCancelled, "the calibration was stopped");
-  }
 
   bench::BenchOptions OptionsFor(int input, int output) const {
     const char* path = plan_.settings.embeds ? ":/v1/embeddings" : ":/v1/completions";
@@ -262,6 +184,27 @@ class Run {
     options.latency_max_ms = plan_.settings.latency_p90_max_ms;
     options.report_path = plan_.report_path;
     return Measure(options, fmt::format("curve {} + {}", input_, output_), points_.curve);
+  }
+
+  // The same loads again while there is time for a whole round. How often each was measured.
+  Result<int> MeasureAgain(TimePoint measuring) {
+    const Duration round = Clock::now() - measuring;
+    bench::BenchOptions levels = OptionsFor(input_, output_);
+    for (const policy::CurvePoint& point : points_.curve) {
+      levels.concurrency.push_back(point.concurrency);
+    }
+    levels.requests = RequestsFor(plan_.concurrency_max / 2);
+    int rounds = 1;
+    for (; rounds < kRoundsMax && Clock::now() - measuring + round <= kRoundsTime; ++rounds) {
+      if (auto probed = Probe(); !probed) return Fail(probed.error());
+      const std::string what = fmt::format("curve {} + {} again", input_, output_);
+      if (auto measured = Measure(levels, what, points_.curve); !measured) {
+        return Fail(measured.error());
+      }
+    }
+    points_.curve = plan::PoolPoints(points_.curve);
+    points_.probes = plan::PoolPoints(points_.probes);
+    return rounds;
   }
 
   const CalibrationPlan& plan_;

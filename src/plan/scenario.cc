@@ -3,8 +3,10 @@
 #include <cmath>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
+#include "plan/calibration_pool.h"
 #include "plan/scenario_fields.h"
 #include "plan/scenario_traffic.h"
 #include "plan/step_fit.h"
@@ -32,11 +34,13 @@ void ReadStep(Fields step, SimFleet& fleet) {
   step.Number("prefill_us", 0.001, 1e9, prefill_us);
   step.Number("decode_us", 0, 1e9, decode_us);
   step.Number("context_us", 0, 1e6, context_us);
+  const int slots = fleet.step.slots;
   fleet.step = ModelOf({.fixed_s = fixed_ms / 1e3,
                         .per_prefill_token_s = prefill_us / 1e6,
                         .per_decode_sequence_s = decode_us / 1e6,
                         .per_context_token_s = context_us / 1e6},
                        fleet.step.step_tokens_max);
+  fleet.step.slots = slots;
   double pass_ms = -1;
   double prefill_context_us = 0;
   step.Number("prefill_pass_ms", 0, 1e6, pass_ms);
@@ -48,20 +52,37 @@ void ReadStep(Fields step, SimFleet& fleet) {
   fleet.step.per_prefill_cell_s = prefill_context_us / 1e6;
 }
 
+// The calibration of a file, or the medians of several.
+Result<policy::Calibration> CalibrationOf(const Fields& fields, const std::string& folder,
+                                          const ReadCalibration& read) {
+  const YAML::Node node = fields.Get("calibration");
+  std::vector<policy::Calibration> all;
+  for (std::size_t i = 0; i < (node.IsSequence() ? node.size() : 1); ++i) {
+    const YAML::Node name = node.IsSequence() ? node[i] : node;
+    if (!name.IsScalar()) {
+      return Fail(Code::kInvalidArgument, "fleet.calibration must name a file, or list files");
+    }
+    const std::filesystem::path file(name.Scalar());
+    auto calibration = read(file.is_absolute() ? file.string() : (folder / file).string());
+    if (!calibration) return calibration;
+    all.push_back(*std::move(calibration));
+  }
+  return PoolCalibrations(all);
+}
+
 // What was measured says all that was not given.
 void UseCalibration(Fields& fields, const std::string& folder, const ReadCalibration& read,
                     Fleet into) {
-  const std::filesystem::path file(fields.Text("calibration", ""));
-  const std::string path = file.is_absolute() ? file.string() : (folder / file).string();
   if (fields.Has("step")) return fields.Bad("calibration", "and step exclude each other");
   if (!read) return fields.Bad("calibration", "cannot be read here");
-  const auto calibration = read(path);
+  const auto calibration = CalibrationOf(fields, folder, read);
   if (!calibration) return fields.Bad(calibration.error());
   // As the engine is set without other words.
   constexpr double kStepTargetSeconds = 0.2;
-  const StepFit fit = FitStepModel(
-      *calibration,
-      {.step_target_s = kStepTargetSeconds, .step_tokens_max = into.fleet.step.step_tokens_max});
+  const StepFit fit =
+      FitStepModel(*calibration, {.slots = into.fleet.step.slots,
+                                  .step_target_s = kStepTargetSeconds,
+                                  .step_tokens_max = into.fleet.step.step_tokens_max});
   into.fleet.step = fit.model;
   into.fleet.pool.replica_cost_per_s = calibration->cost_per_s;
   into.terms.capacity = policy::CapacityOf(*calibration);
@@ -98,12 +119,15 @@ void ReadReplicas(Fields& fields, Fleet into) {
 
 void ReadFleet(Fields fields, const std::string& folder, const ReadCalibration& read, Fleet into) {
   fields.Only({"step", "calibration", "cost_per_s", "output_weight", "cached_weight", "chunk",
-               "strategy", "concurrency", "replicas", "start_s", "prefill_budget", "step_target_ms",
-               "overhead_ms", "prefix_cache_tokens", "saturation", "queue_max", "queue_wait_max_s",
-               "failures"});
+               "strategy", "concurrency", "parallel", "replicas", "start_s", "prefill_budget",
+               "step_target_ms", "overhead_ms", "prefix_cache_tokens", "saturation", "queue_max",
+               "queue_wait_max_s", "failures"});
   double budget = into.fleet.step.step_tokens_max;
   fields.Number("prefill_budget", 1, 1e6, budget);
   into.fleet.step.step_tokens_max = static_cast<int>(budget);
+  double slots = 0;
+  fields.Number("parallel", 0, 1e6, slots);
+  into.fleet.step.slots = static_cast<int>(slots);
   if (fields.Has("calibration")) {
     UseCalibration(fields, folder, read, into);
   } else {

@@ -59,31 +59,40 @@ void SimReplica::Add(const Request& request, double now) {
   Shorten();
 }
 
-// What is ready at at_ joins the prompts.
-void SimReplica::TakeArrived() {
-  while (!arrived_.empty() && arrived_.front().ready <= at_ + 1e-12) {
-    const Arrived& arrived = arrived_.front();
-    Prefill prefill{
-        .request = arrived.request,
-        .due = arrived.ready + std::min(kDueFactor * AloneSeconds(arrived.request), kDueMax),
-        .position = arrived.request.cached_tokens};
-    const auto place = std::ranges::upper_bound(prefills_, prefill.due, {}, &Prefill::due);
-    prefills_.insert(place, prefill);
-    arrived_.pop_front();
-  }
+bool SimReplica::full() const {
+  const auto running = static_cast<int>(prefills_.size() + decodes_.size());
+  return model_->slots > 0 && running >= model_->slots;
 }
 
-// A stretch of steps ends where the first that waits can join.
+// What is ready at at_ waits for a slot, or has one and joins the prompts.
+void SimReplica::TakeArrived() {
+  const auto insert = [](std::vector<Prefill>& into, const Prefill& prefill) {
+    into.insert(std::ranges::upper_bound(into, prefill.due, {}, &Prefill::due), prefill);
+  };
+  while (!arrived_.empty() && arrived_.front().ready <= at_ + 1e-12) {
+    const Arrived& arrived = arrived_.front();
+    insert(waiting_,
+           {.request = arrived.request,
+            .due = arrived.ready + std::min(kDueFactor * AloneSeconds(arrived.request), kDueMax),
+            .position = arrived.request.cached_tokens});
+    arrived_.pop_front();
+  }
+  std::size_t started = 0;
+  for (; started < waiting_.size() && !full(); ++started) insert(prefills_, waiting_[started]);
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(started));
+}
+
+// A stretch of steps ends where the first that comes can join.
 void SimReplica::Shorten() {
-  if (stretch_.steps <= 1 || arrived_.empty()) return;
+  if (stretch_.steps <= 1 || arrived_.empty() || full()) return;
   stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, arrived_.front().ready - at_));
 }
 
 int SimReplica::PrefillBudget(double decode_s) const {
   const int most = std::max(1, model_->step_tokens_max - static_cast<int>(decodes_.size()));
-  if (decodes_.empty() || model_->step_target_s <= 0) return most;
-  const double left =
-      model_->step_target_s - decode_s - (model_->shares_pass ? 0 : model_->prefill_pass_s);
+  if (model_->step_target_s <= 0) return most;
+  const bool has_pass = !model_->shares_pass || decodes_.empty();
+  const double left = model_->step_target_s - decode_s - (has_pass ? model_->prefill_pass_s : 0);
   double tokens = 0;
   const double cell = model_->per_prefill_cell_s;
   const double token = model_->per_prefill_token_s + cell * prefills_.front().position;
@@ -95,7 +104,9 @@ int SimReplica::PrefillBudget(double decode_s) const {
       tokens = left / token;
     }
   }
-  const int least = std::min(model_->prefill_tokens_min, most);
+  const int wanted =
+      decodes_.empty() ? model_->prefill_tokens_alone_min : model_->prefill_tokens_min;
+  const int least = std::min(wanted, most);
   // A hair below a whole number is that number.
   return std::clamp(static_cast<int>(std::min<double>(tokens + 1e-9, most)), least, most);
 }
@@ -178,9 +189,11 @@ void SimReplica::Fail(double now, std::vector<std::uint32_t>& begun,
                       std::vector<std::uint32_t>& waiting) {
   if (!idle()) busy_s_ += std::max(0.0, now - at_);
   for (const Arrived& arrived : arrived_) waiting.push_back(arrived.request.id);
+  for (const Prefill& prefill : waiting_) waiting.push_back(prefill.request.id);
   for (const Prefill& prefill : prefills_) waiting.push_back(prefill.request.id);
   for (; !decodes_.empty(); decodes_.pop()) begun.push_back(decodes_.top().request);
   arrived_.clear();
+  waiting_.clear();
   prefills_.clear();
   cells_ = 0;
   stretch_ = {};

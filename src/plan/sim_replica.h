@@ -2,9 +2,9 @@
 //
 // As in the engine, a step decodes one token of every running sequence and fills what its target
 // leaves with prompts, the one that is due first before the others; what arrives while a step runs
-// joins the next one. Steps that only decode differ by the cells that they look at, so a whole
-// stretch of them is one calculation: an event costs O(log of the batch), whatever the number of
-// tokens. Times are seconds of the simulation. Pure.
+// joins the next one, or waits for a slot. Steps that only decode differ by the cells that they
+// look at, so a whole stretch of them is one calculation: an event costs O(log of the batch),
+// whatever the number of tokens. Times are seconds of the simulation. Pure.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,9 @@ class SimReplica {
   void Fail(double now, std::vector<std::uint32_t>& begun, std::vector<std::uint32_t>& waiting);
 
   bool idle() const { return in_flight() == 0; }
-  std::size_t in_flight() const { return arrived_.size() + prefills_.size() + decodes_.size(); }
+  std::size_t in_flight() const {
+    return arrived_.size() + waiting_.size() + prefills_.size() + decodes_.size();
+  }
   // Seconds in which there was work.
   double busy_s() const { return busy_s_; }
 
@@ -82,6 +84,7 @@ class SimReplica {
 
   static double Seconds(const Stretch& stretch);
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
+  bool full() const;  // Every slot is taken.
   void TakeArrived();
   void Plan();
   void PlanPrefill();
@@ -96,7 +99,8 @@ class SimReplica {
   std::int64_t steps_ = 0;         // Since it began.
   double cells_ = 0;               // Of all decoding sequences, in the next step.
   std::deque<Arrived> arrived_;    // For later steps.
-  std::vector<Prefill> prefills_;  // The one that is due first before the others.
+  std::vector<Prefill> waiting_;   // For a slot. The one that is due first before the others.
+  std::vector<Prefill> prefills_;  // In the same order.
   std::priority_queue<Decode, std::vector<Decode>, std::greater<>> decodes_;
   double busy_s_ = 0;
 };

@@ -16,8 +16,9 @@ const StepModel kModel{.decode = {{.sequences = 1, .seconds = 0.011},
                        .prefill_pass_s = 0.005,
                        .per_prefill_token_s = 0.0001,
                        .per_prefill_cell_s = 0.00000001,
+                       .slots = 5,
                        .step_target_s = 0.040,
-                       .step_tokens_max = 256};
+                       .step_tokens_max = 400};
 
 std::vector<SimReplica::Happening> RunOut(SimReplica& replica) {
   std::vector<SimReplica::Happening> happened;
@@ -99,7 +100,36 @@ TEST(SimReplica, AStepKeepsToItsTarget) {
     last = replica.NextEvent();
     replica.Advance(happened);
   }
-  EXPECT_GT(steps, 20);  // 5,000 tokens, 256 at most a step.
+  EXPECT_GT(steps, 20);  // 5,000 tokens, 220 at most a step.
+}
+
+// Nothing decodes: a step takes more of a prompt, for only those wait who have just come.
+TEST(SimReplica, AloneAPromptTakesMoreOfAStep) {
+  StepModel model = ModelOf({.fixed_s = 0.01, .per_prefill_token_s = 0.001}, 512);
+  model.step_target_s = 0.1;
+  SimReplica replica(model);
+  replica.Add({.id = 1, .input_tokens = 600, .output_tokens = 1}, 0);
+  EXPECT_NEAR(replica.NextEvent(), 0.01 + 256 * 0.001, 1e-12);
+}
+
+TEST(SimReplica, BeyondItsSlotsRequestsWait) {
+  StepModel model = ModelOf({.fixed_s = 0.01}, 512);
+  model.slots = 2;
+  SimReplica replica(model);
+  for (std::uint32_t id = 0; id < 3; ++id) {
+    replica.Add({.id = id, .input_tokens = 10, .output_tokens = 4}, 0);
+  }
+  replica.Add({.id = 3, .input_tokens = 10, .output_tokens = 1}, 0.005);
+  EXPECT_EQ(replica.in_flight(), 4u);
+  const auto happened = RunOut(replica);
+  ASSERT_EQ(happened.size(), 8u);
+  // 0 has the first step alone, for it came first; 1 joins it, and both must end before 2 starts.
+  EXPECT_NEAR(happened[1].at, 0.02, 1e-12);
+  EXPECT_EQ(happened[2].request, 0u);
+  EXPECT_NEAR(happened[2].at, 0.04, 1e-12);
+  EXPECT_EQ(happened[4].request, 2u);
+  EXPECT_NEAR(happened[4].at, 0.05, 1e-12);
+  EXPECT_FALSE(happened[4].is_end);
 }
 
 // The engine step by step, the obvious way.
@@ -110,7 +140,7 @@ struct Obvious {
     double due;
     int position, input, output, made;
   };
-  std::vector<Sequence> coming, running;
+  std::vector<Sequence> coming, waiting, running;
   std::map<std::uint32_t, double> first, end;
   double now = 0;
 
@@ -119,7 +149,6 @@ struct Obvious {
   }
   int Budget(int decodes, double decode_s, int position) const {
     const int most = kModel.step_tokens_max - decodes;
-    if (decodes == 0) return most;
     int tokens = 0;
     while (tokens < most &&
            decode_s + kModel.prefill_pass_s + (tokens + 1) * kModel.per_prefill_token_s +
@@ -129,16 +158,23 @@ struct Obvious {
                kModel.step_target_s + 1e-12) {
       ++tokens;
     }
-    return std::clamp(tokens, kModel.prefill_tokens_min, most);
+    const int least = decodes > 0 ? kModel.prefill_tokens_min : kModel.prefill_tokens_alone_min;
+    return std::clamp(tokens, std::min(least, most), most);
   }
   void Join() {
     std::ranges::sort(coming, {}, [](const Sequence& s) { return std::pair(s.ready, s.request); });
     if (running.empty() && !coming.empty()) now = std::max(now, coming.front().ready);
     while (!coming.empty() && coming.front().ready <= now + 1e-12) {
-      running.push_back(coming.front());
+      waiting.push_back(coming.front());
       coming.erase(coming.begin());
     }
-    std::ranges::sort(running, {}, [](const Sequence& s) { return std::pair(s.due, s.request); });
+    const auto by_due = [](const Sequence& s) { return std::pair(s.due, s.request); };
+    std::ranges::sort(waiting, {}, by_due);
+    while (!waiting.empty() && std::ssize(running) < kModel.slots) {
+      running.push_back(waiting.front());
+      waiting.erase(waiting.begin());
+    }
+    std::ranges::sort(running, {}, by_due);
   }
   void Step() {
     Join();

@@ -13,6 +13,7 @@
 namespace penstock::plan {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr const char* kFleet =
@@ -200,6 +201,34 @@ TEST(Scenario, ACalibrationSaysWhatWasNotGiven) {
   EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 8);
   EXPECT_TRUE(Vary("concurrency", "3", *scenario));
   EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 3);
+}
+
+TEST(Scenario, SeveralCalibrationsAreTakenByTheirMedians) {
+  std::vector<std::string> asked;
+  const ReadCalibration read = [&](const std::string& path) -> Result<policy::Calibration> {
+    asked.push_back(path);
+    const double ms = path == "f/slow.json" ? 90 : 30;
+    return policy::FitCalibration({.curve = {{.input_tokens = 256,
+                                              .output_tokens = 32,
+                                              .requests_per_s = 1000 / (4 * ms),
+                                              .ttft_ms = {.p50 = ms},
+                                              .tpot_ms = {.p50 = ms / 10},
+                                              .latency_ms = {.p50 = 4.1 * ms},
+                                              .requests = 4}}},
+                                  {});
+  };
+  const std::string tenant = "tenants: [{name: a, traffic: {requests_per_minute: 60, span_s: 60}}]";
+  const auto pooled = ParseScenario(
+      "fleet: {calibration: [one.json, slow.json, two.json], parallel: 8}\n" + tenant, "f", read);
+  ASSERT_TRUE(pooled) << pooled.error().message;
+  EXPECT_THAT(asked, ElementsAre("f/one.json", "f/slow.json", "f/two.json"));
+  const auto one =
+      ParseScenario("fleet: {calibration: one.json, parallel: 8}\n" + tenant, "f", read);
+  EXPECT_EQ(pooled->fleet.step, one->fleet.step);
+  EXPECT_EQ(pooled->fleet.step.slots, 8);
+  const auto none = ParseScenario("fleet: {calibration: {file: x}}\n" + tenant, "f", read);
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, HasSubstr("must name a file, or list files"));
 }
 
 // Prompts that begin alike go where their beginning is, and are not computed again.

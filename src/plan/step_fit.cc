@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
-#include "plan/sim_replica.h"
+#include "plan/closed_loop.h"
+#include "plan/least_squares.h"
 
 namespace penstock::plan {
 namespace {
@@ -25,80 +25,29 @@ enum : std::size_t {
 };
 using Vector = std::vector<double>;
 
-constexpr double kStepSize = 0.02;  // Of a derivative, in logarithms.
 // What a measurement leaves open stays where the linear fit has it.
 constexpr double kPriorWeight = 0.02;
 constexpr double kDecodePriorWeight = 0.005;
-constexpr int kRounds = 25;
+// Beyond it a point counts by its distance, not by the square: a slow second must not bend the fit.
+constexpr double kOutlier = 0.1;
 constexpr double kSecondsMin = 1e-9;
 
-std::size_t MedianPlace(std::size_t count) { return (count - 1) / 2; }
-
-double MedianOf(Vector values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(MedianPlace(values.size()));
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
-
-// Requests of a closed loop, and their times.
-class Loop {
- public:
-  Loop(const StepModel& model, int concurrency, const policy::Shape& shape)
-      : replica_(model),
-        warm_(concurrency),
-        total_(static_cast<std::uint32_t>(3 * concurrency + 4)),
-        input_(std::max(1, static_cast<int>(std::lround(shape.input_tokens)))),
-        output_(std::max(1, static_cast<int>(std::lround(shape.output_tokens)))) {}
-
-  LoopTimes Play() {
-    for (int i = 0; i < warm_; ++i) Begin(0);
-    std::vector<SimReplica::Happening> happened;
-    while (!replica_.idle()) {
-      happened.clear();
-      replica_.Advance(happened);
-      for (const SimReplica::Happening& each : happened) Take(each);
-    }
-    return {.ttft_s = MedianOf(ttft_), .tpot_s = MedianOf(tpot_), .latency_s = MedianOf(latency_)};
-  }
-
- private:
-  struct Times {
-    double begin = 0;
-    double first = 0;
-  };
-
-  void Begin(double now) {
-    if (requests_.size() == total_) return;
-    const auto id = static_cast<std::uint32_t>(requests_.size());
-    requests_.push_back({.begin = now});
-    replica_.Add({.id = id, .input_tokens = input_, .output_tokens = output_}, now);
-  }
-
-  void Take(const SimReplica::Happening& happening) {
-    Times& times = requests_[happening.request];
-    if (!happening.is_end) {
-      times.first = happening.at;
-      return;
-    }
-    if (happening.request >= static_cast<std::uint32_t>(warm_)) {
-      ttft_.push_back(times.first - times.begin);
-      latency_.push_back(happening.at - times.begin);
-      if (output_ > 1) tpot_.push_back((happening.at - times.first) / (output_ - 1));
-    }
-    Begin(happening.at);
-  }
-
-  SimReplica replica_;
-  int warm_;
-  std::uint32_t total_;
-  int input_;
-  int output_;
-  std::vector<Times> requests_;
-  Vector ttft_;
-  Vector tpot_;
-  Vector latency_;
+// How much a point's times count. Several requests at a time fall into a rhythm, each beginning
+// together with others or apart from them, as chance has it: that moves time between first tokens
+// and later ones, and leaves the sum as it is.
+struct Weights {
+  double ttft = 0;
+  double tpot = 0;
+  double latency = 0;
 };
+constexpr Weights kAlone{.ttft = 1, .tpot = 2};
+constexpr Weights kTogether{.ttft = 0.2, .tpot = 0.2, .latency = 2};
+
+Weights WeightsOf(const CurvePoint& point) {
+  Weights weights = point.concurrency == 1 ? kAlone : kTogether;
+  if (point.output_tokens <= 1.5) weights.tpot = 0;
+  return weights;
+}
 
 std::vector<CurvePoint> PointsOf(const policy::Calibration& calibration) {
   std::vector<CurvePoint> points;
@@ -154,21 +103,11 @@ Vector StartOf(const policy::StepTimes& step, const Vector& batches) {
   return start;
 }
 
-// Solves `matrix` x = `right`, symmetric and positive, in place.
-Vector Solve(std::vector<Vector> matrix, Vector right) {
-  const std::size_t n = right.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t row = i + 1; row < n; ++row) {
-      const double factor = matrix[row][i] / matrix[i][i];
-      for (std::size_t k = i; k < n; ++k) matrix[row][k] -= factor * matrix[i][k];
-      right[row] -= factor * right[i];
-    }
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) right[i] -= matrix[i][k] * right[k];
-    right[i] /= matrix[i][i];
-  }
-  return right;
+// The same sum of squares where it is small; else it grows with the distance alone.
+double Tamed(double residual) {
+  const double size = std::abs(residual);
+  if (size <= kOutlier) return residual;
+  return std::copysign(std::sqrt(kOutlier * (2 * size - kOutlier)), residual);
 }
 
 class Fit {
@@ -181,8 +120,7 @@ class Fit {
 
   StepFit Run() {
     if (batches_.empty()) return {};
-    Vector best;
-    double least = 0;
+    Minimum best;
     // Several beginnings, for the error has more than one valley: what a pass costs and what comes
     // before it can stand for each other.
     for (const double pass : {1.0, 0.2, 3.0}) {
@@ -190,57 +128,31 @@ class Fit {
         Vector begin = start_;
         begin[kPrefillPass] += std::log(pass);
         begin[kOverhead] += std::log(overhead);
-        const auto [found, error] = Descend(std::move(begin));
-        if (best.empty() || error < least) {
-          best = found;
-          least = error;
-        }
+        Minimum found =
+            Descend([this](const Vector& at) { return ResidualsAt(at); }, std::move(begin));
+        if (best.at.empty() || found.squares < best.squares) best = std::move(found);
       }
     }
-    return Result(best);
+    return Result(best.at);
   }
 
  private:
-  std::pair<Vector, double> Descend(Vector unknowns) const {
-    Vector residuals = Residuals(unknowns);
-    double damping = 0.1;
-    for (int round = 0; round < kRounds; ++round) {
-      const Vector step = StepFrom(unknowns, residuals, damping);
-      Vector next = unknowns;
-      for (std::size_t i = 0; i < next.size(); ++i) next[i] += std::clamp(step[i], -1.0, 1.0);
-      const Vector there = Residuals(next);
-      if (Squares(there) < Squares(residuals)) {
-        unknowns = next;
-        residuals = there;
-        damping = std::max(1e-3, damping / 3);
-      } else {
-        damping *= 5;
-      }
-    }
-    Polish(unknowns, residuals);
-    const double error = Squares(residuals);
-    return {std::move(unknowns), error};
-  }
-
-  static double Squares(const Vector& residuals) {
-    double sum = 0;
-    for (const double each : residuals) sum += each * each;
-    return sum;
-  }
-
   // Logarithms of played over measured, then what binds the unknowns to their start.
-  Vector Residuals(const Vector& unknowns) const {
+  Vector ResidualsAt(const Vector& unknowns) const {
     const StepModel model = ModelAt(unknowns, batches_, settings_);
     Vector residuals;
     const auto compare = [&residuals](double played_s, double measured_ms, double weight) {
-      if (measured_ms <= 0) return;
-      residuals.push_back(weight * std::log(std::max(played_s, kSecondsMin) * 1e3 / measured_ms));
+      if (measured_ms <= 0 || weight == 0) return;
+      const double ratio = std::max(played_s, kSecondsMin) * 1e3 / measured_ms;
+      residuals.push_back(weight * Tamed(std::log(ratio)));
     };
     for (const CurvePoint& point : points_) {
       const LoopTimes played =
           PlayLoop(model, point.concurrency, {point.input_tokens, point.output_tokens});
-      compare(played.ttft_s, point.ttft_ms.p50, 1);
-      if (point.output_tokens > 1.5) compare(played.tpot_s, point.tpot_ms.p50, 2);
+      const Weights weights = WeightsOf(point);
+      compare(played.ttft_s, point.ttft_ms.p50, weights.ttft);
+      compare(played.tpot_s, point.tpot_ms.p50, weights.tpot);
+      compare(played.latency_s, point.latency_ms.p50, weights.latency);
     }
     for (std::size_t i = 0; i < unknowns.size(); ++i) {
       residuals.push_back((i < kFixedUnknowns ? kPriorWeight : kDecodePriorWeight) *
@@ -249,56 +161,11 @@ class Fit {
     return residuals;
   }
 
-  // Levenberg's step: derivatives by differences.
-  Vector StepFrom(const Vector& unknowns, const Vector& residuals, double damping) const {
-    const std::size_t n = unknowns.size();
-    std::vector<Vector> derivatives(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      Vector moved = unknowns;
-      moved[i] += kStepSize;
-      derivatives[i] = Residuals(moved);
-      for (std::size_t k = 0; k < residuals.size(); ++k) {
-        derivatives[i][k] = (derivatives[i][k] - residuals[k]) / kStepSize;
-      }
-    }
-    std::vector<Vector> matrix(n, Vector(n));
-    Vector right(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) {
-        for (std::size_t k = 0; k < residuals.size(); ++k) {
-          matrix[i][j] += derivatives[i][k] * derivatives[j][k];
-        }
-      }
-      for (std::size_t k = 0; k < residuals.size(); ++k) {
-        right[i] -= derivatives[i][k] * residuals[k];
-      }
-    }
-    for (std::size_t i = 0; i < n; ++i) matrix[i][i] = matrix[i][i] * (1 + damping) + 1e-9;
-    return Solve(std::move(matrix), std::move(right));
-  }
-
-  // Whole tokens and steps make the error jump in small steps, where derivatives lead astray.
-  void Polish(Vector& unknowns, Vector& residuals) const {
-    for (const double size : {0.1, 0.03, 0.01}) {
-      for (std::size_t i = 0; i < unknowns.size(); ++i) {
-        for (const double change : {size, -size}) {
-          Vector moved = unknowns;
-          moved[i] += change;
-          Vector there = Residuals(moved);
-          if (Squares(there) >= Squares(residuals)) continue;
-          unknowns = std::move(moved);
-          residuals = std::move(there);
-          break;
-        }
-      }
-    }
-  }
-
   StepFit Result(const Vector& unknowns) const {
     StepFit fit{.model = ModelAt(unknowns, batches_, settings_)};
     double count = 0;
-    const auto add = [&](double played_s, double measured_ms) {
-      if (measured_ms <= 0) return;
+    const auto add = [&](double played_s, double measured_ms, double weight) {
+      if (measured_ms <= 0 || weight < 1) return;
       const double error = std::abs(played_s * 1e3 / measured_ms - 1);
       fit.error_mean += error;
       fit.error_max = std::max(fit.error_max, error);
@@ -307,8 +174,10 @@ class Fit {
     for (const CurvePoint& point : points_) {
       const LoopTimes played =
           PlayLoop(fit.model, point.concurrency, {point.input_tokens, point.output_tokens});
-      add(played.ttft_s, point.ttft_ms.p50);
-      if (point.output_tokens > 1.5) add(played.tpot_s, point.tpot_ms.p50);
+      const Weights weights = WeightsOf(point);
+      add(played.ttft_s, point.ttft_ms.p50, weights.ttft);
+      add(played.tpot_s, point.tpot_ms.p50, weights.tpot);
+      add(played.latency_s, point.latency_ms.p50, weights.latency);
     }
     fit.error_mean /= std::max(1.0, count);
     return fit;
@@ -322,17 +191,15 @@ class Fit {
 
 }  // namespace
 
-LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape) {
-  return Loop(model, concurrency, shape).Play();
-}
-
 StepFit FitStepModel(const policy::Calibration& calibration, const StepModel& settings) {
   StepFit fit = Fit(calibration, settings).Run();
   // Nothing was measured, or by an operator's word alone: the linear fit is what there is.
   if (fit.model.decode.empty()) {
     fit.model = ModelOf(calibration.step, settings.step_tokens_max);
+    fit.model.slots = settings.slots;
     fit.model.step_target_s = settings.step_target_s;
     fit.model.prefill_tokens_min = settings.prefill_tokens_min;
+    fit.model.prefill_tokens_alone_min = settings.prefill_tokens_alone_min;
   }
   return fit;
 }

@@ -14,7 +14,7 @@ namespace penstock::plan {
 struct StepFit {
   StepModel model{};
   // How far the model's closed loops are from the measured ones, relatively: medians of TTFT and
-  // TPOT.
+  // TPOT of requests alone, of the latency of several at a time.
   double error_mean = 0;
   double error_max = 0;
 };
@@ -22,13 +22,5 @@ struct StepFit {
 // How the engine fills a step, which no measurement tells: as it was set. The rest of `settings` is
 // not looked at.
 StepFit FitStepModel(const policy::Calibration& calibration, const StepModel& settings);
-
-// A closed loop, as it is measured: medians. Zeros where there is nothing to take them of.
-struct LoopTimes {
-  double ttft_s = 0;
-  double tpot_s = 0;
-  double latency_s = 0;
-};
-LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape);
 
 }  // namespace penstock::plan

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "plan/closed_loop.h"
+
 namespace penstock::plan {
 namespace {
 

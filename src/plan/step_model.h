@@ -29,10 +29,12 @@ struct StepModel {
   double per_prefill_cell_s = 0;
   double overhead_s = 0;  // Of a request, before the engine has it.
 
-  // How the engine fills a step.
-  double step_target_s = 0;   // A step that decodes takes no longer for a prompt's sake; 0: may.
-  int step_tokens_max = 512;  // 1 or more.
-  int prefill_tokens_min = 32;
+  // How the engine fills a step: its own defaults (engine/scheduler.h).
+  int slots = 0;                // Sequences that run at once, others wait; 0: as many as come.
+  double step_target_s = 0;     // A step takes no longer for a prompt's sake; 0: it may.
+  int step_tokens_max = 512;    // 1 or more.
+  int prefill_tokens_min = 64;  // Of a step that decodes, whatever its target.
+  int prefill_tokens_alone_min = 256;  // Where nothing decodes.
 
   bool operator==(const StepModel&) const = default;
 

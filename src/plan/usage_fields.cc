@@ -144,6 +144,7 @@ struct JsonRows::Parser {
   simdjson::ondemand::parser json;
   // Lines have the same members in the same order, mostly: what each meant the last time.
   static constexpr std::size_t kKnownMax = 64;
+  static constexpr std::size_t kKnownBytesMax = 128;  // Of a name; longer ones mean nothing usual.
   struct Known {
     std::string name;
     std::optional<UsageField> field;
@@ -152,7 +153,7 @@ struct JsonRows::Parser {
   std::size_t place = 0;  // Of the line's next member.
 
   std::optional<UsageField> Meaning(std::string_view key) {
-    if (place == kKnownMax) return FieldOf(key, columns);
+    if (place == kKnownMax || key.size() > kKnownBytesMax) return FieldOf(key, columns);
     if (place == known.size()) known.push_back({std::string(key), FieldOf(key, columns)});
     Known& here = known[place++];
     if (here.name != key) here = {std::string(key), FieldOf(key, columns)};
@@ -194,8 +195,8 @@ struct JsonRows::Parser {
       while (!text.empty() && text.back() <= ' ') text.remove_suffix(1);
     }
     if (SetField(*field, text, columns, row)) return {};
-    return "column '" + std::string(key) + "': '" + std::string(text.substr(0, 40)) + "' is no " +
-           std::string(Name(*field));
+    return "column '" + std::string(key.substr(0, 80)) + "': '" + std::string(text.substr(0, 40)) +
+           "' is no " + std::string(Name(*field));
   }
 };
 

@@ -39,6 +39,7 @@ class LineTaker {
   Status TakeHeader(std::string_view line);
   std::string ReadCells(std::string_view line, UsageRow& row);
   std::string AddRow(const UsageRow& row);
+  Status TooMuch() const;
   UsageSeries* SeriesOf(std::string_view key);
 
   const UsageColumns& columns_;
@@ -48,6 +49,7 @@ class LineTaker {
   std::vector<std::string> cells_;                 // Reused: of a row with quotes.
   bool is_json_ = false;
   bool began_ = false;
+  bool full_ = false;  // The row's minute would be one too many.
   std::int64_t line_ = 0;
   std::int64_t rows_ = 0;
   std::int64_t bad_ = 0;
@@ -111,10 +113,27 @@ std::string LineTaker::AddRow(const UsageRow& row) {
   if (tokens.cached > tokens.input) {
     return fmt::format("has {} cached tokens of {} input tokens", tokens.cached, tokens.input);
   }
+  if (row.key.size() > kUsageKeyBytesMax) {
+    return fmt::format("has a key of {} bytes, more than {}", row.key.size(), kUsageKeyBytesMax);
+  }
   UsageSeries* const series = SeriesOf(row.key);
   if (series == nullptr) return fmt::format("is of another key after {} of them", kUsageKeysMax);
+  full_ = history_.quarters >= history_.quarters_max && !series->Keeps(*row.at_s);
+  if (full_) return {};
+  const std::size_t before = series->quarters();
   series->Add(*row.at_s, tokens);
+  history_.quarters += series->quarters() - before;
   return {};
+}
+
+Status LineTaker::TooMuch() const {
+  return Fail(
+      Code::kTooLarge,
+      fmt::format("row {}: with it requests fill more than {} quarters of an hour, those of "
+                  "{} keys together: is the times' unit right? Else size fewer endpoints, "
+                  "or a shorter time, at once",
+                  line_, history_.quarters_max, history_.series.size()),
+      "usage");
 }
 
 Status LineTaker::Take(std::string_view line) {
@@ -131,6 +150,7 @@ Status LineTaker::Take(std::string_view line) {
   UsageRow row;
   std::string wrong = is_json_ ? json_.Read(line, row) : ReadCells(line, row);
   if (wrong.empty()) wrong = AddRow(row);
+  if (full_) return TooMuch();
   if (wrong.empty()) return {};
   ++bad_;
   ++history_.bad_rows;

@@ -130,6 +130,34 @@ TEST(UsageReader, GapsDisorderAndZeroRowsAreTaken) {
   }
 }
 
+// Rows fill what is kept to the brim; then more rows of the same time are taken, and those of
+// another are refused, whichever endpoint's they are.
+TEST(UsageReader, WhatIsKeptHasALimit) {
+  std::string text = "time,endpoint,input_tokens,output_tokens\n";
+  for (int day = 0; day < 5; ++day) text += std::to_string(86'400 * day) + ",chat,10,1\n";
+  text += "30,code,10,1\n86430,chat,10,1\n";
+  UsageHistory history{.quarters_max = 6};
+  ASSERT_TRUE(ReadUsageText(text, {}, history));
+  EXPECT_EQ(history.quarters, 6u);
+  EXPECT_EQ(history.rows, 7);
+  for (const char* beyond : {"864000,chat,10,1\n", "86400,code,10,1\n", "0,third,10,1\n"}) {
+    UsageHistory full{.quarters_max = 6};
+    const Status read = ReadUsageText(text + beyond, {}, full);
+    ASSERT_FALSE(read) << beyond;
+    EXPECT_EQ(read.error().code, Code::kTooLarge);
+    EXPECT_THAT(read.error().message, HasSubstr("row 9: "));
+    EXPECT_THAT(read.error().message, HasSubstr("more than 6 quarters of an hour"));
+    EXPECT_EQ(full.quarters, 6u);
+  }
+}
+
+TEST(UsageReader, AKeyHasALimit) {
+  const std::string longest(kUsageKeyBytesMax, 'k');
+  const std::string head = "time,endpoint,input_tokens,output_tokens\n";
+  EXPECT_EQ(Read(head + "60," + longest + ",1,1\n").series.begin()->first, longest);
+  EXPECT_THAT(Refusal(head + "60,k" + longest + ",1,1\n"), HasSubstr("513 bytes, more than 512"));
+}
+
 TEST(UsageReader, AFileThatIsNotThereIsNamed) {
   UsageHistory history;
   const Status read = ReadUsage("/no/such/usage.csv", {}, {}, history);

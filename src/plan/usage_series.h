@@ -1,10 +1,13 @@
 // Usage series: tokens per minute of one endpoint over weeks, and which of its peaks matter.
 //
-// Requests may be added in any order. Memory grows with the minutes that had requests, not with the
-// requests. Pure.
+// Requests may be added in any order. Memory is that of the quarters of an hour that had requests,
+// some 600 bytes each, however many requests there are. Pure.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -51,7 +54,11 @@ class UsageSeries {
   // One request with its tokens. `at_s`: seconds since 1970.
   void Add(std::int64_t at_s, const policy::TokenCounts& tokens);
 
-  bool empty() const { return minutes_.empty(); }
+  bool empty() const { return quarters_.empty(); }
+  // Quarters of an hour that are kept, and whether that of `at_s` is: Add() needs no more memory
+  // then.
+  std::size_t quarters() const { return quarters_.size(); }
+  bool Keeps(std::int64_t at_s) const;
 
   // Errors: kInvalidArgument where the span exceeds kMinutesMax. REQUIRES: not empty.
   Result<UsageSummary> Summarize() const;
@@ -73,12 +80,24 @@ class UsageSeries {
     std::int64_t tokenless = 0;
     policy::TokenCounts tokens{};
   };
-  std::int64_t first() const;
-  std::int64_t last() const;
+  static constexpr std::int64_t kQuarterMinutes = 15;
+  using Quarter = std::array<Totals, kQuarterMinutes>;
+  static std::int64_t QuarterOf(std::int64_t at_s);
 
-  std::unordered_map<std::int64_t, Totals> minutes_;
-  std::int64_t recent_minute_ = 0;  // Most lines fall into the minute of the line before.
-  Totals* recent_ = nullptr;        // Into minutes_; stable while it grows.
+  // Each minute that had requests, in no order.
+  void ForEach(const std::function<void(std::int64_t minute, const Totals&)>& take) const;
+  // The first and the last of them, and how many there are.
+  struct Span {
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+    std::int64_t count = 0;
+    std::int64_t minutes() const { return last - first + 1; }
+  };
+  Span SpanOf() const;
+
+  std::unordered_map<std::int64_t, Quarter> quarters_;
+  std::int64_t recent_quarter_ = 0;  // Most lines fall into the quarter of the line before.
+  Quarter* recent_ = nullptr;        // Into quarters_; stable while it grows.
 };
 
 }  // namespace penstock::plan

@@ -42,6 +42,21 @@ TEST(UsageSeries, MinutesBefore1970AreNotMixed) {
   EXPECT_EQ(series.Summarize()->minutes, 2);
 }
 
+// Memory goes by the quarters of an hour that had requests: not by requests, nor by minutes.
+TEST(UsageSeries, KeepsQuartersOfAnHour) {
+  UsageSeries series;
+  for (int i = 0; i < 1000; ++i) series.Add(900 + i % 900, {.input = 1});
+  EXPECT_EQ(series.quarters(), 1u);
+  EXPECT_TRUE(series.Keeps(900));
+  EXPECT_TRUE(series.Keeps(1799));
+  EXPECT_FALSE(series.Keeps(899));
+  EXPECT_FALSE(series.Keeps(1800));
+  series.Add(1800, {.input = 1});
+  EXPECT_EQ(series.quarters(), 2u);
+  EXPECT_EQ(series.Summarize()->minutes, 16);
+  EXPECT_EQ(series.Summarize()->requests, 1001);
+}
+
 TEST(UsageSeries, AnImpossibleSpanIsRefused) {
   UsageSeries series;
   series.Add(0, {.input = 1});

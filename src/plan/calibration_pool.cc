@@ -1,0 +1,99 @@
+#include "plan/calibration_pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+
+namespace penstock::plan {
+namespace {
+
+using policy::CurvePoint;
+
+bool SameLoad(const CurvePoint& a, const CurvePoint& b) {
+  const auto near = [](double x, double y) { return std::abs(x - y) <= 0.02 * std::max(x, y); };
+  return a.concurrency == b.concurrency && near(a.input_tokens, b.input_tokens) &&
+         near(a.output_tokens, b.output_tokens);
+}
+
+template <typename Take>
+double MedianOf(const std::vector<CurvePoint>& points, Take take) {
+  std::vector<double> values;
+  for (const CurvePoint& point : points) values.push_back(take(point));
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+policy::Percentiles MedianOf(const std::vector<CurvePoint>& points,
+                             policy::Percentiles CurvePoint::* times) {
+  const auto of = [&](double policy::Percentiles::* percentile) {
+    return MedianOf(points, [=](const CurvePoint& point) { return point.*times.*percentile; });
+  };
+  return {.p50 = of(&policy::Percentiles::p50),
+          .p90 = of(&policy::Percentiles::p90),
+          .p99 = of(&policy::Percentiles::p99)};
+}
+
+CurvePoint MedianPoint(const std::vector<CurvePoint>& points) {
+  CurvePoint pooled = points.front();
+  pooled.requests_per_s = MedianOf(points, [](const auto& point) { return point.requests_per_s; });
+  pooled.ttft_ms = MedianOf(points, &CurvePoint::ttft_ms);
+  pooled.tpot_ms = MedianOf(points, &CurvePoint::tpot_ms);
+  pooled.latency_ms = MedianOf(points, &CurvePoint::latency_ms);
+  pooled.requests = 0;
+  for (const CurvePoint& point : points) pooled.requests += point.requests;
+  return pooled;
+}
+
+}  // namespace
+
+std::vector<CurvePoint> PoolPoints(std::span<const CurvePoint> points) {
+  std::vector<std::vector<CurvePoint>> loads;
+  for (const CurvePoint& point : points) {
+    const auto found = std::ranges::find_if(
+        loads, [&point](const auto& load) { return SameLoad(load.front(), point); });
+    if (found == loads.end()) {
+      loads.push_back({point});
+    } else {
+      found->push_back(point);
+    }
+  }
+  std::vector<CurvePoint> pooled;
+  for (const auto& load : loads) pooled.push_back(MedianPoint(load));
+  return pooled;
+}
+
+Result<policy::Calibration> PoolCalibrations(std::span<const policy::Calibration> calibrations) {
+  if (calibrations.empty()) return Fail(Code::kInvalidArgument, "there is no calibration to pool");
+  const policy::Calibration& first = calibrations.front();
+  if (calibrations.size() == 1) return first;
+  std::vector<CurvePoint> curve;
+  std::vector<CurvePoint> probes;
+  for (const policy::Calibration& each : calibrations) {
+    if (each.model_hash != first.model_hash || each.hardware_hash != first.hardware_hash) {
+      return Fail(Code::kInvalidArgument,
+                  "calibrations of different models, machines or engine settings cannot be pooled");
+    }
+    curve.insert(curve.end(), each.curve.begin(), each.curve.end());
+    probes.insert(probes.end(), each.probes.begin(), each.probes.end());
+  }
+  const bool embeds =
+      std::ranges::all_of(curve, [](const CurvePoint& point) { return point.output_tokens <= 1; });
+  auto pooled = policy::FitCalibration({.curve = PoolPoints(curve), .probes = PoolPoints(probes)},
+                                       {.chunks_per_replica = first.chunks_per_replica,
+                                        .cached_weight = first.weights.cached,
+                                        .embeds = embeds});
+  if (!pooled) return pooled;
+  pooled->model_hash = first.model_hash;
+  pooled->hardware_hash = first.hardware_hash;
+  pooled->hardware = first.hardware;
+  pooled->measured_at = calibrations.back().measured_at;
+  pooled->how =
+      fmt::format("medians of {} calibrations; the first: {}", calibrations.size(), first.how);
+  return pooled;
+}
+
+}  // namespace penstock::plan
