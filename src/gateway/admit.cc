@@ -62,7 +62,7 @@ Fate FateOf(const Error& error) {
 }  // namespace
 
 RefusedRequest Gateway::Call::AsRefused() const {
-  return {.endpoint = endpoint->name,
+  return {.endpoint = endpoint().name,
           .surface = surface,
           .operation = operation,
           .api_version = approach->api_version,
@@ -71,8 +71,7 @@ RefusedRequest Gateway::Call::AsRefused() const {
 
 void Gateway::Call::TakeHop(const Hop& hop) {
   live = hop.endpoint;
-  endpoint = live->route;
-  entity = hop.entity;
+  entity = static_cast<std::uint32_t>(hop.entity);
   approach->rate_fields.Clear();
 }
 
@@ -94,7 +93,7 @@ void Gateway::Call::EndAdmission(Fate fate) {
     ending.actual = Believed(usage.AsCounts(), admission.grant().size);
     ending.whole = usage.source == meter::UsageSource::kUpstream && !disconnected;
   }
-  admission.End(ending, loop.Now());
+  admission.End(ending, gateway.loop_.Now());
 }
 
 std::optional<Failure> Gateway::CheckLimits(Call& call) {
@@ -103,9 +102,9 @@ std::optional<Failure> Gateway::CheckLimits(Call& call) {
   // Input by the usual ratio, output by the request's own limit: what the user asks for.
   const std::int64_t input = static_cast<std::int64_t>(call.approach->size.prompt_token_ids +
                                                        (call.approach->size.prompt_bytes + 3) / 4);
-  call.limit_tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
+  const std::int64_t tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
   const policy::Caller caller = call.AsCaller();
-  const auto refused = limits.Arrive(caller, call.limit_tokens, loop_.Now());
+  const auto refused = limits.Arrive(caller, tokens, loop_.Now());
   const policy::RateLimiter::Headroom room = limits.HeadroomOf(caller, loop_.Now());
   AddHeadroom({.limit_requests = room.limit_calls,
                .limit_tokens = room.limit_tokens,
@@ -115,7 +114,9 @@ std::optional<Failure> Gateway::CheckLimits(Call& call) {
                .reset_tokens = std::chrono::minutes(1)},
               call.approach->limit_fields);
   if (refused) return FailureOf(*refused, call.AsRefused());
-  call.limits = call.live->limits;
+  call.held_limits = std::make_unique<Call::HeldLimits>();
+  call.held_limits->limits = call.live->limits;
+  call.held_limits->tokens = tokens;
   return std::nullopt;
 }
 
@@ -158,7 +159,7 @@ io::Task<bool> Gateway::Obtain(Call& call) {
   }
   co_await RespondFailure(
       call, FailureOf(Error{Code::kUnavailable,
-                            fmt::format("endpoint '{}' serves no model", call.endpoint->name),
+                            fmt::format("endpoint '{}' serves no model", call.endpoint().name),
                             {}}));
   co_return false;
 }
@@ -230,7 +231,7 @@ bool Gateway::MayTryAnother(const Call& call, const Error& error) const {
 }
 
 io::Task<Status> Gateway::Send(Call& call) {
-  ReplicaFields fields(call.request_id, call.key);
+  ReplicaFields fields(call.approach->request_id, call.requester->key);
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
   std::vector<std::uint64_t> tried;
   for (;;) {
@@ -244,9 +245,9 @@ io::Task<Status> Gateway::Send(Call& call) {
           {.method = "POST",
            .target = UpstreamPath(call.operation),
            .content_type = "application/json",
-           .body = call.body,
-           .fields = fields.For(reads_headers, call.admission.grant(), loop_.Now())},
-          Deadline::After(loop_.Now(), limits_.answer_wait_max));
+           .body = call.approach->body,
+           .fields = fields.For(reads_headers, call.admission.grant(), loop_.RecentNow())},
+          Deadline::After(loop_.RecentNow(), limits_.answer_wait_max));
     }
     const bool may_retry = tried.size() < limits_.attempts_max;
     if (response) {
@@ -274,8 +275,8 @@ io::Task<Failure> Gateway::TakeAnswer(Call& call) {
   Failure failure;
   failure.status = response.status();
   failure.error.code = CodeOfHttpStatus(failure.status);
-  auto body = co_await response.ReadAll(kErrorBytesMax,
-                                        Deadline::After(loop_.Now(), limits_.answer_stall_max));
+  auto body = co_await response.ReadAll(
+      kErrorBytesMax, Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   call.disconnected = !body && body.error().code == Code::kCancelled;
   if (body) {
     failure.body = *std::move(body);

@@ -13,6 +13,8 @@
 #include "gateway/gateway.h"
 #include "gateway/hops.h"
 #include "gateway/live_table.h"
+#include "gateway/output_bound.h"
+#include "gateway/packed_texts.h"
 #include "gateway/stream_filter.h"
 
 namespace penstock::gateway {
@@ -21,9 +23,8 @@ meter::Operation ToMeter(Operation operation);
 
 // Notes the request's start and end in the metrics, whichever way it ends.
 struct Gateway::Call : io::InFrames {
-  Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics,
-       io::Loop& clock)
-      : gateway(owner), exchange(client), metrics(endpoint_metrics), loop(clock) {
+  Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics)
+      : gateway(owner), exchange(client), metrics(endpoint_metrics) {
     metrics.RequestStarted();
   }
   ~Call() {
@@ -31,12 +32,13 @@ struct Gateway::Call : io::InFrames {
     gateway.Settle(*this, exchange.status());
     EndAdmission(disconnected ? policy::ReplicaSet::Fate::kUnknown
                               : policy::ReplicaSet::Fate::kFailed);
-    if (limits) {
+    if (held_limits) {
       const policy::TokenCounts used = usage.AsCounts();
-      limits->Finish(AsCaller(), limit_tokens, used.input + used.output, loop.Now());
+      held_limits->limits->Finish(AsCaller(), held_limits->tokens, used.input + used.output,
+                                  gateway.loop_.Now());
     }
     if (payload) gateway.LogPayload(*this, exchange.status());
-    metrics.RequestEnded(End(exchange.status()), loop.Now() - exchange.arrived_at(),
+    metrics.RequestEnded(End(exchange.status()), gateway.loop_.Now() - exchange.arrived_at(),
                          ToMeter(operation));
   }
   Call(const Call&) = delete;
@@ -53,6 +55,7 @@ struct Gateway::Call : io::InFrames {
   // What it used so far: written down when it ends. Durations are < 0 where there is none.
   struct Usage {
     meter::UsageSource source = meter::UsageSource::kNone;
+    bool settled = false;  // The usage record is written.
     penstock::Usage tokens;
     std::uint64_t input_bytes = 0;
     std::uint64_t output_bytes = 0;
@@ -70,10 +73,11 @@ struct Gateway::Call : io::InFrames {
     }
   };
 
-  class StreamNote;
-
   // What is needed until an answer begins: a stream lives long, and gives it up.
   struct Approach : io::InFrames {
+    std::string request_id;  // For client and replica: the client's own, or `id` as text.
+    std::string_view body;   // In the exchange or in `rewritten`.
+    std::string rewritten;   // The body, with usage requested.
     std::vector<Hop> hops;
     std::string spillover_field;  // A field's name, for as long as the next needs it.
     AnswerFields limit_fields;    // Of the whole request,
@@ -87,6 +91,15 @@ struct Gateway::Call : io::InFrames {
     std::string api_version;
   };
 
+  // Of the endpoint's rate limits.
+  struct HeldLimits : io::InFrames {
+    std::shared_ptr<EndpointLimits> limits;
+    std::int64_t tokens = 0;  // Reserved.
+  };
+
+  // Texts of the usage record.
+  enum Text : std::uint8_t { kClientRequestId, kUsageContext, kSpilledFrom, kTexts };
+
   // Take the usage out of an answer that is no stream; out of what passed of a stream.
   void NoteWhole(std::string_view answer);
   void NoteStream(const StreamCount& count);
@@ -95,75 +108,72 @@ struct Gateway::Call : io::InFrames {
 
   // Goes to this place now: what is told and metered is that place's.
   void TakeHop(const Hop& hop);
-  const policy::ServedRoute& served() const { return endpoint->served[entity]; }
+  const policy::EndpointRoute& endpoint() const { return *live->route; }
+  const policy::ServedRoute& served() const { return endpoint().served[entity]; }
   // Gives back what was reserved, less what was used; once.
   void EndAdmission(policy::ReplicaSet::Fate fate);
   void HashPrompt();
   void NoteSpillover();
   void Delist();
-  policy::Caller AsCaller() const { return {.user = requester, .groups = groups}; }
+  policy::Caller AsCaller() const { return {.user = requester->name, .groups = requester->groups}; }
   RefusedRequest AsRefused() const;
   // Everything that is said beside the answer, before it begins. Views into the call.
   std::vector<http::Field> Fields() const;
 
+  // Small: a stream holds it for as long as it lasts, beside thousands of others.
+  // What each event of a stream touches comes first: within a cache line.
   Gateway& gateway;
   http::Exchange& exchange;
   meter::EndpointMetrics& metrics;
-  io::Loop& loop;
-  // What each event of a stream touches comes first: within a cache line.
   std::unique_ptr<Error> broken;                 // Why there is no answer, or how its stream broke.
   std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
   Admission admission;
   std::shared_ptr<const LiveEndpoint> live;
-  std::shared_ptr<const policy::EndpointRoute> endpoint;  // live->route
-  std::size_t entity = 0;                                 // Of endpoint->served.
-  std::shared_ptr<EndpointLimits> limits;                 // Where `limit_tokens` were reserved.
-  std::int64_t limit_tokens = 0;
+  std::shared_ptr<const Requester> requester;
+  std::unique_ptr<HeldLimits> held_limits;
   std::unique_ptr<Approach> approach = std::make_unique<Approach>();
-  Surface surface = Surface::kOpenAi;
-  std::vector<std::string> groups;  // Of the key.
-  policy::KeyHash key{};
+  std::unique_ptr<http::ClientResponse> response;
   Call* next_call = nullptr;  // In the gateway's list; see Gateway::Enlist.
   Call** call_link = nullptr;
+  meter::RequestId id;
+  PackedTexts<kTexts> texts;
+  Usage usage;
+  io::Companions companions;  // Of the upstream's stream, while events are relayed.
+  std::uint32_t entity = 0;   // Of endpoint().served.
+  OutputBound bound;          // Of what a stream may bring.
+  Surface surface = Surface::kOpenAi;
   Operation operation = Operation::kChat;
   Dialect dialect = Dialect::kOpenAi;
-  meter::RequestId id;
-  std::string request_id;  // For client and replica: the client's own, or `id` as text.
-  std::string requester;   // Name of the key.
-  std::string client_request_id;
-  std::string usage_context;
-  std::string spilled_from;  // The endpoint that had no room for it.
-  Usage usage;
-  bool settled = false;      // The usage record is written.
-  std::string_view body;     // In the exchange or in `rewritten`; gone once a stream is relayed.
-  std::string rewritten;     // The body, with usage requested.
   bool stream = false;       // As asked for.
   bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
-  std::unique_ptr<http::ClientResponse> response;
-  io::Companions companions;  // Of the upstream's stream, while events are relayed.
   bool disconnected = false;
   bool revoked = false;          // The key was, and the handler is cancelled.
   bool upstream_failed = false;  // After the answer began.
 };
 
-// Notes what a stream used when its relay ends, by whichever way.
-class Gateway::Call::StreamNote {
+// A stream while it is relayed. Notes what it used when that ends, by whichever way.
+class Gateway::Relayed {
  public:
-  // Both are borrowed.
-  StreamNote(Call& call, const StreamFilter& filter) : call_(call), filter_(filter) {}
-  ~StreamNote() { Note(); }
-  StreamNote(const StreamNote&) = delete;
-  StreamNote& operator=(const StreamNote&) = delete;
+  // The call is borrowed.
+  Relayed(Call& relayed, bool as_it_is);
+  ~Relayed() { Note(); }
+  Relayed(const Relayed&) = delete;
+  Relayed& operator=(const Relayed&) = delete;
 
   // Does so now, and not again.
   void Note() {
-    if (!noted_) call_.NoteStream(filter_.count());
+    if (!noted_) call.NoteStream(filter.count());
     noted_ = true;
   }
 
+  Call& call;
+  StreamFilter filter;
+  const bool verbatim;
+  std::unique_ptr<io::Unsent> unsent;  // Of the last piece, where the client is slow.
+  bool ends = false;                   // With the last piece.
+  bool learned = false;                // What the filter remembers is among the call's companions.
+
  private:
-  Call& call_;
-  const StreamFilter& filter_;
   bool noted_ = false;
 };
 

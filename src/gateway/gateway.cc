@@ -114,26 +114,24 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
 }
 
 io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
-  const auto key = authorizer_.Check(exchange.head().fields);
-  if (!key) return RespondError(exchange, route.dialect, key.error());
-  Requester requester{.name = (*key)->name,
-                      .groups = (*key)->groups,
-                      .admin = (*key)->role == policy::Role::kAdmin,
-                      .key = (*key)->hash,
-                      .keys_version = keys_version_};
+  auto requester = authorizer_.Check(exchange.head().fields);
+  if (!requester) return RespondError(exchange, route.dialect, requester.error());
   if (route.kind == RouteKind::kGeneration) {
-    return Generate(exchange, std::move(route), std::move(requester));
+    return Generate(exchange, std::move(route), *std::move(requester));
   }
-  if (route.kind == RouteKind::kControl) return Control(exchange, **key, control_);
-  if (route.kind == RouteKind::kReport && reports_) return Control(exchange, **key, reports_);
-  return ListModels(exchange, std::move(route), std::move(requester));
+  if (route.kind == RouteKind::kControl) return Control(exchange, *std::move(requester), control_);
+  if (route.kind == RouteKind::kReport && reports_) {
+    return Control(exchange, *std::move(requester), reports_);
+  }
+  return ListModels(exchange, std::move(route), *std::move(requester));
 }
 
-io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Requester requester) {
+io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route,
+                                   std::shared_ptr<const Requester> requester) {
   std::string body;
   if (route.kind == RouteKind::kModel) {
     const auto endpoint = routes_->Find(route.name);
-    if (!endpoint || !RightOf(*endpoint, requester)) {
+    if (!endpoint || !RightOf(*endpoint, *requester)) {
       co_await RespondError(
           exchange, route.dialect,
           {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
@@ -144,22 +142,23 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Reques
     std::vector<ModelCard> cards;
     cards.reserve(routes_->size());
     for (const auto& [name, endpoint] : *routes_) {
-      if (RightOf(*endpoint, requester)) cards.push_back(CardOf(*endpoint->route));
+      if (RightOf(*endpoint, *requester)) cards.push_back(CardOf(*endpoint->route));
     }
     AppendModelList(body, cards);
   }
   (void)co_await exchange.Respond(200, kJson, body);
 }
 
-io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key,
+io::Task<void> Gateway::Control(http::Exchange& exchange,
+                                std::shared_ptr<const Requester> requester,
                                 const ControlPort& port) {
   ControlRequest request{.method = std::string(exchange.head().method),
                          .path = std::string(exchange.head().path),
                          .query = std::string(exchange.head().query),
                          .body = {},
-                         .caller = key.name,
-                         .admin = key.role == policy::Role::kAdmin,
-                         .groups = key.groups};
+                         .caller = requester->name,
+                         .admin = requester->admin,
+                         .groups = requester->groups};
   const auto body = co_await exchange.ReadBody();
   if (!body) {
     co_await RespondError(exchange, Dialect::kDatabricks, body.error());

@@ -105,7 +105,7 @@ void Gateway::Call::NoteStream(const StreamCount& count) {
 }
 
 void Gateway::Settle(Call& call, int status) {
-  if (std::exchange(call.settled, true)) return;
+  if (std::exchange(call.usage.settled, true)) return;
   if (call.admission.held()) {
     call.usage.cost = policy::Cost(call.usage.AsCounts(), call.admission.weights());
     // A client may be slow to take its last chunk: the replica is free before.
@@ -116,7 +116,7 @@ void Gateway::Settle(Call& call, int status) {
   if (call.disconnected && status == 0) status = kClientLeft;
   const Call::Usage& usage = call.usage;
   static const policy::ServedRoute kNobody;
-  const policy::ServedRoute& served = call.endpoint->served.empty() ? kNobody : call.served();
+  const policy::ServedRoute& served = call.endpoint().served.empty() ? kNobody : call.served();
   const bool used = usage.source != meter::UsageSource::kNone;
   double cost = usage.cost;
   if (cost == 0 && used) cost = policy::Cost(usage.AsCounts(), served.lane.weights);
@@ -124,15 +124,15 @@ void Gateway::Settle(Call& call, int status) {
   if (usage_sink_ == nullptr) return;
   meter::UsageRecord record{.id = call.id,
                             .ended_at = loop_.WallNow(),
-                            .endpoint = call.endpoint->name,
-                            .endpoint_id = call.endpoint->id,
+                            .endpoint = call.endpoint().name,
+                            .endpoint_id = call.endpoint().id,
                             .served_entity = served.name,
                             .model = served.model,
                             .model_version = served.model_version,
-                            .requester = call.requester,
-                            .client_request_id = call.client_request_id,
-                            .usage_context = call.usage_context,
-                            .spilled_from = call.spilled_from,
+                            .requester = call.requester->name,
+                            .client_request_id = call.texts[Call::kClientRequestId],
+                            .usage_context = call.texts[Call::kUsageContext],
+                            .spilled_from = call.texts[Call::kSpilledFrom],
                             .operation = ToMeter(call.operation),
                             .end = call.End(status),
                             .source = usage.source,
@@ -171,11 +171,11 @@ void Gateway::LogPayload(Call& call, int status) {
   if (payload_sink_ == nullptr) return;
   meter::PayloadEntry& entry = *call.payload;
   const Duration took = loop_.Now() - call.exchange.arrived_at();
-  entry.endpoint = call.endpoint->name;
+  entry.endpoint = call.endpoint().name;
   entry.request_id = call.id.ToString();
-  entry.client_request_id = call.client_request_id;
-  if (!call.endpoint->served.empty()) entry.served_entity = call.served().name;
-  entry.requester = call.requester;
+  entry.client_request_id = call.texts[Call::kClientRequestId];
+  if (!call.endpoint().served.empty()) entry.served_entity = call.served().name;
+  entry.requester = call.requester->name;
   entry.duration_ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
   entry.started_at = loop_.WallNow() - std::chrono::milliseconds(entry.duration_ms);
   entry.status = status == 0 ? kClientLeft : status;
