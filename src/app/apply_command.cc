@@ -95,8 +95,38 @@ struct Change {
   std::string kind;  // create, update, delete, same
   std::string name;
   std::vector<std::string> lines;  // "+ max_provisioned_throughput: 200"
-  boost::json::object wanted;
+  boost::json::object wanted = {};
+  std::vector<std::string> parts = {};      // Of `wanted` that differ: "config", "tags", …
+  std::vector<std::string> tags_gone = {};  // Keys that are there and not in the file.
 };
+
+// What an entity has when nothing is said. A field that the file lacks, and that is otherwise
+// there, has been taken out of the file.
+const boost::json::object& EntityDefaults() {
+  static const boost::json::object kDefaults = {{"min_provisioned_throughput", nullptr},
+                                                {"max_provisioned_throughput", nullptr},
+                                                {"workload_size", nullptr},
+                                                {"workload_type", nullptr},
+                                                {"scale_to_zero_enabled", false},
+                                                {"strategy", "balanced"},
+                                                {"isolation", "dedicated"},
+                                                {"overload", "queue"}};
+  return kDefaults;
+}
+
+void CompareDefaults(const boost::json::object& wanted, const boost::json::object& present,
+                     const std::string& path, std::vector<std::string>& lines) {
+  if (!present.contains("strategy")) return;  // No served entity.
+  for (const auto& [key, usual] : EntityDefaults()) {
+    const auto* found = present.if_contains(key);
+    if (found == nullptr || *found == usual || wanted.contains(key)) continue;
+    lines.push_back(
+        fmt::format("- {}.{}: {}", path, std::string_view(key), boost::json::serialize(*found)));
+  }
+}
+
+// A field whose value is a key in clear: never printed, and never there to compare with.
+bool IsSecret(const std::string& path) { return path.ends_with("_plaintext"); }
 
 // What of `wanted` is otherwise in `present`; fields that are only in `present` are the server's.
 void Compare(const boost::json::value& wanted, const boost::json::value* present,
@@ -107,6 +137,9 @@ void Compare(const boost::json::value& wanted, const boost::json::value* present
                               ? nullptr
                               : present->get_object().if_contains(key);
       Compare(value, inner, path.empty() ? std::string(key) : path + "." + std::string(key), lines);
+    }
+    if (present != nullptr && present->is_object()) {
+      CompareDefaults(*object, present->get_object(), path, lines);
     }
     return;
   }
@@ -121,6 +154,10 @@ void Compare(const boost::json::value& wanted, const boost::json::value* present
     }
     return;
   }
+  if (IsSecret(path)) {
+    lines.push_back(fmt::format("+ {}: (a key: not shown, not compared, sent again)", path));
+    return;
+  }
   // Versions are strings in answers, and numbers where people write them.
   const auto text = [](const boost::json::value& value) {
     return value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
@@ -128,6 +165,29 @@ void Compare(const boost::json::value& wanted, const boost::json::value* present
   if (present != nullptr && text(wanted) == text(*present)) return;
   if (present != nullptr) lines.push_back(fmt::format("- {}: {}", path, text(*present)));
   lines.push_back(fmt::format("+ {}: {}", path, text(wanted)));
+}
+
+// Their order says nothing, and the server's is by their last change.
+boost::json::object ByKey(const boost::json::value* tags) {
+  boost::json::object by_key;
+  const auto* array = tags == nullptr ? nullptr : tags->if_array();
+  for (const auto& tag : array == nullptr ? boost::json::array() : *array) {
+    by_key[JsonText(tag, "key")] = JsonText(tag, "value");
+  }
+  return by_key;
+}
+
+void CompareTags(const boost::json::value& wanted, const boost::json::value* present,
+                 Change& change) {
+  const boost::json::object there = ByKey(present);
+  const boost::json::object here = ByKey(&wanted);
+  Compare(here, std::make_unique<boost::json::value>(there).get(), "tags", change.lines);
+  for (const auto& [key, value] : there) {
+    if (here.contains(key)) continue;
+    change.tags_gone.emplace_back(key);
+    change.lines.push_back(
+        fmt::format("- tags.{}: {}", std::string_view(key), std::string_view(value.as_string())));
+  }
 }
 
 Result<Change> ChangeOf(const RemoteOptions& remote, const boost::json::object& wanted) {
@@ -139,15 +199,25 @@ Result<Change> ChangeOf(const RemoteOptions& remote, const boost::json::object& 
     Compare(wanted, nullptr, "", change.lines);
     return change;
   }
-  boost::json::object seen{{"name", change.name}};
-  const auto* config = JsonAt(*present, "pending_config");
-  if (config == nullptr) config = JsonAt(*present, "config");
-  if (config != nullptr) seen["config"] = *config;
-  for (const char* key : {"tags", "description"}) {
-    if (const auto* value = JsonAt(*present, key); value != nullptr) seen[key] = *value;
+  for (const char* part : {"config", "tags", "ai_gateway", "rate_limits"}) {
+    const auto* value = wanted.if_contains(part);
+    if (value == nullptr) continue;
+    const auto* there = JsonAt(*present, part);
+    const std::size_t before = change.lines.size();
+    if (part == std::string_view("tags")) {
+      CompareTags(*value, there, change);
+    } else {
+      const auto* pending = JsonAt(*present, fmt::format("pending_{}", part));
+      Compare(*value, pending == nullptr ? there : pending, part, change.lines);
+    }
+    if (change.lines.size() > before) change.parts.emplace_back(part);
   }
-  Compare(wanted, std::make_unique<boost::json::value>(seen).get(), "", change.lines);
   if (!change.lines.empty()) change.kind = "update";
+  const std::string description = JsonText(wanted, "description");
+  if (wanted.contains("description") && description != JsonText(*present, "description")) {
+    fmt::print(stderr, "penstock: {}: description is set when an endpoint is made, and stays\n",
+               change.name);
+  }
   return change;
 }
 
@@ -181,13 +251,23 @@ Status Make(const RemoteOptions& remote, const Change& change) {
   };
   if (change.kind == "delete") return call("DELETE", EndpointPath(change.name), {});
   if (change.kind == "create") return call("POST", kEndpointsPath, change.wanted);
-  if (const auto* tags = change.wanted.if_contains("tags"); tags != nullptr) {
-    const boost::json::object body{{"add_tags", *tags}};
-    if (Status done = call("PATCH", EndpointPath(change.name) + "/tags", body); !done) return done;
+  for (const std::string& part : change.parts) {
+    const auto& value = change.wanted.at(part);
+    Status done;
+    if (part == "config") done = call("PUT", EndpointPath(change.name) + "/config", value);
+    if (part == "ai_gateway") done = call("PUT", EndpointPath(change.name) + "/ai-gateway", value);
+    if (part == "rate_limits") {
+      done = call("PUT", EndpointPath(change.name) + "/rate-limits",
+                  boost::json::object{{"rate_limits", value}});
+    }
+    if (part == "tags") {
+      const boost::json::array gone(change.tags_gone.begin(), change.tags_gone.end());
+      done = call("PATCH", EndpointPath(change.name) + "/tags",
+                  boost::json::object{{"add_tags", value}, {"delete_tags", gone}});
+    }
+    if (!done) return done;
   }
-  const auto* config = change.wanted.if_contains("config");
-  if (config == nullptr) return {};
-  return call("PUT", EndpointPath(change.name) + "/config", *config);
+  return {};
 }
 
 // True: the person at the terminal agrees.

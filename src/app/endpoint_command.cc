@@ -86,6 +86,14 @@ std::string RangeText(const boost::json::value& entity) {
   return fmt::format("{} to {}", JsonText(entity, "min_provisioned_throughput"), maximum);
 }
 
+std::string ModelText(const boost::json::value& entity) {
+  const std::string external = JsonText(entity, "external_model.name");
+  if (!external.empty()) {
+    return fmt::format("{} ({})", external, JsonText(entity, "external_model.provider"));
+  }
+  return fmt::format("{}/{}", JsonText(entity, "entity_name"), JsonText(entity, "entity_version"));
+}
+
 int List(const RemoteOptions& remote, bool json) {
   const auto answer = CallForJson(remote, "GET", kEndpointsPath, "");
   if (!answer) return Report(answer.error());
@@ -98,10 +106,8 @@ int List(const RemoteOptions& remote, bool json) {
     const boost::json::value& first = entity == nullptr ? none : *entity;
     table.Add({JsonText(endpoint, "name"), JsonText(endpoint, "state.ready"),
                JsonText(endpoint, "state.config_update"),
-               entity == nullptr ? std::string("-")
-                                 : fmt::format("{}/{}", JsonText(first, "entity_name"),
-                                               JsonText(first, "entity_version")),
-               RangeText(first), JsonText(endpoint, "id")});
+               entity == nullptr ? std::string("-") : ModelText(first), RangeText(first),
+               JsonText(endpoint, "id")});
   }
   const std::string text = table.ToString();
   fmt::print("{}", text.empty() ? "No endpoints.\n" : text);

@@ -72,6 +72,17 @@ std::string ExternalRelay::TargetOf(std::string_view path) const {
   return target;
 }
 
+std::vector<http::Field> ExternalRelay::Fields() const {
+  std::vector<http::Field> fields;
+  const std::string_view header =
+      settings_.key_header.empty() ? std::string_view("authorization") : settings_.key_header;
+  if (!key_.empty()) fields.push_back({header, key_});
+  if (!settings_.organization.empty()) {
+    fields.push_back({"openai-organization", settings_.organization});
+  }
+  return fields;
+}
+
 io::Task<void> ExternalRelay::Handle(http::Exchange& exchange) {
   const std::string path(exchange.head().path);
   if (path == "/health") {
@@ -102,8 +113,7 @@ io::Task<void> ExternalRelay::Health(http::Exchange& exchange) {
 io::Task<Status> ExternalRelay::Ask() {
   const Deadline deadline = Deadline::After(loop_.Now(), settings_.health_wait_max);
   const std::string target = TargetOf("/models");
-  std::vector<http::Field> fields;
-  if (!authorization_.empty()) fields.push_back({"authorization", authorization_});
+  const std::vector<http::Field> fields = Fields();
   auto response = co_await client_.Send(origin_, {.target = target, .fields = fields}, deadline);
   if (!response) {
     co_return Fail(Code::kUnavailable,
@@ -135,8 +145,7 @@ io::Task<void> ExternalRelay::Forward(http::Exchange& exchange, std::string path
   const std::string asked = WithModel(*body, *peek, settings_.model);
   const std::string target = TargetOf(path);
   const std::string id(exchange.head().fields.Get("x-request-id"));
-  std::vector<http::Field> fields;
-  if (!authorization_.empty()) fields.push_back({"authorization", authorization_});
+  std::vector<http::Field> fields = Fields();
   if (!id.empty()) fields.push_back({"x-request-id", id});
   exchange.CancelWhenPeerGone();
   auto response = co_await client_.Send(origin_,

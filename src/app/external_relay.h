@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -24,7 +25,10 @@ struct ExternalRelaySettings {
   std::string upstream = {};  // Base URL: https://host/v1
   std::string model = {};     // Sent in place of what the client called it.
   std::string key_file = {};  // "" sends no key.
-  std::string ca_file = {};   // PEM; "" trusts what the system trusts.
+  // Of the request, that carries the key as it is; "": authorization, as a bearer token.
+  std::string key_header = {};
+  std::string organization = {};                        // Sent as openai-organization; "" is not.
+  std::string ca_file = {};                             // PEM; "" trusts what the system trusts.
   Duration answer_wait_max = std::chrono::minutes(10);  // Until a head; between two pieces.
   Duration health_wait_max = std::chrono::seconds(4);
   // A server that answered lately is well: health is not asked of it again and again.
@@ -49,7 +53,8 @@ class ExternalRelay {
         settings_(std::move(settings)),
         base_(std::move(base)),
         origin_(std::move(origin)),
-        authorization_(key.empty() ? "" : "Bearer " + std::move(key)),
+        key_(key.empty() || !settings_.key_header.empty() ? std::move(key)
+                                                          : "Bearer " + std::move(key)),
         client_(loop, {.user_agent = "penstock"}) {}
   io::Task<void> Health(http::Exchange& exchange);
   io::Task<Status> Ask();
@@ -57,12 +62,14 @@ class ExternalRelay {
   io::Task<void> PassOn(http::Exchange& exchange, http::ClientResponse& response);
   io::Task<void> PassStream(http::Exchange& exchange, http::ClientResponse& response);
   std::string TargetOf(std::string_view path) const;
+  // What each request carries; borrows from this.
+  std::vector<http::Field> Fields() const;
 
   io::Loop& loop_;
   ExternalRelaySettings settings_;
   http::Url base_;
   http::Origin origin_;
-  std::string authorization_;
+  std::string key_;  // As it is sent.
   http::Client client_;
   TimePoint good_until_{};
 };

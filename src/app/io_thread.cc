@@ -37,6 +37,10 @@ void IoThread::Start() {
 }
 
 void IoThread::SetRoutes(std::shared_ptr<const gateway::LiveTable> routes) {
+  if (!thread_.joinable()) {
+    gateway_.SetRoutes(std::move(routes));  // As in SetKeys().
+    return;
+  }
   loop_.Post(
       [this, routes = std::move(routes)]() mutable { gateway_.SetRoutes(std::move(routes)); });
 }

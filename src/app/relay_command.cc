@@ -83,6 +83,9 @@ void AddRelayCommand(Program& program) {
   AddFlag(*command, "--model", options->relay.model, "The model's name there")->required();
   AddFlag(*command, "--key-file", options->relay.key_file,
           "File with the key that is sent as a bearer token; none: no key");
+  AddFlag(*command, "--key-header", options->relay.key_header,
+          "Header that carries the key in place of 'authorization: Bearer': api-key for Azure");
+  AddFlag(*command, "--organization", options->relay.organization, "Sent as openai-organization");
   AddFlag(*command, "--ca-file", options->relay.ca_file,
           "PEM certificates to trust; else those of the system");
   AddFlag(*command, "--listen", options->listen, "HOST:PORT on loopback, or unix:PATH");

@@ -150,11 +150,10 @@ Status Serve::Open() {
   if (Status listening = Listen(); !listening) return listening;
   const auto keys = control_->Keys();
   if (!keys) return Fail(keys.error());
-  for (const auto& thread : threads_) {
-    thread->SetKeys(std::make_shared<policy::KeyTable>(*keys));
-    thread->Start();
-  }
   control_->SetUrl(Url());
+  for (const auto& thread : threads_) thread->SetKeys(std::make_shared<policy::KeyTable>(*keys));
+  control_->Publish();
+  for (const auto& thread : threads_) thread->Start();
   report_thread_ = std::jthread([this] {
     pthread_setname_np(pthread_self(), "penstock-report");
     report_loop_.Run();
@@ -221,12 +220,15 @@ std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launc
   std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   if (launch.external) {
     std::vector<std::string> relay = {
-        std::move(program), "relay", "--upstream=" + launch.model_path,
-        "--model=" + launch.external_name, "--listen=" + launch.address};
-    if (!launch.key_path.empty()) relay.push_back("--key-file=" + launch.key_path);
-    if (!options_.external_ca_file.empty()) {
-      relay.push_back("--ca-file=" + options_.external_ca_file);
-    }
+        std::move(program), "relay", "--upstream=" + launch.external->url,
+        "--model=" + launch.external->name, "--listen=" + launch.address};
+    const auto add = [&relay](const char* flag, const std::string& value) {
+      if (!value.empty()) relay.push_back(fmt::format("{}={}", flag, value));
+    };
+    add("--key-file", launch.external->key_path);
+    add("--key-header", launch.external->key_header);
+    add("--organization", launch.external->organization);
+    add("--ca-file", options_.external_ca_file);
     return relay;
   }
   std::vector<std::string> command = {

@@ -57,6 +57,22 @@ std::string_view AzureWord(const Error& error) {
   return {};
 }
 
+// Kept for its reader: a version stays until somebody asks for another.
+Status CheckUpgradeOption(const boost::json::object& properties) {
+  std::optional<Error> failure;
+  JsonReader reader(properties, "properties.", failure);
+  const auto option = reader.String("versionUpgradeOption");
+  constexpr std::array<std::string_view, 3> kOptions = {
+      "OnceNewDefaultVersionAvailable", "OnceCurrentVersionExpired", "NoAutoUpgrade"};
+  if (option && std::ranges::find(kOptions, *option) == kOptions.end()) {
+    reader.Refuse("versionUpgradeOption",
+                  "OnceNewDefaultVersionAvailable, OnceCurrentVersionExpired or NoAutoUpgrade",
+                  boost::json::value(*option));
+  }
+  if (failure) return Fail(std::move(*failure));
+  return {};
+}
+
 }  // namespace
 
 ApiAnswer AzureApi::Handle(const ApiRequest& request, Moment moment) {
@@ -102,6 +118,7 @@ Result<ApiAnswer> AzureApi::OfAccount(const ApiRequest& request, const Segments&
     boost::json::array values;
     for (const auto& [name, endpoint] : parts_.endpoints.all()) {
       if (!endpoint.azure || endpoint.azure->account != account) continue;
+      if (PermissionOf(endpoint, request.caller).empty()) continue;
       values.push_back(DeploymentJson(endpoint, moment.now));
     }
     return List(std::move(values));
@@ -125,7 +142,9 @@ Result<ApiAnswer> AzureApi::OfDeployment(const ApiRequest& request, const Segmen
   const std::string account = fmt::format("{}/{}/{}", path[1], path[3], path[7]);
   const std::string& name = path[9];
   if (request.method == "PUT" && path.size() == 10) return Put(request, account, name, moment);
-  const auto endpoint = Deployment(account, name);
+  auto endpoint = Deployment(account, name);
+  // Who may not see it, does not learn that it is there.
+  if (endpoint && PermissionOf(**endpoint, request.caller).empty()) endpoint = Deployment("", name);
   if (!endpoint) {
     // Deleting what is not there is done.
     if (request.method == "DELETE" && path.size() == 10) return Answer(204, {});
@@ -267,6 +286,9 @@ Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& ac
                         .model_name = model_reader.RequiredString("name"),
                         .model_version = model_reader.String("version").value_or("")};
   if (failure) return Fail(std::move(*failure));
+  if (properties != nullptr) {
+    if (auto good = CheckUpgradeOption(*properties); !good) return Fail(good.error());
+  }
   boost::json::object rest = properties == nullptr ? none : *properties;
   rest.erase("model");
   if (auto good = CheckAzureProperties(rest); !good) return Fail(good.error());

@@ -6,9 +6,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include "base/file.h"
-#include "base/log.h"
-#include "control/external_model.h"
 #include "control/json_reader.h"
 #include "control/names.h"
 #include "convert/elements.h"
@@ -16,7 +13,6 @@
 #include "convert/model_config.h"
 #include "convert/model_folder.h"
 #include "hub/hub_source.h"
-#include "policy/key_table.h"
 
 namespace penstock::control {
 namespace {
@@ -84,41 +80,33 @@ Status CheckTask(const std::string& task) {
 
 }  // namespace
 
-// A file of its own, which nobody else may read; its name says nothing of the key.
-Result<std::string> Catalog::KeepKey(const std::string& full_name, const std::string& key,
-                                     WallTime now) const {
-  constexpr std::size_t kNameDigits = 24;
-  constexpr mode_t kOwnerOnly = 0600;
-  if (secrets_path_.empty()) {
-    return Fail(Code::kUnsupported, "this catalog has no folder for keys", "external_model");
-  }
-  const std::string salted =
-      fmt::format("{}/{}/{}", full_name, key, now.time_since_epoch().count());
-  std::string name = policy::Hex(policy::HashSecret(salted)).substr(0, kNameDigits);
-  const std::string path = fmt::format("{}/{}", secrets_path_, name);
-  if (auto kept = WriteFileDurably(path, key, kOwnerOnly); !kept) return Fail(kept.error());
-  return name;
-}
-
 void Catalog::ForgetKey(const store::ModelVersionRecord& version) const {
   const VersionDetails details = ParseVersionDetails(version.details);
-  if (details.key_file.empty() || secrets_path_.empty()) return;
-  std::error_code failure;
-  std::filesystem::remove(std::filesystem::path(secrets_path_) / details.key_file, failure);
-  if (failure) Log().warn("key of {}: {}", version.full_name, failure.message());
+  if (!details.key_file.empty()) secrets_.Forget(details.key_file);
 }
 
-std::optional<Catalog::External> Catalog::ExternalOf(
-    const store::ModelVersionRecord& version) const {
+std::optional<ExternalCall> Catalog::ExternalOf(const store::ModelVersionRecord& version) const {
   const VersionDetails details = ParseVersionDetails(version.details);
   if (details.kind != SourceKind::kExternal || !details.external_model) return std::nullopt;
-  External external{.url = version.source};
-  const auto* name = details.external_model->if_contains("name");
-  if (name != nullptr && name->is_string()) external.name = name->get_string();
-  if (!details.key_file.empty()) {
-    external.key_path = fmt::format("{}/{}", secrets_path_, details.key_file);
+  auto model = CheckExternalModel(*details.external_model, "external_model");
+  if (!model) return std::nullopt;  // It was good when it was registered.
+  model->call.key_path =
+      secrets_.PathOf(details.key_file.empty() ? model->key_reference : details.key_file);
+  return std::move(model->call);
+}
+
+Result<std::set<std::string>> Catalog::KeyFiles() {
+  std::set<std::string> files;
+  const auto models = store_.ListModels();
+  if (!models) return Fail(models.error());
+  for (const store::ModelRecord& model : *models) {
+    const auto versions = store_.ListModelVersions(model.full_name);
+    if (!versions) return Fail(versions.error());
+    for (const store::ModelVersionRecord& version : *versions) {
+      files.insert(ParseVersionDetails(version.details).key_file);
+    }
   }
-  return external;
+  return files;
 }
 
 Status Catalog::Delete(const std::string& full_name) {
@@ -137,6 +125,23 @@ Status Catalog::DeleteVersion(const std::string& full_name, std::int64_t number)
   return {};
 }
 
+Status Catalog::DescribeExternal(const RegisterModel& request, store::ModelVersionRecord& version,
+                                 VersionDetails& details) const {
+  const auto external = CheckExternalModel(*request.external_model, "external_model");
+  if (!external) return Fail(external.error());
+  details.kind = SourceKind::kExternal;
+  details.source = version.source = external->call.url;
+  details.task = external->task;
+  details.model_type = external->provider;
+  details.external_model = external->json;
+  if (!external->key_reference.empty()) {
+    return secrets_.CheckReference(external->key_reference, "external_model");
+  }
+  if (external->api_key.empty()) return {};
+  details.key_file = SecretFiles::NewName();
+  return secrets_.Write(details.key_file, external->api_key);
+}
+
 Result<store::ModelVersionRecord> Catalog::Describe(const RegisterModel& request,
                                                     WallTime now) const {
   store::ModelVersionRecord version;
@@ -153,19 +158,7 @@ Result<store::ModelVersionRecord> Catalog::Describe(const RegisterModel& request
   Status described;
   std::error_code ignored;
   if (request.external_model) {
-    auto external = CheckExternalModel(*request.external_model, "external_model");
-    if (!external) return Fail(external.error());
-    details.kind = SourceKind::kExternal;
-    details.source = external->url;
-    details.task = external->task;
-    details.model_type = external->provider;
-    details.external_model = external->json;
-    version.source = external->url;
-    if (!external->api_key.empty()) {
-      auto file = KeepKey(request.full_name, external->api_key, now);
-      if (!file) return Fail(file.error());
-      details.key_file = std::move(*file);
-    }
+    described = DescribeExternal(request, version, details);
   } else if (hub::IsHubSource(request.source)) {
     if (auto parsed = hub::ParseHubSource(request.source, "source"); !parsed) {
       return Fail(parsed.error());
@@ -193,7 +186,9 @@ Result<store::ModelVersionRecord> Catalog::Register(const RegisterModel& request
   }
   auto version = Describe(request, now);
   if (!version) return Fail(version.error());
-  return store_.AddModelVersion(std::move(*version), request.comment);
+  auto added = store_.AddModelVersion(*version, request.comment);
+  if (!added) ForgetKey(*version);
+  return added;
 }
 
 Result<store::ModelRecord> Catalog::Create(const store::ModelRecord& model) {

@@ -7,13 +7,16 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/catalog_details.h"
+#include "control/external_model.h"
 #include "control/model_file.h"
+#include "control/secret_files.h"
 #include "store/store.h"
 
 namespace penstock::control {
@@ -41,9 +44,7 @@ class Catalog {
   // `store` is borrowed and outlives this. `mirror_path`: folder of pulled repositories, "" none.
   // `secrets_path`: folder for external models' keys, "" none: then no key can be given.
   explicit Catalog(store::Store& store, std::string mirror_path = {}, std::string secrets_path = {})
-      : store_(store),
-        mirror_path_(std::move(mirror_path)),
-        secrets_path_(std::move(secrets_path)) {}
+      : store_(store), mirror_path_(std::move(mirror_path)), secrets_(std::move(secrets_path)) {}
 
   // Adds the next version, 1 for a new model. A GGUF file and an external model are ready at once;
   // others are pending. Errors as ParseModelName, InspectModelFile, convert::OpenModelFolder,
@@ -91,24 +92,22 @@ class Catalog {
   Status DeleteVersion(const std::string& full_name, std::int64_t version);
 
   // What calls an external model; nullopt for others.
-  struct External {
-    std::string url{};
-    std::string name{};      // At the provider.
-    std::string key_path{};  // "" none.
-  };
-  std::optional<External> ExternalOf(const store::ModelVersionRecord& version) const;
+  std::optional<ExternalCall> ExternalOf(const store::ModelVersionRecord& version) const;
+  // Names of all keys that versions have. Errors: of the store.
+  Result<std::set<std::string>> KeyFiles();
 
+  const SecretFiles& secrets() const { return secrets_; }
   const std::string& mirror_path() const { return mirror_path_; }
 
  private:
   Result<store::ModelVersionRecord> Describe(const RegisterModel& request, WallTime now) const;
-  Result<std::string> KeepKey(const std::string& full_name, const std::string& key,
-                              WallTime now) const;
+  Status DescribeExternal(const RegisterModel& request, store::ModelVersionRecord& version,
+                          VersionDetails& details) const;
   void ForgetKey(const store::ModelVersionRecord& version) const;
 
   store::Store& store_;
   std::string mirror_path_;
-  std::string secrets_path_;
+  SecretFiles secrets_;
 };
 
 // "llm/v1/chat" or another: what the version was registered with, else by its file's architecture.

@@ -148,24 +148,5 @@ TEST_F(CatalogTest, ExternalModels) {
   EXPECT_EQ(works_->CheckCalibratable(*version).error().code, Code::kUnsupported);
 }
 
-TEST(ExternalModel, RefusesWhatItCannotCall) {
-  const auto refused = [](const std::string& text) {
-    const auto model = CheckExternalModel(*ParseJsonObject(text), "external_model");
-    EXPECT_FALSE(model) << text;
-    return model ? std::string() : model.error().field;
-  };
-  EXPECT_EQ(refused("{}"), "external_model.name");
-  EXPECT_EQ(refused(R"({"name":"a","provider":"x","task":"llm/v1/chat"})"),
-            "external_model.provider");
-  EXPECT_EQ(refused(R"({"name":"a","provider":"cohere","task":"llm/v1/chat"})"),
-            "external_model.provider");
-  EXPECT_EQ(refused(R"({"name":"a","provider":"openai","task":"chat"})"), "external_model.task");
-  EXPECT_EQ(refused(R"({"name":"a","provider":"custom","task":"llm/v1/chat"})"),
-            "external_model.custom_provider_config.custom_provider_url");
-  EXPECT_EQ(refused(R"({"name":"a","provider":"openai","task":"llm/v1/chat","openai_config":
-                    {"openai_api_base":"nonsense"}})"),
-            "external_model.openai_config");
-}
-
 }  // namespace
 }  // namespace penstock::control

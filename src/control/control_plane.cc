@@ -11,8 +11,7 @@
 
 #include "base/log.h"
 #include "control/keys.h"
-#include "fleet/process_fleet.h"
-#include "fleet/socket_folder.h"
+#include "fleet/split_fleet.h"
 
 namespace penstock::control {
 namespace {
@@ -31,7 +30,7 @@ std::vector<std::string> EngineIdentity(const ControlPlaneSettings& settings) {
 
 // Where the sockets of a fleet on this machine lie: their paths are short enough for the kernel.
 std::string SocketFolderOf(const fleet::Fleet& fleet, const store::DataDirectory& data) {
-  const std::string address = fleet.ListenAddress("c");
+  const std::string address = fleet.ListenAddress("c", true);
   constexpr std::string_view kUnix = "unix:";
   if (!address.starts_with(kUnix)) return data.run_path();
   return std::filesystem::path(address.substr(kUnix.size())).parent_path().string();
@@ -69,13 +68,9 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(io::Loop& loop, store::
                                                          ControlPlaneSettings settings) {
   auto store = store::Store::Open(data.database_path());
   if (!store) return Fail(store.error());
-  if (settings.fleet == nullptr) {
-    auto sockets = fleet::SocketFolder::Open(data.run_path());
-    if (!sockets) return Fail(sockets.error());
-    auto fleet = fleet::ProcessFleet::Open({.log_path = data.log_path()}, std::move(*sockets));
-    if (!fleet) return Fail(fleet.error());
-    settings.fleet = std::move(*fleet);
-  }
+  auto fleet = fleet::OpenBeside(data.run_path(), data.log_path(), std::move(settings.fleet));
+  if (!fleet) return Fail(fleet.error());
+  settings.fleet = std::move(*fleet);
   const auto made_key = EnsureAdminKey(*store, data.admin_key_path(), loop.WallNow());
   if (!made_key) return Fail(made_key.error());
 
@@ -85,6 +80,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(io::Loop& loop, store::
   if (auto loaded = plane->endpoints_.Load(loop.Now()); !loaded) return Fail(loaded.error());
   if (auto adopted = plane->AdoptReplicas(); !adopted) return Fail(adopted.error());
   plane->RemoveForeignLogs();
+  plane->RemoveForeignKeys();
   if (auto resumed = plane->works_.Resume(plane->data_.models_path(), loop.WallNow()); !resumed) {
     return Fail(resumed.error());
   }
@@ -156,7 +152,7 @@ Status ControlPlane::AdoptReplicas() {
 }
 
 void ControlPlane::Start() {
-  Do(PublishRoutes{});  // Even when there is no endpoint: requests are then told so.
+  Publish();  // Even when there is no endpoint: requests are then told so.
   scope_.Spawn("reconcile", Reconcile(*this));
   scope_.Spawn("watch exits", WatchExits(*this));
   scope_.Spawn("keep house", KeepHouse(*this));
@@ -250,7 +246,7 @@ std::vector<BillingLevel> ControlPlane::Levels() const {
       BillingLevel level{.endpoint_id = endpoint.id,
                          .endpoint = name,
                          .served_entity = entity.name,
-                         .model = entity.entity_name,
+                         .model = entity.model(),
                          .unit = "tokens_per_s",
                          .level = LevelOf(entity, replicas, pool->served.calibration),
                          .replicas = replicas};
@@ -276,7 +272,9 @@ void ControlPlane::NoteOf(const PoolWant& pool, const std::string& kind,
     events_.Add({.endpoint_id = endpoint->id,
                  .at = loop_.WallNow(),
                  .kind = kind,
-                 .served_entity = fmt::format("{}-{}", pool.model, pool.version),
+                 .served_entity = pool.version == 0
+                                      ? pool.model
+                                      : fmt::format("{}-{}", pool.model, pool.version),
                  .message = message});
   }
 }
@@ -383,23 +381,23 @@ Status ControlPlane::StartProcess(const StartReplica& start, const PoolWant& poo
       .label = fmt::format("{}/{} (replica {})", pool.label, start.place, start.replica),
       .pool = start.pool};
   const std::string name = pool.label == "shared" ? pool.model : pool.endpoints.front();
+  const bool local = pool.served.external.has_value();
   return fleet_->Start(
       {.id = start.replica,
        .log_name = LogNameOf(pool, start.place),
        .place_name = place_name,
        .command = settings_.engine_command({.model_path = pool.served.source,
                                             .endpoint_name = name,
-                                            .address = fleet_->ListenAddress(place_name),
+                                            .address = fleet_->ListenAddress(place_name, local),
                                             .cores = static_cast<int>(room.cores.size()),
                                             .system_prompt = pool.served.system_prompt,
-                                            .external = pool.served.external,
-                                            .external_name = pool.served.external_name,
-                                            .key_path = pool.served.key_path}),
+                                            .external = pool.served.external}),
        .model = pool.model,
        .model_version = pool.version,
        .cores = room.cores,
        .cores_wanted = static_cast<int>(room.cores.size()),
-       .memory_bytes = pool.served.memory_bytes});
+       .memory_bytes = pool.served.memory_bytes,
+       .local = local});
 }
 
 void ControlPlane::Do(const ProbeReplica& probe) {
@@ -466,6 +464,17 @@ void ControlPlane::RemoveForeignLogs() const {
     std::filesystem::remove(entry.path(), failure);
   }
   if (failure) Log().warn("cannot tidy {}: {}", data_.log_path(), failure.message());
+}
+
+// Keys that a killed server had written for something that it did not come to store.
+void ControlPlane::RemoveForeignKeys() {
+  auto used = catalog_.KeyFiles();
+  if (!used) {
+    Log().warn("cannot tidy {}: {}", data_.secrets_path(), used.error().message);
+    return;
+  }
+  used->merge(endpoints_.KeyFiles());
+  catalog_.secrets().Sweep(*used);
 }
 
 std::string ControlPlane::AddressOf(std::uint64_t replica) const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -50,14 +51,10 @@ namespace penstock::control {
 struct EngineLaunch {
   std::string model_path;
   std::string endpoint_name;
-  std::string address;             // Where it is to listen: "unix:/….sock".
-  int cores = 0;                   // That it has for itself; 0: shared with others.
-  std::string system_prompt = {};  // For chats whose client sent none; "" for none.
-  // An external model: model_path is the URL of its API, this its name there, and the file of its
-  // key ("" none). What runs is a relay.
-  bool external = false;
-  std::string external_name = {};
-  std::string key_path = {};
+  std::string address;                        // Where it is to listen: "unix:/….sock".
+  int cores = 0;                              // That it has for itself; 0: shared with others.
+  std::string system_prompt = {};             // For chats whose client sent none; "" for none.
+  std::optional<ExternalCall> external = {};  // Of an external model: what runs is a relay.
 };
 
 struct ControlPlaneSettings {
@@ -107,7 +104,9 @@ class ControlPlane {
   // REQUIRES: Shutdown() completed, if Start() was called.
   ~ControlPlane();
 
-  // Publishes the first routing table and begins to reconcile.
+  // Publishes the routing table as it is before Start(), so that nobody meets none.
+  void Publish() { Do(PublishRoutes{}); }
+  // Publishes, and begins to reconcile.
   void Start();
 
   // Answers one REST request; what it changed is durable, and being brought about.
@@ -159,6 +158,7 @@ class ControlPlane {
   void CollectExits();
   Status AdoptReplicas();
   void RemoveForeignLogs() const;
+  void RemoveForeignKeys();
   // "" for a replica that is gone.
   std::string AddressOf(std::uint64_t replica) const;
   // "chat/0 (replica 7)", for the log.

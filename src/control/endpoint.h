@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/external_model.h"
 #include "policy/calibration.h"
 #include "policy/capacity.h"
 #include "policy/endpoint_policy.h"
@@ -26,7 +27,7 @@ std::string_view ToString(Deployment deployment);  // DEPLOYMENT_CREATING, …
 
 struct ServedEntity {
   std::string name;         // Unique in its endpoint.
-  std::string entity_name;  // catalog.schema.model
+  std::string entity_name;  // catalog.schema.model; "" where `external` is.
   std::int64_t entity_version = 1;
   std::optional<policy::ThroughputRange> throughput;  // Without: no promise, one replica.
   // Of the /pt variant: one unit is one chunk. Then `throughput` follows from it.
@@ -38,6 +39,11 @@ struct ServedEntity {
   policy::Strategy strategy = policy::Strategy::kBalanced;
   policy::Isolation isolation = policy::Isolation::kDedicated;
   policy::Overload overload = policy::Overload::kQueue;
+  std::optional<ExternalModel> external = {};  // In place of a registered model.
+  std::string key_file = {};  // Of its key, in the secrets' folder; "" none. Never shown.
+
+  // What it serves, for people: the registered model's name, or the provider's.
+  const std::string& model() const { return external ? external->call.name : entity_name; }
 };
 
 struct TrafficRoute {
@@ -75,7 +81,8 @@ struct EndpointDefinition {
   std::optional<EndpointConfig> config;  // Databricks creates endpoints without one, too.
   std::vector<Tag> tags;
   std::string description;
-  std::string gateway;  // As Endpoint::gateway.
+  std::string gateway;        // As Endpoint::gateway.
+  std::string notifications;  // As Endpoint::notifications.
 };
 
 // What an Azure deployment says beside its model and capacity; kept for its reader.
@@ -104,9 +111,10 @@ struct Endpoint {
   WallTime created_at{};
   WallTime updated_at{};
   std::optional<AzureDeployment> azure;
-  // JSON object of ai_gateway, rate_limits and telemetry_config, as given; "" none.
+  // JSON object of ai_gateway, rate_limits, telemetry_config and budget_policy_id, as given; ""
+  // none.
   std::string gateway;
-  std::string notifications;      // JSON object, kept for its reader; "" none.
+  std::string notifications;      // See control/notifications.h.
   policy::EndpointPolicy policy;  // Read from `gateway`, `config` and `azure`.
 };
 

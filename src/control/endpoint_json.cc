@@ -1,5 +1,6 @@
 #include "control/endpoint_json.h"
 
+#include <algorithm>
 #include <string>
 
 namespace penstock::control {
@@ -10,8 +11,12 @@ std::int64_t Ms(WallTime time) { return time.time_since_epoch().count(); }
 boost::json::object EntityRequestJson(const ServedEntity& entity) {
   boost::json::object json;
   json["name"] = entity.name;
-  json["entity_name"] = entity.entity_name;
-  json["entity_version"] = std::to_string(entity.entity_version);
+  if (entity.external) {
+    json["external_model"] = entity.external->json;
+  } else {
+    json["entity_name"] = entity.entity_name;
+    json["entity_version"] = std::to_string(entity.entity_version);
+  }
   if (entity.throughput) {
     json["min_provisioned_throughput"] = entity.throughput->minimum;
     json["max_provisioned_throughput"] = entity.throughput->maximum;
@@ -48,12 +53,15 @@ boost::json::object ServedEntityJson(const EndpointView& view, const EndpointCon
                    {"deployment_state_message", status.message}};
   json["replicas_ready"] = status.replicas_ready;
   json["replicas_wanted"] = status.replicas_wanted;
-  json["foundation_model"] = {{"name", entity.entity_name}, {"display_name", entity.entity_name}};
+  if (!entity.external) {
+    json["foundation_model"] = {{"name", entity.entity_name}, {"display_name", entity.entity_name}};
+  }
   return json;
 }
 
 // The same under the names of before `served_entities`, which older clients still read.
 boost::json::object ServedModelJson(boost::json::object entity) {
+  if (!entity.contains("entity_name")) return entity;
   entity["model_name"] = entity["entity_name"];
   entity["model_version"] = entity["entity_version"];
   entity.erase("entity_name");
@@ -83,6 +91,14 @@ boost::json::object ConfigJson(const EndpointView& view, const EndpointConfig& c
   return json;
 }
 
+// Nothing of it runs here.
+bool IsExternal(const Endpoint& endpoint) {
+  const auto& config = endpoint.config ? endpoint.config : endpoint.pending;
+  return config && std::ranges::all_of(config->served_entities, [](const ServedEntity& entity) {
+           return entity.external.has_value();
+         });
+}
+
 // What detail and summary share.
 boost::json::object HeadJson(const EndpointView& view) {
   const Endpoint& endpoint = view.endpoint;
@@ -96,7 +112,7 @@ boost::json::object HeadJson(const EndpointView& view) {
                    {"config_update", ToString(endpoint.update)}};
   json["tags"] = TagsJson(endpoint.tags);
   json["task"] = view.task;
-  json["endpoint_type"] = "FOUNDATION_MODEL_API";
+  json["endpoint_type"] = IsExternal(endpoint) ? "EXTERNAL_MODEL" : "FOUNDATION_MODEL_API";
   json["permission_level"] = view.permission_level;
   if (!endpoint.description.empty()) json["description"] = endpoint.description;
   return json;
@@ -105,7 +121,9 @@ boost::json::object HeadJson(const EndpointView& view) {
 boost::json::object ConfigRecord(const EndpointConfig& config) {
   boost::json::array entities;
   for (const ServedEntity& entity : config.served_entities) {
-    entities.push_back(EntityRequestJson(entity));
+    boost::json::object json = EntityRequestJson(entity);
+    if (!entity.key_file.empty()) json["key_file"] = entity.key_file;
+    entities.push_back(std::move(json));
   }
   boost::json::object json = {{"served_entities", std::move(entities)},
                               {"traffic_config", TrafficJson(config)},

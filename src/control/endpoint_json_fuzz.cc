@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   endpoint.tags = parsed->tags;
   endpoint.config = std::move(parsed->config);
   endpoint.gateway = parsed->gateway;
+  endpoint.notifications = parsed->notifications;
   endpoint.last_version = 1;
   const auto written = EndpointRecordJson(endpoint);
   Endpoint again;

@@ -9,6 +9,7 @@
 #include "control/gateway_json.h"
 #include "control/json_reader.h"
 #include "control/names.h"
+#include "control/notifications.h"
 
 namespace penstock::control {
 namespace {
@@ -106,9 +107,8 @@ void ReadModelUnits(JsonReader& reader, ServedEntity& entity, std::int64_t chunk
 }
 
 void RefuseOfEntity(JsonReader& reader, bool model_units) {
-  for (const std::string_view key :
-       {"external_model", "min_provisioned_concurrency", "max_provisioned_concurrency",
-        "environment_vars", "instance_profile_arn"}) {
+  for (const std::string_view key : {"min_provisioned_concurrency", "max_provisioned_concurrency",
+                                     "environment_vars", "instance_profile_arn"}) {
     reader.RefuseUnsupported(key);
   }
   const std::string_view other =
@@ -122,24 +122,53 @@ void RefuseOfEntity(JsonReader& reader, bool model_units) {
   }
 }
 
-// `old_names`: the spelling of `served_models`.
-ServedEntity ReadEntity(JsonReader& reader, bool old_names, const ParseOptions& options) {
+// Another server's model: all that says how one of ours runs does not belong to it.
+void ReadExternal(JsonReader& reader, const boost::json::object& json, const ParseOptions& options,
+                  ServedEntity& entity) {
+  for (const std::string_view key : {"entity_name", "entity_version", "model_name", "model_version",
+                                     "min_provisioned_throughput", "max_provisioned_throughput",
+                                     "provisioned_model_units", "workload_size", "workload_type"}) {
+    if (!reader.Has(key)) continue;
+    const std::string field = reader.PathOf(key);
+    reader.Refuse({Code::kInvalidArgument,
+                   fmt::format("{} does not belong beside external_model, which another server "
+                               "runs",
+                               field),
+                   field});
+  }
+  if (reader.Boolean("scale_to_zero_enabled").value_or(false)) {
+    reader.Refuse("scale_to_zero_enabled", "false where there is an external_model", true);
+  }
+  auto external = CheckExternalModel(json, reader.PathOf("external_model"));
+  if (!external) {
+    reader.Refuse(std::move(external.error()));
+    return;
+  }
+  entity.entity_version = 0;
+  if (entity.name.empty()) {
+    entity.name = external->call.name.substr(0, 2 * kModelNamePartSizeMax);
+    std::ranges::replace(entity.name, '.', '-');
+    std::ranges::replace(entity.name, ':', '-');
+  }
+  entity.external = std::move(*external);
+  if (options.stored) entity.key_file = reader.String("key_file").value_or("");
+}
+
+void ReadRegistered(JsonReader& reader, bool old_names, const ParseOptions& options,
+                    ServedEntity& entity) {
   const std::string_view name_key = old_names ? "model_name" : "entity_name";
   const std::string_view version_key = old_names ? "model_version" : "entity_version";
-  ServedEntity entity;
   entity.entity_name = reader.RequiredString(name_key);
   if (auto good = ParseModelName(entity.entity_name, reader.PathOf(name_key)); !good) {
     reader.Refuse(good.error());
   }
   entity.entity_version = ReadVersion(reader, version_key);
-  entity.name = TextUpTo(reader, "name", 2 * kModelNamePartSizeMax);
   if (entity.name.empty()) {
     entity.name = fmt::format("{}-{}", entity.entity_name, entity.entity_version);
   }
   const std::int64_t chunk = options.chunk_of && !reader.failed()
                                  ? options.chunk_of(entity.entity_name, entity.entity_version)
                                  : policy::kUncalibratedChunk;
-  if (!options.stored) RefuseOfEntity(reader, options.model_units);
   if (options.model_units) {
     ReadModelUnits(reader, entity, chunk);
   } else {
@@ -150,6 +179,18 @@ ServedEntity ReadEntity(JsonReader& reader, bool old_names, const ParseOptions& 
   entity.workload_size = OneOf(reader, "workload_size", kWorkloadSizes);
   entity.workload_type = OneOf(reader, "workload_type", kWorkloadTypes);
   entity.scale_to_zero = reader.Boolean("scale_to_zero_enabled").value_or(false);
+}
+
+// `old_names`: the spelling of `served_models`.
+ServedEntity ReadEntity(JsonReader& reader, bool old_names, const ParseOptions& options) {
+  ServedEntity entity;
+  entity.name = TextUpTo(reader, "name", 2 * kModelNamePartSizeMax);
+  if (!options.stored) RefuseOfEntity(reader, options.model_units);
+  if (const auto* external = reader.Object("external_model")) {
+    ReadExternal(reader, *external, options, entity);
+  } else {
+    ReadRegistered(reader, old_names, options, entity);
+  }
   entity.strategy = ReadWord(reader, "strategy", entity.strategy, policy::ParseStrategy);
   entity.isolation = ReadWord(reader, "isolation", entity.isolation, policy::ParseIsolation);
   entity.overload = ReadWord(reader, "overload", entity.overload, policy::ParseOverload);
@@ -322,7 +363,9 @@ Result<EndpointDefinition> ParseEndpointDefinition(std::string_view body,
   reader.RefuseUnsupported("route_optimized");
   definition.description = TextUpTo(reader, "description", kDescriptionSizeMax);
   definition.tags = ReadTags(reader, "tags", failure);
+  (void)reader.String("budget_policy_id");
   definition.gateway = ReadGatewayFields(*object, failure);
+  definition.notifications = ReadNotifications(*object, failure);
   if (const auto* config = reader.Object("config"); config != nullptr) {
     JsonReader inner(*config, "config.", failure);
     definition.config = ReadConfig(inner, options, failure);

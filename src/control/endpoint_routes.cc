@@ -63,10 +63,12 @@ ApiResult BuildLogs(const ApiCall& call) {
   const auto entity = EntityOf(call, **endpoint);
   if (!entity) return Fail(entity.error());
   const PoolWant* pool = call.parts.endpoints.PoolOf(PoolIdOf((*endpoint)->id, **entity));
+  const std::string source = pool == nullptr ? std::string("(not wanted)") : pool->served.source;
   return boost::json::object{
-      {"logs", fmt::format("{} version {}: nothing to build; served from {}\n",
-                           (*entity)->entity_name, (*entity)->entity_version,
-                           pool == nullptr ? std::string("(not wanted)") : pool->served.source)}};
+      {"logs", (*entity)->external
+                   ? fmt::format("{}: nothing to build; asked of {}\n", (*entity)->model(), source)
+                   : fmt::format("{} version {}: nothing to build; served from {}\n",
+                                 (*entity)->entity_name, (*entity)->entity_version, source)}};
 }
 
 ApiResult Explain(const ApiCall& call) {
@@ -184,7 +186,7 @@ constexpr std::array kRoutes = {
              [](const ApiCall&) -> ApiResult { return PermissionLevelsJson(); }},
     ApiRoute{"GET", "/api/2.0/permissions/serving-endpoints/*",
              [](const ApiCall& call) {
-               return call.parts.endpoints.GetPermissions(call.parameters[0]);
+               return call.parts.endpoints.GetPermissions(call.parameters[0], call.request.caller);
              }},
     ApiRoute{"PUT", "/api/2.0/permissions/serving-endpoints/*", SetPermissions<true>, kByEndpoint},
     ApiRoute{"PATCH", "/api/2.0/permissions/serving-endpoints/*", SetPermissions<false>,

@@ -35,11 +35,23 @@ double GiB(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); 
 
 }  // namespace
 
-Result<ServedModel> EndpointService::Known(const std::string& model, std::int64_t version) const {
+Result<ServedModel> EndpointService::Known(const ServedEntity& entity) const {
+  if (entity.external) return LookUp(entity);
+  const std::string& model = entity.entity_name;
+  const std::int64_t version = entity.entity_version;
   const auto found = known_.find({model, version});
   if (found != known_.end()) return found->second;
   auto served = LookUp(model, version);
   if (served) known_.emplace(std::pair(model, version), *served);
+  return served;
+}
+
+Result<ServedModel> EndpointService::LookUp(const ServedEntity& entity) const {
+  if (!entity.external) return LookUp(entity.entity_name, entity.entity_version);
+  ServedModel served{.source = entity.external->call.url, .task = entity.external->task};
+  served.external = entity.external->call;
+  served.external->key_path = catalog_.secrets().PathOf(
+      entity.key_file.empty() ? entity.external->key_reference : entity.key_file);
   return served;
 }
 
@@ -55,12 +67,8 @@ Result<ServedModel> EndpointService::LookUp(const std::string& model, std::int64
                      .size_bytes = record->size_bytes,
                      .memory_bytes = record->size_bytes + kReplicaOverheadBytes};
   if (settings_.memory_of) served.memory_bytes = settings_.memory_of(*record);
-  if (auto external = catalog_.ExternalOf(*record)) {
-    served.external = true;
-    served.memory_bytes = 0;  // On somebody else's machines.
-    served.external_name = std::move(external->name);
-    served.key_path = std::move(external->key_path);
-  }
+  served.external = catalog_.ExternalOf(*record);
+  if (served.external) served.memory_bytes = 0;  // On somebody else's machines.
   if (settings_.calibration) served.calibration = settings_.calibration(*record);
   if (const auto registered = catalog_.Get(model)) {
     served.system_prompt = ParseModelDetails(registered->details).default_system_prompt;
@@ -104,21 +112,30 @@ std::int64_t EndpointService::UnitsLeft(const std::string& model, std::int64_t v
   return std::max<std::int64_t>(0, left) * chunks;
 }
 
+// Whether a new configuration may serve it now.
+Status EndpointService::CheckUse(const ServedEntity& entity, std::size_t index) const {
+  if (entity.external) {
+    const std::string& reference = entity.external->key_reference;
+    if (reference.empty()) return {};
+    return catalog_.secrets().CheckReference(
+        reference, fmt::format("config.served_entities[{}].external_model", index));
+  }
+  const auto record = catalog_.GetVersion(entity.entity_name, entity.entity_version);
+  return record && settings_.check_model ? settings_.check_model(*record) : Status();
+}
+
 // That all exist, and do the same task: requests are split among them.
 Status EndpointService::CheckModels(const EndpointConfig& config) const {
   std::string task;
   for (std::size_t i = 0; i < config.served_entities.size(); ++i) {
     const ServedEntity& entity = config.served_entities[i];
-    auto served = LookUp(entity.entity_name, entity.entity_version);
+    auto served = LookUp(entity);
     if (!served) {
       Error error = std::move(served.error());
       error.field = fmt::format("config.served_entities[{}].entity_name", i);
       return Fail(std::move(error));
     }
-    const auto record = catalog_.GetVersion(entity.entity_name, entity.entity_version);
-    if (record && settings_.check_model) {
-      if (auto good = settings_.check_model(*record); !good) return good;
-    }
+    if (auto good = CheckUse(entity, i); !good) return good;
     if (i > 0 && served->task != task) {
       return Fail(Code::kInvalidArgument,
                   fmt::format("served entities of an endpoint must have the same task; {} is {}, "
@@ -159,7 +176,7 @@ Status EndpointService::CheckRoom(const std::map<std::string, PoolWant>& plan,
 }
 
 Result<std::map<std::string, PoolWant>> EndpointService::PlanWith(const Endpoint& changed) const {
-  const auto look = [this](const auto& model, auto version) { return Known(model, version); };
+  const auto look = [this](const ServedEntity& entity) { return Known(entity); };
   std::map<std::string, PoolWant> plan;
   for (const auto& [name, endpoint] : by_name_) {
     if (name == changed.name) continue;
@@ -176,7 +193,7 @@ void EndpointService::Relearn(TimePoint now) {
 }
 
 void EndpointService::Replan(TimePoint now) {
-  const auto look = [this](const auto& model, auto version) { return Known(model, version); };
+  const auto look = [this](const ServedEntity& entity) { return Known(entity); };
   std::map<std::string, PoolWant> plan;
   for (const auto& [name, endpoint] : by_name_) {
     if (auto added = AddToPlan(endpoint, look, plan); !added) {
@@ -275,7 +292,7 @@ policy::ServedRoute EndpointService::RouteOf(
   const ServedEntity& entity = endpoint.config->served_entities[index];
   policy::ServedRoute served;
   served.name = entity.name;
-  served.model = entity.entity_name;
+  served.model = entity.model();
   served.model_version = entity.entity_version;
   served.traffic_percentage = endpoint.config->routes[index].traffic_percentage;
   served.range = entity.throughput.value_or(policy::ThroughputRange{});
@@ -300,7 +317,7 @@ policy::ServedRoute EndpointService::RouteOf(
         {.id = replica.replica,
          .address = address_of(replica.replica),
          .state = replica.draining ? policy::ReplicaState::kDraining : policy::ReplicaState::kReady,
-         .reads_headers = !pool->served.source.contains("://")});
+         .reads_headers = !pool->served.external});
   }
   return served;
 }

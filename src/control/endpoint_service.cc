@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "control/endpoint_json.h"
+#include "control/endpoint_keys.h"
 #include "control/gateway_json.h"
+#include "control/notifications.h"
 #include "control/open_api.h"
 
 namespace penstock::control {
@@ -53,6 +56,17 @@ Result<Endpoint> EndpointOf(const store::EndpointRecord& record) {
   return endpoint;
 }
 
+// What calls another server, with a key, is an admin's to set up, as registering one is.
+Status CheckMayCallOut(const EndpointConfig& config, const Caller& caller) {
+  const auto& entities = config.served_entities;
+  const auto external = std::ranges::find_if(
+      entities, [](const ServedEntity& entity) { return entity.external.has_value(); });
+  if (external == entities.end() || caller.role == policy::Role::kAdmin) return {};
+  return Fail(Code::kForbidden,
+              fmt::format("external_model of {} needs an admin key; \"{}\" is a user's",
+                          external->name, caller.name));
+}
+
 Error NoSuchEndpoint(const std::string& name) {
   return {Code::kNotFound, fmt::format("endpoint {} does not exist", name), "name"};
 }
@@ -76,7 +90,7 @@ Status EndpointService::Load(TimePoint now) {
   }
   std::map<std::string, PoolWant> plan;
   for (const auto& [name, endpoint] : by_name_) {
-    const auto look = [this](const auto& model, auto version) { return Known(model, version); };
+    const auto look = [this](const ServedEntity& entity) { return Known(entity); };
     if (auto added = AddToPlan(endpoint, look, plan); !added) {
       return Fail(Code::kCorrupt,
                   fmt::format("endpoint {} in the store: {}", name, added.error().message));
@@ -122,18 +136,21 @@ Result<const Endpoint*> EndpointService::Add(EndpointDefinition definition,
                     .created_at = moment.wall,
                     .updated_at = moment.wall,
                     .azure = std::move(azure),
-                    .gateway = std::move(definition.gateway)};
+                    .gateway = std::move(definition.gateway),
+                    .notifications = std::move(definition.notifications)};
   endpoint.policy = PolicyOf(endpoint);
   if (endpoint.pending) {
     endpoint.update = UpdateState::kInProgress;
     endpoint.pending->version = endpoint.last_version = 1;
     endpoint.pending->started_at = moment.wall;
+    if (auto good = CheckMayCallOut(*endpoint.pending, caller); !good) return Fail(good.error());
     if (auto good = CheckModels(*endpoint.pending); !good) return Fail(good.error());
+    NameKeyFiles(*endpoint.pending, nullptr, catalog_.secrets());
   }
   auto plan = PlanWith(endpoint);
   if (!plan) return Fail(plan.error());
   if (auto room = CheckRoom(*plan, endpoint); !room) return Fail(room.error());
-  if (auto added = store_.AddEndpoint(RecordOf(endpoint)); !added) return Fail(added.error());
+  if (auto added = Keep(endpoint, nullptr); !added) return Fail(added.error());
   if (endpoint.pending) pending_since_[endpoint.name] = moment.now;
   Note(endpoint, moment, "created", fmt::format("Created by {}.", caller.name));
   const Endpoint& taken = by_name_.emplace(name, std::move(endpoint)).first->second;
@@ -165,7 +182,9 @@ Status EndpointService::SetConfig(const std::string& name, EndpointConfig config
                             "config_update is NOT_UPDATING",
                             name, endpoint->pending->version));
   }
+  if (auto good = CheckMayCallOut(config, caller); !good) return good;
   if (auto good = CheckModels(config); !good) return good;
+  NameKeyFiles(config, &*endpoint, catalog_.secrets());
   config.version = (endpoint->config ? endpoint->config->version : 0) + 1;
   config.started_at = moment.wall;
   endpoint->last_version = config.version;
@@ -210,6 +229,7 @@ Status EndpointService::Delete(const std::string& name, const Caller& caller, Mo
   const auto endpoint = Changeable(name, caller);
   if (!endpoint) return Fail(endpoint.error());
   if (auto deleted = store_.DeleteEndpoint(endpoint->id); !deleted) return deleted;
+  for (const std::string& file : KeyFilesOf(*endpoint)) catalog_.secrets().Forget(file);
   events_.Forget(endpoint->id);
   pending_since_.erase(name);
   by_name_.erase(name);
@@ -267,11 +287,11 @@ Result<boost::json::object> EndpointService::PatchNotifications(const std::strin
   if (!endpoint) return Fail(endpoint.error());
   auto object = ParseJsonObject(body);
   if (!object) return Fail(object.error());
-  endpoint->notifications = boost::json::serialize(*object);
-  boost::json::object answer{{"name", name}};
-  if (const auto* mails = object->if_contains("email_notifications"); mails != nullptr) {
-    answer["email_notifications"] = *mails;
-  }
+  std::optional<Error> failure;
+  endpoint->notifications = ReadNotifications(*object, failure);
+  if (failure) return Fail(std::move(*failure));
+  boost::json::object answer{{"name", name},
+                             {"email_notifications", NotificationsJson(endpoint->notifications)}};
   if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
   return answer;
 }
@@ -314,9 +334,11 @@ Result<boost::json::object> EndpointService::Events(const std::string& name, con
   return events_.List(endpoint->id);
 }
 
-Result<boost::json::object> EndpointService::GetPermissions(const std::string& id) const {
+Result<boost::json::object> EndpointService::GetPermissions(const std::string& id,
+                                                            const Caller& caller) const {
   for (const auto& [name, endpoint] : by_name_) {
-    if (endpoint.id == id) return PermissionsJson(endpoint);
+    if (endpoint.id != id) continue;
+    if (!PermissionOf(endpoint, caller).empty()) return PermissionsJson(endpoint);
   }
   return Fail(Code::kNotFound, fmt::format("no endpoint has the id {}", id.substr(0, 80)), "id");
 }
@@ -339,7 +361,7 @@ Result<boost::json::object> EndpointService::SetPermissions(const std::string& i
     if (auto done = Replace(std::move(*endpoint), moment); !done) return Fail(done.error());
     return answer;
   }
-  return GetPermissions(id);  // Says that there is none.
+  return GetPermissions(id, caller);  // Says that there is none.
 }
 
 const Endpoint* EndpointService::Find(const std::string& name) const {
@@ -358,9 +380,30 @@ Result<Endpoint> EndpointService::Changeable(const std::string& name, const Call
                           name, caller.name, may));
 }
 
+// The record, with the keys that came with it written before, and those that it names no longer
+// removed after: whatever the moment of a crash, no record is without its key.
+Status EndpointService::Keep(Endpoint& changed, const Endpoint* before) {
+  const SecretFiles& secrets = catalog_.secrets();
+  auto written = WriteKeys(changed, secrets);
+  if (!written) return Fail(written.error());
+  const auto record = RecordOf(changed);
+  const Status stored =
+      before == nullptr ? store_.AddEndpoint(record) : store_.UpdateEndpoint(record);
+  if (!stored) {
+    for (const std::string& file : *written) secrets.Forget(file);
+    return stored;
+  }
+  if (before == nullptr) return {};
+  const auto used = KeyFilesOf(changed);
+  for (const std::string& file : KeyFilesOf(*before)) {
+    if (!used.contains(file)) secrets.Forget(file);
+  }
+  return {};
+}
+
 Status EndpointService::Store(Endpoint changed, Moment moment) {
   changed.updated_at = moment.wall;
-  if (auto stored = store_.UpdateEndpoint(RecordOf(changed)); !stored) return stored;
+  if (auto kept = Keep(changed, Find(changed.name)); !kept) return kept;
   std::string name = changed.name;
   by_name_.insert_or_assign(std::move(name), std::move(changed));
   return {};
@@ -380,7 +423,9 @@ boost::json::object EndpointService::DetailOf(const Endpoint& endpoint, const Ca
                                                  .task = TaskOf(endpoint),
                                                  .permission_level = PermissionOf(endpoint, caller),
                                                  .url = settings_.url});
-  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config"}) {
+  boost::json::value mails = NotificationsJson(endpoint.notifications);
+  if (!mails.is_null()) json["email_notifications"] = std::move(mails);
+  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config", "budget_policy_id"}) {
     boost::json::value value = GatewayPart(endpoint.gateway, part);
     if (!value.is_null()) json[part] = std::move(value);
   }
@@ -407,6 +452,12 @@ std::vector<std::string> EndpointService::Names() const {
   std::vector<std::string> names;
   for (const auto& [name, endpoint] : by_name_) names.push_back(name);
   return names;
+}
+
+std::set<std::string> EndpointService::KeyFiles() const {
+  std::set<std::string> files;
+  for (const auto& [name, endpoint] : by_name_) files.merge(KeyFilesOf(endpoint));
+  return files;
 }
 
 void EndpointService::Note(const Endpoint& endpoint, Moment moment, std::string kind,

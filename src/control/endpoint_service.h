@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,7 +75,9 @@ class EndpointService {
   Status Load(TimePoint now);
 
   // Errors: kInvalidArgument and kUnsupported (see ParseEndpointDefinition), kNotFound (the model
-  // or its version), kAlreadyExists, kExhausted. `model_units`: the /pt variant.
+  // or its version), kAlreadyExists, kExhausted; kForbidden for an external model that no admin
+  // asks for, here and below: it sends requests, and keys, out of the house. `model_units`: the
+  // /pt variant.
   Result<boost::json::object> Create(std::string_view body, bool model_units, const Caller& caller,
                                      Moment moment);
   // The same from a value; for other dialects.
@@ -113,7 +116,7 @@ class EndpointService {
   Result<boost::json::object> Events(const std::string& name, const Caller& caller);
 
   // By the endpoint's id, as Databricks has it.
-  Result<boost::json::object> GetPermissions(const std::string& id) const;
+  Result<boost::json::object> GetPermissions(const std::string& id, const Caller& caller) const;
   Result<boost::json::object> SetPermissions(const std::string& id, std::string_view body,
                                              bool replace, const Caller& caller, Moment moment);
 
@@ -149,19 +152,25 @@ class EndpointService {
 
   // Names of all endpoints, sorted.
   std::vector<std::string> Names() const;
+  // Of all keys that came with served entities, in the secrets' folder.
+  std::set<std::string> KeyFiles() const;
 
  private:
   Result<ServedModel> LookUp(const std::string& model, std::int64_t version) const;
+  Result<ServedModel> LookUp(const ServedEntity& entity) const;
   // The same, remembered: versions do not change, and calibrations say so (Relearn).
-  Result<ServedModel> Known(const std::string& model, std::int64_t version) const;
+  Result<ServedModel> Known(const ServedEntity& entity) const;
   void Replan(TimePoint now);
   ParseOptions OptionsFor(bool model_units) const;
   Status CheckModels(const EndpointConfig& config) const;
+  Status CheckUse(const ServedEntity& entity, std::size_t index) const;
   Status CheckRoom(const std::map<std::string, PoolWant>& plan, const Endpoint& endpoint) const;
   Result<std::map<std::string, PoolWant>> PlanWith(const Endpoint& changed) const;
   void TakePlan(std::map<std::string, PoolWant> plan, TimePoint now);
   // Stores `changed` and takes it up in place of what has its name. Replace() plans anew as well.
   Status Store(Endpoint changed, Moment moment);
+  // The same without taking it up. `before`: the endpoint as it was; nullptr: it is new.
+  Status Keep(Endpoint& changed, const Endpoint* before);
   Status Replace(Endpoint changed, Moment moment);
   // The endpoint, if the caller may change it.
   Result<Endpoint> Changeable(const std::string& name, const Caller& caller) const;

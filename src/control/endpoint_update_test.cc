@@ -1,128 +1,10 @@
-// Endpoints over their REST paths, with a store, a reconciler and no machine: updates, tags,
-// permissions, keys, events.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-
-#include "base/test_folder.h"
-#include "control/billing.h"
-#include "control/gguf_sample.h"
-#include "control/http_api.h"
-#include "control/json_reader.h"
-#include "control/key_service.h"
-#include "control/keys.h"
-#include "control/posted.h"
-#include "control/scaler.h"
+// Endpoints over their REST paths: updates, tags, permissions, keys, events.
+#include "control/endpoint_bed.h"
 
 namespace penstock::control {
 namespace {
 
-constexpr std::string_view kEndpoints = "/api/2.0/serving-endpoints";
-
-class EndpointUpdateTest : public testing::Test {
- protected:
-  struct Reply {
-    int status = 0;
-    boost::json::object json = {};
-    std::string Text(const char* key) const {
-      const auto* value = json.if_contains(key);
-      return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
-    }
-  };
-
-  void SetUp() override {
-    model_path_ = folder_.Write("model.gguf", GgufSample{}.Bytes());
-    Open();
-    for (int version = 1; version <= 2; ++version) {
-      Send("POST",
-           version == 1 ? "/api/2.1/unity-catalog/models"
-                        : "/api/2.1/unity-catalog/models/a.b.c/versions",
-           fmt::format(R"({{"name":"a.b.c","source":"{}"}})", model_path_));
-    }
-  }
-  void Open() {
-    parts_.reset();
-    auto store = store::Store::Open(folder_.File("penstock.db"));
-    ASSERT_TRUE(store) << store.error().message;
-    parts_ = std::make_unique<Parts>(std::move(*store), settings_);
-    ASSERT_TRUE(parts_->endpoints.Load(now_));
-  }
-  Reply Send(const std::string& method, const std::string& path, const std::string& body = "",
-             const std::string& user = "") {
-    const ApiAnswer answer = parts_->api.Handle(
-        {.method = method,
-         .path = path,
-         .body = body,
-         .caller = {.name = user.empty() ? "tester" : user,
-                    .role = user.empty() ? policy::Role::kAdmin : policy::Role::kUser}},
-        Now());
-    auto json = ParseJsonObject(answer.body);
-    EXPECT_TRUE(json) << answer.body;
-    return {.status = answer.status, .json = json.value_or(boost::json::object())};
-  }
-  Moment Now() const { return {.now = now_, .wall = WallTime(std::chrono::milliseconds(1234))}; }
-  std::string Path(const std::string& rest) { return fmt::format("{}/{}", kEndpoints, rest); }
-  static std::string Entity(int version, const std::string& more = "") {
-    return fmt::format(R"({{"entity_name":"a.b.c","entity_version":{}{}}})", version, more);
-  }
-  static std::string Config(int version) {
-    return fmt::format(R"({{"served_entities":[{}]}})", Entity(version));
-  }
-  Reply Create(const std::string& name, int version) {
-    return Send("POST", std::string(kEndpoints),
-                fmt::format(R"({{"name":"{}","config":{}}})", name, Config(version)));
-  }
-  // Starts what is wanted; all of it becomes healthy, or fails as often as it takes.
-  void Run(bool healthy) {
-    for (int turn = 0; turn < 30; ++turn) {
-      for (const Action& action : parts_->reconciler.Step(now_)) {
-        const auto* start = std::get_if<StartReplica>(&action);
-        if (start == nullptr) continue;
-        ++starts_;
-        if (healthy) {
-          parts_->reconciler.OnProbe(start->replica, true, "", now_);
-        } else {
-          parts_->reconciler.OnExit(start->replica, "exited with status 2", now_);
-        }
-      }
-      parts_->endpoints.Advance(Now());
-      now_ += std::chrono::seconds(1);
-    }
-  }
-  policy::RoutingTable Routes() {
-    return parts_->endpoints.Routes([](std::uint64_t id) { return fmt::format("unix:/{}", id); });
-  }
-
-  struct Parts {
-    Parts(store::Store opened, const EndpointSettings& settings)
-        : store(std::move(opened)), endpoints(store, catalog, reconciler, events, settings) {}
-    store::Store store;
-    Reconciler reconciler;
-    Catalog catalog{store};
-    EndpointEvents events{store};
-    EndpointService endpoints;
-    Calibrations calibrations{store, "hardware"};
-    Posted posted;
-    BackgroundJobs jobs{posted.Post()};
-    ModelWorks works{catalog, calibrations, jobs, {.calibrate = CalibratePolicy::kNever}};
-    ModelService models{catalog, endpoints, works};
-    Scaler scaler;
-    Billing billing{store};
-    int key_changes = 0;
-    KeyService keys{store, [this] { ++key_changes; }};
-    HttpApi api{{.endpoints = endpoints,
-                 .models = models,
-                 .scaler = &scaler,
-                 .billing = &billing,
-                 .keys = &keys}};
-  };
-
-  EndpointSettings settings_;
-  TimePoint now_ = TimePoint(std::chrono::hours(1));
-  TestFolder folder_;
-  std::string model_path_;
-  std::unique_ptr<Parts> parts_;
-  int starts_ = 0;
-};
+class EndpointUpdateTest : public EndpointBed {};
 
 TEST_F(EndpointUpdateTest, OldServesUntilNewIsReady) {
   Create("chat", 1);
@@ -287,6 +169,7 @@ TEST_F(EndpointUpdateTest, PermissionsAreByIdAndDecide) {
             "/serving-endpoints/" + id);
   EXPECT_EQ(Send("PATCH", Path("chat/tags"), "{}", "ann").status, 200);
   EXPECT_EQ(Send("GET", Path("chat"), "", "bob").status, 404);
+  EXPECT_EQ(Send("GET", path, "", "bob").status, 404);
   EXPECT_EQ(Send("PATCH", path, grant("bob", "CAN_VIEW")).status, 200);
   EXPECT_EQ(Send("GET", Path("chat"), "", "bob").json.at("permission_level"), "CAN_VIEW");
   EXPECT_EQ(Send("PATCH", path, grant("bob", "CAN_DO")).status, 400);
@@ -344,6 +227,35 @@ TEST_F(EndpointUpdateTest, ScalesToZeroAndBack) {
   load.queued_cost = 100;
   tick(1);
   EXPECT_EQ(parts_->reconciler.StatusOf(Routes().Find("e")->served[0].pool, now_).wanted, 1);
+}
+
+TEST_F(EndpointUpdateTest, NotificationsAndBudgetsAreCheckedKeptAndShown) {
+  const auto create = [this](const std::string& more) {
+    return Send("POST", std::string(kEndpoints), R"({"name":"mails",)" + more + "}");
+  };
+  for (const char* bad :
+       {R"("email_notifications":5)", R"("email_notifications":{"on_update_success":"a"})",
+        R"("email_notifications":{"on_update_failure":[1]})", R"("budget_policy_id":7)"}) {
+    EXPECT_EQ(create(bad).status, 400) << bad;
+  }
+  EXPECT_EQ(create(R"("budget_policy_id":"b","email_notifications":{"on_update_success":["a@b"]})")
+                .status,
+            200);
+  Open();
+  const Reply got = Send("GET", Path("mails"));
+  EXPECT_EQ(got.Text("budget_policy_id"), "b");
+  EXPECT_EQ(got.json.at("email_notifications").at("on_update_success").at(0), "a@b");
+  EXPECT_EQ(Send("PATCH", Path("mails/notifications"), R"({"email_notifications":5})").status, 400);
+  EXPECT_EQ(Send("PATCH", Path("mails/notifications"),
+                 R"({"email_notifications":{"on_update_failure":["c@d"]}})")
+                .json.at("email_notifications")
+                .at("on_update_failure")
+                .at(0),
+            "c@d");
+  EXPECT_FALSE(Send("GET", Path("mails"))
+                   .json.at("email_notifications")
+                   .as_object()
+                   .contains("on_update_success"));
 }
 
 }  // namespace

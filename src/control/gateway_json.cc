@@ -32,9 +32,9 @@ policy::RateLimit ReadRateLimit(JsonReader& reader) {
   }
   if (limit.calls < 0 || limit.tokens < 0 || (limit.calls > 0) == (limit.tokens > 0)) {
     reader.Refuse({Code::kInvalidArgument,
-                   fmt::format("{} needs one of calls and tokens, more than 0; got calls {}, "
+                   fmt::format("{}: one of calls and tokens must be more than 0; got calls {}, "
                                "tokens {}",
-                               reader.PathOf(""), limit.calls, limit.tokens),
+                               reader.PathOf("calls"), limit.calls, limit.tokens),
                    reader.PathOf("calls")});
   }
   return limit;
@@ -148,7 +148,7 @@ Result<PermissionLevel> ParseLevel(const std::string& word, const std::string& f
 
 std::string ReadGatewayFields(const boost::json::object& body, std::optional<Error>& failure) {
   boost::json::object fields;
-  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config"}) {
+  for (const char* part : {"ai_gateway", "rate_limits", "telemetry_config", "budget_policy_id"}) {
     const auto* value = body.if_contains(part);
     if (value != nullptr && !value->is_null()) fields[part] = *value;
   }

@@ -48,6 +48,9 @@ class JsonReader {
   // false, or empty.
   void RefuseUnsupported(std::string_view key);
 
+  // The value itself, of whatever kind; nullptr where it is absent or null. For what must not be
+  // quoted in an error.
+  const boost::json::value* Raw(std::string_view key) const { return Find(key); }
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
   std::string PathOf(std::string_view key) const { return path_ + std::string(key); }
   std::string PathOf(std::string_view key, std::size_t index) const;

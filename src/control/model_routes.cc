@@ -25,12 +25,17 @@ Result<std::int64_t> VersionIn(const std::string& text) {
       "version");
 }
 
-Page PageIn(std::string_view query) {
+Result<Page> PageIn(std::string_view query) {
   Page page{.token = http::QueryValue(query, "page_token").value_or("")};
-  if (const auto most = http::QueryValue(query, "max_results")) {
-    (void)std::from_chars(most->data(), most->data() + most->size(), page.results_max);
-  }
-  return page;
+  const auto most = http::QueryValue(query, "max_results");
+  if (!most) return page;
+  const char* const end = most->data() + most->size();
+  const auto [stop, error] = std::from_chars(most->data(), end, page.results_max);
+  if (error == std::errc() && stop == end && page.results_max >= 0) return page;
+  return Fail(
+      Code::kInvalidArgument,
+      fmt::format("max_results must be an integer of 0 or more, got \"{}\"", most->substr(0, 80)),
+      "max_results");
 }
 
 template <auto Method>
@@ -51,11 +56,12 @@ constexpr std::array kRoutes = {
     ApiRoute{"GET", "/api/2.0/serving-endpoints/get-model-optimization-info/*/*",
              WithVersion<&ModelService::OptimizationInfo>},
     ApiRoute{"GET", "/api/2.1/unity-catalog/models",
-             [](const ApiCall& call) {
+             [](const ApiCall& call) -> Answer {
+               const auto page = PageIn(call.request.query);
+               if (!page) return Fail(page.error());
                return call.parts.models.List(
                    http::QueryValue(call.request.query, "catalog_name").value_or(""),
-                   http::QueryValue(call.request.query, "schema_name").value_or(""),
-                   PageIn(call.request.query));
+                   http::QueryValue(call.request.query, "schema_name").value_or(""), *page);
              }},
     ApiRoute{"POST", "/api/2.1/unity-catalog/models",
              [](const ApiCall& call) {
@@ -91,9 +97,10 @@ constexpr std::array kRoutes = {
                    call.parts.models.DeleteAlias(call.parameters[0], call.parameters[1]));
              }},
     ApiRoute{"GET", "/api/2.1/unity-catalog/models/*/versions",
-             [](const ApiCall& call) {
-               return call.parts.models.ListVersions(call.parameters[0],
-                                                     PageIn(call.request.query));
+             [](const ApiCall& call) -> Answer {
+               const auto page = PageIn(call.request.query);
+               if (!page) return Fail(page.error());
+               return call.parts.models.ListVersions(call.parameters[0], *page);
              }},
     ApiRoute{"POST", "/api/2.1/unity-catalog/models/*/versions",
              [](const ApiCall& call) {

@@ -28,7 +28,7 @@ PoolWant NewPool(const Endpoint& endpoint, const ServedEntity& entity, ServedMod
   const bool shared = entity.isolation == policy::Isolation::kShared;
   PoolWant pool{.id = PoolIdOf(endpoint.id, entity),
                 .label = shared ? "shared" : endpoint.name,
-                .model = entity.entity_name,
+                .model = entity.model(),
                 .version = entity.entity_version,
                 .served = std::move(served),
                 .minimum = 0,
@@ -50,7 +50,7 @@ Status AddConfig(const Endpoint& endpoint, const EndpointConfig& config, bool pe
   for (const ServedEntity& entity : config.served_entities) {
     const std::string id = PoolIdOf(endpoint.id, entity);
     if (!plan.contains(id)) {
-      auto served = models(entity.entity_name, entity.entity_version);
+      auto served = models(entity);
       if (!served) return Fail(served.error());
       plan.emplace(id, NewPool(endpoint, entity, std::move(*served)));
     }
@@ -84,7 +84,14 @@ Status AddConfig(const Endpoint& endpoint, const EndpointConfig& config, bool pe
 std::string PoolIdOf(const std::string& endpoint_id, const ServedEntity& entity) {
   const std::string owner =
       entity.isolation == policy::Isolation::kShared ? std::string("shared") : endpoint_id;
-  const std::string key = fmt::format("{}/{}/{}", owner, entity.entity_name, entity.entity_version);
+  std::string key = fmt::format("{}/{}/{}", owner, entity.entity_name, entity.entity_version);
+  if (entity.external) {
+    // All that its relays are started with: another key or URL needs others.
+    const ExternalCall& call = entity.external->call;
+    key = fmt::format("{}/external/{}\n{}\n{}\n{}\n{}\n{}", owner, call.url, call.name,
+                      call.key_header, call.organization, entity.key_file,
+                      entity.external->key_reference);
+  }
   return policy::Hex(policy::HashSecret(key)).substr(0, kIdDigits);
 }
 

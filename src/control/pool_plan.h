@@ -24,20 +24,16 @@ struct ServedModel {
   std::int64_t size_bytes = 0;
   std::int64_t memory_bytes = 0;  // What a replica of it takes; 0: unknown.
   std::optional<policy::Calibration> calibration;
-  std::string system_prompt = {};  // For chats whose client sent none.
-  // Of an external model: its name at the provider, and the file of the key. `source` is the URL.
-  bool external = false;
-  std::string external_name = {};
-  std::string key_path = {};
+  std::string system_prompt = {};             // For chats whose client sent none.
+  std::optional<ExternalCall> external = {};  // `source` is its URL.
 };
-using ModelLookup =
-    std::function<Result<ServedModel>(const std::string& model, std::int64_t version)>;
+using ModelLookup = std::function<Result<ServedModel>(const ServedEntity& entity)>;
 
 struct PoolWant {
   std::string id;     // 16 hex digits: the same for the same model version and owner.
   std::string label;  // Of logs and messages: the endpoint's name, or the model's where shared.
-  std::string model;
-  std::int64_t version = 1;
+  std::string model;  // As ServedEntity::model().
+  std::int64_t version = 1;  // 0: of an external model, which has none.
   ServedModel served;
   int minimum = 1;  // Replicas. 0: may scale to zero.
   int maximum = 1;

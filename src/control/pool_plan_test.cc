@@ -16,10 +16,10 @@ policy::Calibration Calibrated() {
   return calibration;
 }
 
-Result<ServedModel> Known(const std::string&, std::int64_t) {
+Result<ServedModel> Known(const ServedEntity&) {
   return ServedModel{.source = "/m.gguf", .task = "llm/v1/chat", .calibration = Calibrated()};
 }
-Result<ServedModel> Unknown(const std::string&, std::int64_t) {
+Result<ServedModel> Unknown(const ServedEntity&) {
   return ServedModel{.source = "/m.gguf", .task = "llm/v1/chat"};
 }
 
@@ -103,8 +103,8 @@ TEST(PoolPlan, AnUpdateNeedsItsReplicasBeforeItIsInEffect) {
 
 TEST(PoolPlan, SaysWhichModelIsMissing) {
   std::map<std::string, PoolWant> plan;
-  const auto missing = [](const std::string& model, std::int64_t) -> Result<ServedModel> {
-    return Fail(Code::kNotFound, model + " does not exist");
+  const auto missing = [](const ServedEntity& entity) -> Result<ServedModel> {
+    return Fail(Code::kNotFound, entity.entity_name + " does not exist");
   };
   EXPECT_FALSE(AddToPlan(WithConfig("a", Entity(1, 1)), missing, plan));
 }

@@ -30,6 +30,7 @@ struct ReplicaLaunch {
   std::vector<int> cores = {};    // Which it may run on; empty: all. Of this machine only.
   int cores_wanted = 0;           // For schedulers; 0: their default.
   std::int64_t memory_bytes = 0;  // Likewise.
+  bool local = false;             // Has to run on this machine, whatever the fleet: see SplitFleet.
 };
 
 struct ReplicaExit {
@@ -63,8 +64,8 @@ class Fleet {
   // What io::Address parses; "": not known yet, or not running.
   virtual std::string AddressOf(std::uint64_t id) const = 0;
   // The address that a command of this place shall listen on: a socket's path or
-  // kAddressPlaceholder.
-  virtual std::string ListenAddress(const std::string& place_name) const = 0;
+  // kAddressPlaceholder. `local` as in its launch.
+  virtual std::string ListenAddress(const std::string& place_name, bool local) const = 0;
   // What a running replica printed last; "" where the driver cannot tell.
   virtual std::string TailOf(std::uint64_t id, std::size_t size_max) const = 0;
   virtual std::vector<std::uint64_t> RunningIds() const = 0;

@@ -16,21 +16,11 @@
 #include <string_view>
 #include <vector>
 
-#include "fleet/kubernetes_api.h"
+#include "fleet/kubernetes_namespace.h"
 #include "fleet/kubernetes_places.h"
 #include "fleet/polled_fleet.h"
 
 namespace penstock::fleet {
-
-// "MODEL=DEPLOYMENT[/SERVICE][:PORT]": MODEL is catalog.schema.model, perhaps with a /VERSION.
-struct KubernetesTarget {
-  std::string model;
-  std::string deployment;
-  std::string service;    // As the Deployment where none is named.
-  std::string port_name;  // Of the service; "" the first.
-};
-// kInvalidArgument, showing the form.
-Result<KubernetesTarget> ParseKubernetesTarget(std::string_view text);
 
 struct KubernetesSettings {
   KubernetesAccess access;
@@ -39,12 +29,9 @@ struct KubernetesSettings {
   std::vector<KubernetesTarget> targets = {};
 };
 
-inline constexpr std::size_t kSlicesPageMax = 500;
-inline constexpr int kSlicePagesMax = 100;
 // Between two tries of a Deployment that could not be asked.
 inline constexpr Duration kAskAgainMin = std::chrono::seconds(1);
 inline constexpr Duration kAskAgainMax = std::chrono::seconds(30);
-inline constexpr int kConflictsMax = 3;  // 409s in a row of one patch, until the next List().
 
 class KubernetesBackend : public Backend {
  public:
@@ -71,22 +58,16 @@ class KubernetesBackend : public Backend {
   };
 
   KubernetesBackend(KubernetesSettings settings, std::unique_ptr<KubernetesApi> api)
-      : settings_(std::move(settings)), api_(std::move(api)) {}
+      : settings_(std::move(settings)), namespace_(std::move(api), settings_.name_space) {}
   Status ReadHolders();
   Deployment* Find(const std::string& pool);
   Result<Deployment*> Take(const std::string& pool, const ReplicaLaunch& launch);
-  Status Hold(Deployment& deployment, const std::string& holder);
   Status Bring(Deployment& deployment);
   void NoteAsked(Deployment& deployment, const Status& asked) const;
-  Result<int> ScaleTo(const Deployment& deployment);
-  Result<std::vector<KubernetesPod>> Pods(const KubernetesTarget& target);
-  Result<KubernetesSlices> Page(const KubernetesTarget& target, const std::string& page);
-  Result<ApiReply> Asked(Result<ApiReply> reply, const std::string& what) const;
-  std::string PathOf(const std::string& deployment) const;
   std::string HolderOf(const std::string& pool) const { return settings_.instance + "-" + pool; }
 
   KubernetesSettings settings_;
-  std::unique_ptr<KubernetesApi> api_;
+  KubernetesNamespace namespace_;
   std::vector<Deployment> deployments_;
   bool read_ = false;  // Who has what, once.
 };

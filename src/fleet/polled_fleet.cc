@@ -209,17 +209,20 @@ void PolledFleet::Poll() {
   complained_ = false;
   std::vector<std::uint64_t> gone;
   std::map<std::uint64_t, std::string> handles;
-  std::vector<std::string> strangers;
+  std::vector<Stranger> strangers;
   {
     const std::lock_guard lock(mutex_);
     Match(*listed, gone);
     strangers = Strangers(*listed);
     for (const std::uint64_t id : gone) handles[id] = replicas_.at(id).handle;
   }
-  for (const std::string& handle : strangers) {
-    Log().warn("{}: {} is nobody's; it is ended", backend_->name(), handle);
-    if (const Status stopped = backend_->Stop(handle, false); !stopped) {
-      Log().warn("{}: {}", backend_->name(), stopped.error().message);
+  for (const Stranger& stranger : strangers) {
+    if (stranger.first) {
+      Log().warn("{}: {} is nobody's; it is ended", backend_->name(), stranger.handle);
+    }
+    const Status stopped = backend_->Stop(stranger.handle, false);
+    if (!stopped && stranger.first) {
+      Log().warn("{}: {}; this is tried again", backend_->name(), stopped.error().message);
     }
   }
   for (const auto& [id, handle] : handles) {
@@ -230,9 +233,10 @@ void PolledFleet::Poll() {
 }
 
 // Whom to end. Under the lock, after Match().
-std::vector<std::string> PolledFleet::Strangers(const std::vector<ListedReplica>& listed) {
+std::vector<PolledFleet::Stranger> PolledFleet::Strangers(
+    const std::vector<ListedReplica>& listed) {
   std::map<std::string, int> seen;
-  std::vector<std::string> ended;
+  std::vector<Stranger> ended;
   for (const ListedReplica& one : listed) {
     if (one.ended || one.place_name.empty()) continue;
     const bool ours = std::ranges::any_of(
@@ -246,7 +250,9 @@ std::vector<std::string> PolledFleet::Strangers(const std::vector<ListedReplica>
     const auto before = strangers_.find(one.handle);
     const int times = before == strangers_.end() ? 1 : before->second + 1;
     seen[one.handle] = times;
-    if (times % kStrangerMax == 0) ended.push_back(one.handle);
+    if (times % kStrangerMax == 0) {
+      ended.push_back({.handle = one.handle, .first = times == kStrangerMax});
+    }
   }
   strangers_ = std::move(seen);
   return ended;

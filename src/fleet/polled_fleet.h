@@ -62,7 +62,7 @@ class PolledFleet : public Fleet {
   std::vector<ReplicaExit> CollectExits() override;
   int exit_descriptor() const override { return signal_.get(); }
   std::string AddressOf(std::uint64_t id) const override;
-  std::string ListenAddress(const std::string&) const override { return kAddressPlaceholder; }
+  std::string ListenAddress(const std::string&, bool) const override { return kAddressPlaceholder; }
   std::string TailOf(std::uint64_t id, std::size_t size_max) const override;
   std::vector<std::uint64_t> RunningIds() const override;
   std::size_t running() const override;
@@ -88,13 +88,19 @@ class PolledFleet : public Fleet {
     bool started = false;
   };
 
+  // One that runs without being anybody's.
+  struct Stranger {
+    std::string handle;
+    bool first = false;  // It is asked to end for the first time.
+  };
+
   PolledFleet(std::unique_ptr<Backend> backend, Duration poll_interval, Descriptor signal);
   void Order(std::uint64_t id, Wish wish);
   void Run();
   void Do(const Task& task);
   void Poll();
   void Match(std::vector<ListedReplica>& listed, std::vector<std::uint64_t>& gone);
-  std::vector<std::string> Strangers(const std::vector<ListedReplica>& listed);
+  std::vector<Stranger> Strangers(const std::vector<ListedReplica>& listed);
   void ForgetFound();
   bool MayList() const;
   void EndLocked(std::uint64_t id, std::string reason);

@@ -5,13 +5,20 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
+#include <sstream>
 
+#include <spdlog/sinks/ostream_sink.h>
+
+#include "base/log.h"
 #include "base/test_folder.h"
 #include "fleet/command.h"
 #include "fleet/exec_backend.h"
+#include "fleet/process_fleet.h"
 #include "fleet/slurm_backend.h"
+#include "fleet/split_fleet.h"
 
 namespace penstock::fleet {
 namespace {
@@ -62,10 +69,11 @@ class ExecFleetTest : public testing::Test {
     });
   }
   // Waits for the fleet's news, not for time.
-  void Await(const std::function<bool()>& condition) {
+  void Await(const std::function<bool()>& condition) { Await(*fleet_, condition); }
+  static void Await(const Fleet& fleet, const std::function<bool()>& condition) {
     const TimePoint end = Clock::now() + seconds(30);
     while (!condition() && Clock::now() < end) {
-      pollfd wait{fleet_->exit_descriptor(), POLLIN, 0};
+      pollfd wait{fleet.exit_descriptor(), POLLIN, 0};
       poll(&wait, 1, 5);
     }
     ASSERT_TRUE(condition());
@@ -184,6 +192,77 @@ TEST(SlurmScript, QuotesWhatItRuns) {
       << script;
   EXPECT_NE(script.find("address=\"127.0.0.1:$((20000 + RANDOM % 20000))\""), std::string::npos)
       << script;
+}
+
+// Relays run here, whatever runs the models.
+TEST_F(ExecFleetTest, WhatIsLocalRunsBesideTheServer) {
+  std::filesystem::create_directory(folder_.File("logs"));
+  std::filesystem::create_directory(folder_.File("run"));
+  auto local = ProcessFleet::Open({.log_path = folder_.File("logs")},
+                                  SocketFolder::Open(folder_.File("run")).value())
+                   .value();
+  const auto split = SplitFleet::Open(std::move(local), std::move(fleet_)).value();
+  ReplicaLaunch here = Launch(1, "/bin/sleep");
+  here.local = true;
+  ASSERT_TRUE(split->Start(here));
+  ASSERT_TRUE(split->Start(Launch(2, "sleep")));
+  Await(*split, [&] { return split->AddressOf(2).starts_with("127.0.0.1:"); });
+  EXPECT_EQ(split->AddressOf(1), split->ListenAddress("pool-1", true));
+  EXPECT_EQ(split->ListenAddress("pool-2", false), kAddressPlaceholder);
+  EXPECT_EQ(split->running(), 2u);
+  EXPECT_TRUE(split->outlives_server());
+  for (const std::uint64_t id : split->RunningIds()) split->Kill(id);
+  std::vector<std::uint64_t> ended;
+  Await(*split, [&] {
+    for (const ReplicaExit& exit : split->CollectExits()) ended.push_back(exit.id);
+    return ended.size() == 2;
+  });
+  EXPECT_EQ(split->running(), 0u);
+  Open();  // For TearDown().
+}
+
+// One that turns up after the start, belongs to nobody, and does not end.
+class StubbornBackend : public Backend {
+ public:
+  explicit StubbornBackend(std::atomic<int>& stops) : stops_(stops) {}
+  std::string name() const override { return "stubborn"; }
+  Result<std::string> Start(const ReplicaLaunch&) override { return std::string("h"); }
+  Status Stop(const std::string&, bool) override {
+    ++stops_;
+    return Fail(Code::kUnavailable, "not now");
+  }
+  Result<std::vector<ListedReplica>> List() override {
+    if (!std::exchange(asked_, true)) return std::vector<ListedReplica>{};
+    return std::vector<ListedReplica>{
+        {.handle = "ghost", .place_name = "pool-9", .address = {}, .ended = false, .reason = {}}};
+  }
+  std::string ReasonOf(const std::string&) override { return {}; }
+  std::string TailOf(const std::string&, std::size_t) override { return {}; }
+
+ private:
+  std::atomic<int>& stops_;
+  bool asked_ = false;
+};
+
+TEST(PolledFleet, AStrangerIsEndedUntilItIsGoneAndSaidOnce) {
+  std::ostringstream text;
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text);
+  Log().sinks().push_back(sink);
+  std::atomic<int> stops = 0;
+  {
+    const auto fleet =
+        PolledFleet::Open(std::make_unique<StubbornBackend>(stops), milliseconds(1)).value();
+    ASSERT_TRUE(fleet->FindRunning());
+    const TimePoint end = Clock::now() + seconds(30);
+    while (stops < 4 && Clock::now() < end) poll(nullptr, 0, 2);
+  }
+  Log().sinks().pop_back();
+  EXPECT_GE(stops, 4);
+  const std::string said = text.str();
+  const std::size_t first = said.find("ghost is nobody's");
+  ASSERT_NE(first, std::string::npos) << said;
+  EXPECT_EQ(said.find("ghost is nobody's", first + 1), std::string::npos) << said;
+  EXPECT_EQ(said.find("not now"), said.rfind("not now")) << said;
 }
 
 }  // namespace

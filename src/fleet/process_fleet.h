@@ -34,7 +34,7 @@ class ProcessFleet : public Fleet {
   static Result<std::unique_ptr<ProcessFleet>> Open(FleetSettings settings, SocketFolder sockets);
 
   // "unix:" and the place's socket.
-  std::string ListenAddress(const std::string& place_name) const override {
+  std::string ListenAddress(const std::string& place_name, bool) const override {
     return "unix:" + sockets_.SocketPath(place_name);
   }
   std::string AddressOf(std::uint64_t id) const override;

@@ -71,7 +71,7 @@ TEST_F(ProcessFleetTest, LastWordsAreOfThisReplicaOnly) {
 }
 
 TEST_F(ProcessFleetTest, RemovesTheSocketOfTheDead) {
-  const std::string socket = fleet_->ListenAddress("place").substr(5);
+  const std::string socket = fleet_->ListenAddress("place", false).substr(5);
   ASSERT_TRUE(Start(7, "touch " + socket));
   AwaitExits(1);
   struct stat found{};

@@ -15,6 +15,14 @@
 
 namespace penstock::meter {
 
+namespace {
+// 0 where it cannot be told.
+std::uint64_t SizeOf(const Descriptor& file) {
+  struct stat found{};
+  return fstat(file.get(), &found) == 0 ? static_cast<std::uint64_t>(found.st_size) : 0;
+}
+}  // namespace
+
 Ledger::Ledger(std::string folder, LedgerSettings settings)
     : folder_(std::move(folder)), settings_(settings) {
   std::random_device entropy;
@@ -81,6 +89,8 @@ void Ledger::SyncDirty() {
     const bool finished = segment->finished.load(std::memory_order_acquire);
     const std::uint64_t written = segment->written.load(std::memory_order_acquire);
     if (written > segment->synced) {
+      // A store into a page that is partly beyond the end is no signal, and lost all the same.
+      if (SizeOf(segment->file) < written) segment->cut.store(true, std::memory_order_relaxed);
       const bool is_new = segment->synced == 0;
       bool good = fdatasync(segment->file.get()) == 0;
       if (is_new) good = SyncFolder(folder_) && good;
@@ -157,33 +167,43 @@ void LedgerWriter::Write(WallTime at) {
   const bool old = segment_ && at - begun_at_ >= ledger_.settings_.segment_age_max;
   const bool full = segment_ && segment_->written >= ledger_.settings_.segment_bytes_max;
   // What waits may begin with the segment's head, or with the rest of a frame: then it stays.
-  if ((old || full) && !bound_) Finish();
-  if (segment_ || Begin(at)) WritePending();
+  if (segment_ && segment_->cut.load(std::memory_order_relaxed)) Leave();
+  if (segment_ && (old || full) && !bound_) Finish();
+  // The second time, where the first found its segment cut.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!segment_ && !Begin(at)) break;
+    if (WritePending()) break;
+    Leave();
+  }
   if (pending_.size() == counted_pending_) return;
   ledger_.counters_.pending_bytes += pending_.size() - counted_pending_;  // Wraps as it should.
   counted_pending_ = pending_.size();
 }
 
-void LedgerWriter::WritePending() {
+// False: the segment was cut short. What the disk does not take stays pending.
+bool LedgerWriter::WritePending() {
   const std::uint64_t at = segment_->written.load(std::memory_order_relaxed);
   if (pending_.size() <= LedgerWindow::kBytes / 2 &&
       window_.Reach(segment_->file.get(), at, pending_.size())) {
-    window_.Put(at, pending_);
+    if (!window_.Put(at, pending_)) return false;
     Written();
-    return;
+    return true;
   }
+  // Behind a gap, readers would not find it.
+  if (SizeOf(segment_->file) < at) return false;
   const ssize_t wrote =
       pwrite(segment_->file.get(), pending_.data(), pending_.size(), static_cast<off_t>(at));
   if (wrote < 0 || static_cast<std::size_t>(wrote) < pending_.size()) {
     ++ledger_.counters_.write_failures;
-    if (wrote <= 0) return;
+    if (wrote <= 0) return true;
     // The rest follows when there is room; a reader waits for it as for any unfinished frame.
     pending_.erase(0, static_cast<std::size_t>(wrote));
     segment_->written.fetch_add(static_cast<std::uint64_t>(wrote), std::memory_order_release);
     bound_ = true;
-    return;
+    return true;
   }
   Written();
+  return true;
 }
 
 // All that was pending is in the file.
@@ -209,8 +229,34 @@ bool LedgerWriter::Begin(WallTime at) {
   return true;
 }
 
+// Gives a segment up that somebody else cut short. What is pending goes into the next one, unless
+// it is the rest of a frame whose beginning is here.
+void LedgerWriter::Leave() {
+  window_.Close();
+  const std::uint64_t written = segment_->written.load(std::memory_order_relaxed);
+  const std::uint64_t size = std::min(SizeOf(segment_->file), written);
+  ledger_.counters_.cut_bytes += written - size;
+  Log().error("ledger: {}/{}{} was cut to {} bytes by somebody else: {} bytes of records are lost",
+              ledger_.folder_, segment_->stem, kOpenEnding, size, written - size);
+  if (bound_ && written == 0) {
+    pending_.erase(0, kSegmentHead.size());
+  } else if (bound_) {
+    ledger_.counters_.lost_records += pending_records_;
+    pending_.clear();
+    pending_records_ = 0;
+  }
+  bound_ = false;
+  segment_->finished.store(true, std::memory_order_release);
+  segment_ = nullptr;
+  ledger_.WakeUp();
+}
+
 void LedgerWriter::Finish() {
   if (!segment_) return;
+  if (SizeOf(segment_->file) < segment_->written.load(std::memory_order_relaxed)) {
+    Leave();
+    return;
+  }
   window_.Close();
   // What was made ready and not used. Where it cannot be cut off, readers pass over it.
   const auto written = static_cast<off_t>(segment_->written.load(std::memory_order_relaxed));

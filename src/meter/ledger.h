@@ -9,6 +9,9 @@
 // death of the process from then on. A background thread calls SyncDirty(), so that a power cut
 // loses what it did not reach. A segment that is being written ends in zeros.
 //
+// A segment that another program cuts short while it is being written is given up: what was lost is
+// counted and said, and records go on in a new one.
+//
 // A disk that fails keeps nobody from being served: up to kPendingBytesMax of records wait in
 // memory, what does not fit is counted as lost.
 #pragma once
@@ -46,6 +49,7 @@ struct LedgerCounters {
   std::atomic<std::uint64_t> disk_bytes{0};        // Of all segments, as of the last Retain().
   std::atomic<std::uint64_t> removed_segments{0};  // By Retain().
   std::atomic<std::uint64_t> torn_bytes{0};        // Cut off at the start: of unfinished frames.
+  std::atomic<std::uint64_t> cut_bytes{0};         // Of records, by another program.
   std::atomic<std::uint64_t> unsynced_us_max{0};   // Longest that a record waited for the disk.
   std::atomic<std::uint64_t> sync_us{0};           // What the last sync took.
 };
@@ -56,6 +60,7 @@ struct Segment {
   Descriptor file;
   std::atomic<std::uint64_t> written{0};  // Bytes.
   std::atomic<bool> finished{false};      // Nothing more will be written.
+  std::atomic<bool> cut{false};           // Somebody else made it shorter than it was written.
   std::atomic<std::uint64_t> synced{0};   // Bytes that are on disk.
 };
 
@@ -76,8 +81,9 @@ class LedgerWriter : public UsageSink {
   template <typename T>
   void Append(const T& record, WallTime at);
   void Write(WallTime at);
-  void WritePending();
+  bool WritePending();
   void Written();
+  void Leave();
   bool Begin(WallTime at);
   void Finish();
 

@@ -259,6 +259,56 @@ TEST(Ledger, ServiceGoesOnWithoutADisk) {
   EXPECT_EQ(ledger->counters().records, number - 10);
 }
 
+// Somebody truncates a segment that is being written, in its middle or altogether: the process
+// lives, what follows is recorded, and the loss is counted.
+TEST(Ledger, ASegmentThatIsCutFromOutsideIsLeft) {
+  for (const std::uint64_t kept : {std::uint64_t{0}, std::uint64_t{3}, std::uint64_t{5000}}) {
+    SCOPED_TRACE(kept);
+    const TestFolder folder;
+    auto ledger = Ledger::Open(folder.File("ledger")).value();
+    auto writer = ledger->MakeWriter();
+    std::uint64_t number = 1;
+    while (number < 200) writer->Record(RecordOf(number++));
+    const std::uint64_t written = ledger->Living().at(0)->written;
+    ASSERT_GT(written, 8192u);  // Some of its pages go, and one is cut within.
+    const std::string path = NamesOf(folder.File("ledger"), kOpenEnding).at(0);
+    std::filesystem::resize_file(path, kept);
+    // As the next record, or the next sync, finds it: the one by a page that is gone, the other by
+    // the file's size.
+    writer->Record(RecordOf(number++));
+    ledger->SyncDirty();
+    writer->Record(RecordOf(number++));
+    EXPECT_GE(ledger->counters().cut_bytes, written - kept);
+    writer.reset();
+    ledger->SyncDirty();
+    EXPECT_EQ(ledger->counters().lost_records, 0u);
+    const auto ids = IdsOf(folder.File("ledger"));
+    EXPECT_EQ(ids.count(number - 1), 1u);
+    if (kept == 5000) EXPECT_EQ(ids.count(1), 1u);
+    if (kept == 0) EXPECT_EQ(ids.count(1), 0u);
+  }
+}
+
+// A cut between two pages that are still the file's: only its size tells.
+TEST(Ledger, ACutWithinAPageIsFoundBySyncing) {
+  const TestFolder folder;
+  auto ledger = Ledger::Open(folder.File("ledger")).value();
+  auto writer = ledger->MakeWriter();
+  for (std::uint64_t i = 1; i <= 3; ++i) writer->Record(RecordOf(i));
+  ledger->SyncDirty();
+  const std::uint64_t written = ledger->Living().at(0)->written;
+  std::filesystem::resize_file(NamesOf(folder.File("ledger"), kOpenEnding).at(0), written - 1);
+  writer->Record(RecordOf(4));  // Into the cut page: nobody notices yet.
+  ledger->SyncDirty();
+  writer->Record(RecordOf(5));
+  EXPECT_GT(ledger->counters().cut_bytes, 0u);
+  writer.reset();
+  ledger->SyncDirty();
+  const auto ids = IdsOf(folder.File("ledger"));
+  EXPECT_EQ(ids.count(1), 1u);
+  EXPECT_EQ(ids.count(5), 1u);
+}
+
 TEST(RecentIds, RememberABoundedNumber) {
   RecentIds ids;
   EXPECT_TRUE(ids.Insert({.high = 0, .low = 0}));

@@ -3,7 +3,9 @@
 // A record is copied into the file's own pages, so it costs no system call and survives the death
 // of the process like one that was written. Pages are only ever touched after the disk has promised
 // room for them (fallocate), so a full disk shows as a failure of Reach() and never as a signal.
-// Where a file system does not do this, Reach() fails, and the caller writes instead.
+// Where a file system does not do this, Reach() fails, and the caller writes instead. A file that
+// somebody else cuts short takes its pages with it: Put() then fails, by a handler of SIGBUS that
+// knows its own stores from others.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +29,9 @@ class LedgerWindow {
   bool Reach(int file, std::uint64_t offset, std::size_t bytes);
 
   // Copies `frames`, which begin with a frame, to `offset`. The first frame's size comes last: who
-  // reads meanwhile sees zeros there, which is the segment's end, or the whole. REQUIRES: Reach().
-  void Put(std::uint64_t offset, std::string_view frames);
+  // reads meanwhile sees zeros there, which is the segment's end, or the whole. False: the file was
+  // cut short, and the window is closed. REQUIRES: Reach().
+  [[nodiscard]] bool Put(std::uint64_t offset, std::string_view frames);
 
   void Close();
 

@@ -291,6 +291,9 @@ void MeterService::AddTo(Metrics& metrics) {
       counters.removed_segments);
   add("penstock_ledger_torn_bytes",
       "Bytes of unfinished records that were cut off at the last start.", counters.torn_bytes);
+  add("penstock_ledger_cut_bytes_total",
+      "Bytes of records that another program cut off a segment while it was being written.",
+      counters.cut_bytes);
   add("penstock_ledger_sync_seconds", "What the last sync took.", counters.sync_us, 1e-6);
   add("penstock_ledger_unsynced_seconds_max", "The longest that a record waited for the disk.",
       counters.unsynced_us_max, 1e-6);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
@@ -142,6 +143,51 @@ test('a model-unit endpoint', async () => {
   });
   const ready = await waiter.wait();
   assert.equal(ready.config.served_entities[0].provisioned_model_units, 50);
+});
+
+// As its documentation creates one for OpenAI: the provider sees the key, nobody else does.
+test('an endpoint with an external model', async (t) => {
+  const seen = [];
+  const provider = createServer(async (request, response) => {
+    let body = '';
+    for await (const piece of request) body += piece;
+    seen.push({ url: request.url, ...request.headers, model: body && JSON.parse(body).model });
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'gpt-4o-2024',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'A pipe.' }, finish_reason: 'stop' }],
+      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } }));
+  });
+  await new Promise((resolve) => provider.listen(0, '127.0.0.1', resolve));
+  t.after(() => { provider.close(); provider.closeAllConnections(); });
+  const external = (config, name = 'gpt-4o') => ({ external_model: {
+    name, provider: 'openai', task: 'llm/v1/chat', openai_config: {
+      openai_api_base: `http://127.0.0.1:${provider.address().port}/v1`, ...config } } });
+  const waiter = await client.servingEndpoints.create({ name: 'far', config: { served_entities: [
+    external({ openai_api_key_plaintext: 'sk-test-secret', openai_organization: 'org-1' }, 'gpt-4.1')] } });
+  const ready = await waiter.wait();
+  assert.equal(ready.task, 'llm/v1/chat');
+  const [entity] = ready.config.served_entities;
+  assert.equal(entity.name, 'gpt-4-1');
+  assert.equal(entity.external_model.openai_config.openai_organization, 'org-1');
+  assert.ok(!JSON.stringify(ready).includes('sk-test-secret'));
+
+  const answer = await client.servingEndpoints.query({ name: 'far', messages: [{ role: 'user', content: 'hi' }] });
+  assert.equal(answer.choices[0].message.content, 'A pipe.');
+  const asked = seen.find(({ url }) => url === '/v1/chat/completions');
+  assert.equal(asked.authorization, 'Bearer sk-test-secret');
+  assert.equal(asked['openai-organization'], 'org-1');
+  assert.equal(asked.model, 'gpt-4.1');
+
+  const again = await client.servingEndpoints.updateConfig({ name: 'far', served_entities: [
+    external({ openai_api_key_plaintext: 'sk-test-other' })] });
+  await again.wait();
+  await client.servingEndpoints.query({ name: 'far', messages: [{ role: 'user', content: 'hi' }] });
+  assert.equal(seen.findLast(({ url }) => url === '/v1/chat/completions').authorization, 'Bearer sk-test-other');
+  await assert.rejects(client.servingEndpoints.create({ name: 'other', config: { served_entities: [
+    { external_model: { name: 'claude', provider: 'anthropic', task: 'llm/v1/chat',
+      anthropic_config: { anthropic_api_key_plaintext: 'sk-test-third' } } }] } }),
+  (error) => /openai, databricks-model-serving and custom/.test(error.message) && !/sk-test/.test(error.message));
+  await client.servingEndpoints.delete({ name: 'far' });
 });
 
 test('deleted endpoints are gone', async () => {

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Server, run, synthesise } from '../support/penstock.mjs';
+import { Server, run, synthesise, until } from '../support/penstock.mjs';
 
 test('apply shows the difference, asks, and brings it about', async (t) => {
   const server = await Server.start(t);
@@ -55,7 +55,11 @@ test('apply shows the difference, asks, and brings it about', async (t) => {
   }
   assert.match(explained, /stays 1/);
   assert.match((await command('endpoint', 'logs', 'chat')).stdout, /replica/);
-  const billed = await command('billing', '--format', 'csv');
+  // What is in effect is looked at once a second.
+  const billed = await until('something is billed', async () => {
+    const told = await command('billing', '--format', 'csv');
+    return told.stdout.includes('\nchat,') && told;
+  });
   assert.match(billed.stdout, /^endpoint,endpoint_id/);
   assert.match(billed.stdout, /^chat,[0-9a-f]{32},main\.test\.m-1,main\.test\.m,tokens_per_s,10,/m);
 
@@ -63,6 +67,56 @@ test('apply shows the difference, asks, and brings it about', async (t) => {
   const pruned = await command('apply', '-f', file, '--prune', '--yes');
   assert.equal(pruned.stdout, 'delete chat\n');
   assert.equal((await server.call('GET', '/api/2.0/serving-endpoints/chat')).status, 404);
+});
+
+// What is applied is the same afterwards, whatever was changed: tags, limits, what was taken out.
+test('apply changes what differs, and only that', async (t) => {
+  const server = await Server.start(t);
+  const command = (...words) => run([...words, '--data-dir', server.dataDirectory]);
+  await command('model', 'register', 'main.test.m', '--file', await synthesise('toy'));
+  const file = join(server.dataDirectory, 'endpoints.yaml');
+  const apply = async (text, says) => {
+    writeFileSync(file, `endpoints:\n  - name: chat\n${text}`);
+    const { code, stdout, stderr } = await command('apply', '-f', file, '--yes');
+    assert.equal(code, 0, stderr);
+    for (const line of says) assert.match(stdout, line);
+    const waited = await command('endpoint', 'wait', 'chat');
+    assert.equal(waited.code, 0, waited.stderr);
+    const again = await command('apply', '-f', file);
+    assert.equal(again.stdout, 'same chat\n');
+    return (await server.call('GET', '/api/2.0/serving-endpoints/chat')).json;
+  };
+  const entity = (more) => `    config: {served_entities: [{entity_name: main.test.m, entity_version: 1${more}}]}\n`;
+  const tags = (...pairs) => `    tags: [${pairs.map(([key, value]) => `{key: ${key}, value: ${value}}`)}]\n`;
+  const limits = (calls) => `    ai_gateway: {rate_limits: [{calls: ${calls}, key: endpoint, renewal_period: minute}]}\n`;
+  await apply(entity(', strategy: latency') + tags(['a', 'x'], ['b', 'y']) + limits(5), [/^create/]);
+  // Only tags: a changed one moves behind the others, one goes.
+  const tagged = await apply(entity(', strategy: latency') + tags(['a', 'z'], ['c', 'w']) + limits(5),
+    [/- tags\.a: x/, /\+ tags\.a: z/, /- tags\.b: y/, /\+ tags\.c: w/]);
+  assert.equal(tagged.config.config_version, 1);
+  assert.deepEqual(tagged.tags.map(({ key }) => key).sort(), ['a', 'c']);
+  const limited = await apply(entity(', strategy: latency') + tags(['a', 'z'], ['c', 'w']) + limits(7), [/\+ ai_gateway.*calls: 7/]);
+  assert.equal(limited.ai_gateway.rate_limits[0].calls, 7);
+  assert.equal(limited.config.config_version, 1);
+  // A field is taken out of the file: its default is back.
+  const usual = await apply(entity('') + tags(['a', 'z'], ['c', 'w']), [/- config\.served_entities\[0\]\.strategy: "latency"/]);
+  assert.equal(usual.config.served_entities[0].strategy, 'balanced');
+  assert.equal(usual.config.config_version, 2);
+
+  // A key is never printed, and sent each time: nobody can tell whether it is another.
+  const secret = 'sk-test-of-apply';
+  writeFileSync(file, `endpoints:
+  - name: far
+    config:
+      served_entities:
+        - external_model: {name: m, provider: custom, task: llm/v1/chat, custom_provider_config: {
+            custom_provider_url: "http://127.0.0.1:1/v1", bearer_token_auth: {token_plaintext: ${secret}}}}
+`);
+  const made = await command('apply', '-f', file, '--yes');
+  assert.equal(made.code, 0, made.stderr);
+  const later = await command('apply', '-f', file);
+  assert.match(later.stdout, /^update far\n.*token_plaintext: \(a key/);
+  for (const { stdout, stderr } of [made, later]) assert.ok(!(stdout + stderr).includes(secret));
 });
 
 test('keys: made, used, revoked', async (t) => {

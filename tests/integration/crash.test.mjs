@@ -2,19 +2,24 @@
 // acknowledged is there, nothing else is, no replica is left over, and states converge.
 //
 // Odd seeds run real engines as processes, even ones replicas that outlive the server (an exec hook,
-// whose engines are fakes). PENSTOCK_CRASH_HISTORIES=200 plays more, PENSTOCK_CRASH_SEED=N one again.
+// whose engines are fakes). PENSTOCK_CRASH_HISTORIES=200 plays more; PENSTOCK_CRASH_SEEDS=7 or 51-100 these.
+// Histories wait for most of their time, so PENSTOCK_CRASH_AT_ONCE (4) of them play side by side.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Server, kProgram, run, synthesise, temporaryFolder, until } from '../support/penstock.mjs';
 
 const kHistories = Number(process.env.PENSTOCK_CRASH_HISTORIES ?? 4);
+const kAtOnce = Number(process.env.PENSTOCK_CRASH_AT_ONCE ?? 4);
 const kRounds = 4;
+// Engines' threads wait for each other by spinning: seven of them that start at once on two cores
+// would take ten seconds, which test nothing.
+const kEngineFlags = ['--engine-threads', '1', '--engine-parallel', '2'];
 const kNames = ['a', 'b', 'c'];
 const kRoot = '/api/2.0/serving-endpoints';
 const kFakeEngine = join(dirname(kProgram), 'src/control/fake_engine');
@@ -46,7 +51,7 @@ const template = {};
 const afters = [];
 before(async () => {
   const scope = { after: (end) => afters.push(end) };
-  const server = await Server.start(scope);
+  const server = await Server.start(scope, { flags: kEngineFlags });
   const made = await server.call('POST', '/api/2.1/unity-catalog/models',
     { name: 'main.test.m', source: await synthesise('toy') });
   assert.equal(made.status, 200, made.text);
@@ -83,7 +88,7 @@ esac
 // Where replicas run: {flags, count(server): how many live, quiet(): waits until none outlives its server}.
 function fleetOf(t, seed, dataDirectory) {
   if (seed % 2 === 1) {
-    return { flags: [], count: (server) => server.engines().length,
+    return { flags: kEngineFlags, count: (server) => server.engines().length,
       quiet: () => until('no engine outlives its server', () => processesOf(dataDirectory).length === 0) };
   }
   assert.ok(existsSync(kFakeEngine), `${kFakeEngine} is missing: build it (target fake_engine)`);
@@ -98,7 +103,7 @@ function fleetOf(t, seed, dataDirectory) {
     }
   });
   t.after(() => living().forEach((id) => process.kill(Number(id), 'SIGKILL')));
-  return { flags: ['--fleet', 'exec', '--fleet-hook', hook], count: () => living().length, quiet: async () => {} };
+  return { flags: [...kEngineFlags, '--fleet', 'exec', '--fleet-hook', hook], count: () => living().length, quiet: async () => {} };
 }
 
 const configOf = (chunks) => ({
@@ -199,8 +204,9 @@ async function play(t, seed) {
   await server.stop();
 }
 
-const only = process.env.PENSTOCK_CRASH_SEED;
-const seeds = only ? [Number(only)] : Array.from({ length: kHistories }, (_, i) => i + 1);
-for (const seed of seeds) {
-  test(`kill -9 at random moments, seed ${seed}`, (t) => play(t, seed));
-}
+const [first, last] = (process.env.PENSTOCK_CRASH_SEEDS ?? `1-${kHistories}`).split('-').map(Number);
+describe('kill -9 at random moments', { concurrency: kAtOnce }, () => {
+  for (let seed = first; seed <= (last ?? first); ++seed) {
+    test(`seed ${seed}`, (t) => play(t, seed));
+  }
+});

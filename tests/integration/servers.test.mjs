@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -152,6 +152,80 @@ test('an external model is called over TLS, under its own name, with a key that 
   const removed = await near.call('DELETE', `${kModels}/main.test.near`);
   assert.equal(removed.status, 200, removed.text);
   assert.deepEqual(readdirSync(secrets), []);
+});
+
+// Of an endpoint itself, beside a model of ours; then an Azure deployment in its place: the provider
+// speaks that, too.
+test('a served entity\'s own external model shares traffic; its key comes and goes with it', async (t) => {
+  const provider = await startProvider(t);
+  const near = await Server.start(t, { flags: ['--external-ca-file', provider.caFile] });
+  const base = `https://127.0.0.1:${provider.server.port}`;
+  const key = provider.server.adminKey;
+  const secrets = join(near.dataDirectory, 'secrets');
+  const registered = await near.call('POST', kModels,
+    { name: 'main.test.own', source: await synthesise('toy'), task: 'llm/v1/completions' });
+  assert.equal(registered.status, 200, registered.text);
+  const own = { name: 'own', entity_name: 'main.test.own', entity_version: '1' };
+  const made = await near.call('POST', kEndpoints, { name: 'both', config: {
+    served_entities: [own, { external_model: external(`${base}/v1`, key) }],
+    traffic_config: { routes: [{ served_entity_name: 'own', traffic_percentage: 50 },
+      { served_entity_name: 'far-model', traffic_percentage: 50 }] } } });
+  assert.equal(made.status, 200, made.text);
+  await near.endpointReady('both');
+  const served = new Set();
+  const ask = async (prompt) => {
+    const answer = await near.call('POST', '/serving-endpoints/both/invocations', { prompt, max_tokens: 2 });
+    assert.equal(answer.status, 200, answer.text);
+    served.add(answer.headers.get('served-model-name'));
+  };
+  for (let i = 0; i < 40 && served.size < 2; ++i) await ask(`a${i}`);
+  assert.deepEqual([...served].sort(), ['far-model', 'own']);
+
+  const files = readdirSync(secrets);
+  assert.equal(files.length, 1);
+  assert.equal(statSync(join(secrets, files[0])).mode & 0o777, 0o600);
+  const secret = key.slice(-20);
+  for (const path of [kEndpoints, `${kEndpoints}/both`, `${kEndpoints}/both/events`,
+    `${kEndpoints}/both/served-models/far-model/logs`, `${kEndpoints}/both/served-models/far-model/build-logs`]) {
+    const { status, text } = await near.call('GET', path);
+    assert.equal(status, 200, path);
+    assert.ok(!text.includes(secret), path);
+  }
+  assert.ok(!near.log.includes(secret));
+  for (const file of ['penstock.db', 'penstock.db-wal']) {
+    assert.ok(!readFileSync(join(near.dataDirectory, file)).includes(secret), file);
+  }
+  for (const id of near.engines()) assert.ok(!readFileSync(`/proc/${id}/cmdline`, 'utf8').includes(secret));
+
+  // The operator's file in place of a key in the request.
+  mkdirSync(join(secrets, 'team'), { mode: 0o700 });
+  writeFileSync(join(secrets, 'team/azure'), `${key}\n`, { mode: 0o600 });
+  const changed = await near.call('PUT', `${kEndpoints}/both/config`, { served_entities: [{ name: 'azure',
+    external_model: { name: 'far-model', provider: 'openai', task: 'llm/v1/completions', openai_config: {
+      openai_api_type: 'azure', openai_api_base: base, openai_deployment_name: 'far-model',
+      openai_api_version: '2024-10-21', openai_api_key: '{{secrets/team/azure}}' } } }] });
+  assert.equal(changed.status, 200, changed.text);
+  await until('the update is in effect', async () =>
+    (await near.call('GET', `${kEndpoints}/both`)).json.state.config_update === 'NOT_UPDATING');
+  assert.deepEqual(readdirSync(secrets), ['team']);
+  served.clear();
+  await ask('b');
+  assert.deepEqual([...served], ['azure']);
+  await near.call('DELETE', `${kEndpoints}/both`);
+  assert.deepEqual(readdirSync(join(secrets, 'team')), ['azure']);
+});
+
+test('a relay runs beside the server, whatever runs the models', async (t) => {
+  const provider = await startProvider(t);
+  const hook = join(temporaryFolder(t), 'hook');
+  writeFileSync(hook, '#!/bin/sh\n[ "$1" = list ] && exit 0\necho "no machine is free" >&2; exit 1\n', { mode: 0o700 });
+  const near = await Server.start(t, { flags: ['--external-ca-file', provider.caFile, '--fleet', 'exec', '--fleet-hook', hook] });
+  const made = await near.call('POST', kEndpoints, { name: 'far', config: { served_entities: [{ external_model:
+    external(`https://127.0.0.1:${provider.server.port}/v1`, provider.server.adminKey) }] } });
+  assert.equal(made.status, 200, made.text);
+  await near.endpointReady('far');
+  const answer = await near.call('POST', '/v1/completions', { model: 'far', prompt: 'a', max_tokens: 2 });
+  assert.equal(answer.status, 200, answer.text);
 });
 
 test('a wrong key and a certificate that nobody vouches for are said, and not served', async (t) => {

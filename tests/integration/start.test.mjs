@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import {
   chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync,
 } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -22,6 +23,26 @@ test('the admin key is made at the first start, for its owner alone, and stays',
   const again = await Server.start(t, { dataDirectory: server.dataDirectory });
   assert.equal(again.adminKey, server.adminKey);
   assert.equal((await again.call('GET', '/v1/models')).status, 200);
+});
+
+// `run/url` says that the server is there; whoever believes it must find what the server serves.
+test('the first request of all finds its endpoint', async (t) => {
+  const model = createHttpServer((request, response) => response.end('{"choices":[],"usage":{}}'));
+  await new Promise((resolve) => model.listen(0, '127.0.0.1', resolve));
+  t.after(() => { model.close(); model.closeAllConnections(); });
+  for (let i = 0; i < 12; ++i) {
+    const server = new Server(temporaryFolder(t),
+      ['--static-endpoint', `chat=http://127.0.0.1:${model.address().port}`]);
+    t.after(() => server.kill());
+    const file = join(server.dataDirectory, 'run/url');
+    const end = Date.now() + 30_000;
+    while (!existsSync(file) && Date.now() < end) await new Promise(setImmediate);  // Not a moment lost.
+    server.url = readFileSync(file, 'utf8').trim();
+    server.adminKey = readFileSync(join(server.dataDirectory, 'admin.key'), 'utf8').trim();
+    const first = await server.call('POST', '/v1/completions', { model: 'chat', prompt: 'a' });
+    assert.equal(first.status, 200, first.text);
+    await server.kill();
+  }
 });
 
 test('a data directory in use is refused, naming the process that holds it', async (t) => {
