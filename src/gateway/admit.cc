@@ -55,10 +55,6 @@ policy::TokenCounts Believed(policy::TokenCounts counts, const policy::RequestSi
   return counts;
 }
 
-Fate FateOf(const Error& error) {
-  return error.code == Code::kCancelled ? Fate::kUnknown : Fate::kFailed;
-}
-
 }  // namespace
 
 RefusedRequest Gateway::Call::AsRefused() const {
@@ -171,7 +167,8 @@ io::Task<std::optional<Failure>> Gateway::Attempt(Call& call) {
   const Status sent = co_await Send(call);
   if (sent) co_return std::nullopt;
   call.disconnected = sent.error().code == Code::kCancelled;
-  call.EndAdmission(FateOf(sent.error()));
+  // A client that left is charged for what runs on: its admission ends with it.
+  if (!call.disconnected) call.EndAdmission(Fate::kFailed);
   co_return FailureOf(sent.error());
 }
 
@@ -240,6 +237,7 @@ io::Task<Status> Gateway::Send(Call& call) {
     Result<std::unique_ptr<http::ClientResponse>> response =
         Fail(Code::kUnavailable, "the replica is gone");
     if (origin != nullptr) {
+      http::SendReport report;
       response = co_await client_.Send(
           *origin,
           {.method = "POST",
@@ -247,7 +245,8 @@ io::Task<Status> Gateway::Send(Call& call) {
            .content_type = "application/json",
            .body = call.approach->body,
            .fields = fields.For(reads_headers, call.admission.grant(), loop_.RecentNow())},
-          Deadline::After(loop_.RecentNow(), limits_.answer_wait_max));
+          Deadline::After(loop_.RecentNow(), limits_.answer_wait_max), &report);
+      call.approach->sent_at = report.sent ? report.sent_at : TimePoint{};
     }
     const bool may_retry = tried.size() < limits_.attempts_max;
     if (response) {

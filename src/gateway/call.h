@@ -89,6 +89,7 @@ struct Gateway::Call : io::InFrames {
     std::string_view tools_text;
     std::string session;
     std::string api_version;
+    TimePoint sent_at{};  // To the replica that it is at; zero: not yet.
   };
 
   // Of the endpoint's rate limits.
@@ -103,6 +104,8 @@ struct Gateway::Call : io::InFrames {
   // Take the usage out of an answer that is no stream; out of what passed of a stream.
   void NoteWhole(std::string_view answer);
   void NoteStream(const StreamCount& count);
+  // Its client left before anything could be counted: what it can have cost.
+  void NoteLeft();
   // Keeps a piece of the answer for the payload log.
   void KeepAnswer(std::string_view piece);
 

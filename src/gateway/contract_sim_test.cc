@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/random.h"
 #include "gateway/contract_testing.h"
 
 namespace penstock::gateway {
@@ -102,6 +103,98 @@ TEST(ContractSim, ProvisionedUnitsRefuseAtOnceWithTheExactTime) {
   EXPECT_NEAR(wait, 10 * (used - 100) - 20, 5) << "20 ms of it have passed";
   EXPECT_EQ(told[1].headers.at("retry-after"), std::to_string((wait + 999) / 1000));
   EXPECT_EQ(told[2].status, 200);
+  ExpectAllGivenBack(world);
+}
+
+// Who hangs up before there is an answer has used the replica all the same.
+TEST(ContractSim, HangingUpIsNotFree) {
+  for (const bool stream : {false, true}) {
+    SCOPED_TRACE(testing::Message() << "stream=" << stream);
+    World world;
+    auto& lane = world.Add("chat").served[0].lane;
+    lane.cap_per_s = 20;
+    lane.cap_burst = seconds(10);
+    lane.overload = policy::Overload::kReject;
+    world.Publish();
+    // 10 tokens of prompt each; those that do not stream have made 50 more after half a second.
+    std::vector<Ask> asks = {{.endpoint = "chat", .max_tokens = 20, .stream = false}};
+    for (int i = 1; i <= 40; ++i) {
+      asks.push_back({.endpoint = "chat",
+                      .max_tokens = 80,
+                      .at = milliseconds(600 * i),
+                      .leave_after = stream ? milliseconds(5) : milliseconds(500),
+                      .stream = stream});
+    }
+    world.Run(asks);
+    ASSERT_EQ(world.usage.records.size(), 41u);
+    std::uint64_t cost_milli = 0;
+    int refused = 0;
+    for (std::size_t i = 1; i < world.usage.records.size(); ++i) {
+      const meter::UsageRecord& record = world.usage.records[i];
+      cost_milli += record.cost_milli;
+      refused += record.status == 429;
+      if (record.status == 429) continue;
+      EXPECT_EQ(record.end, meter::RequestEnd::kDisconnected);
+      EXPECT_EQ(record.source, meter::UsageSource::kEstimated);
+      EXPECT_GE(record.input_tokens, 10u);
+      if (stream) {
+        EXPECT_EQ(record.output_tokens, 0u);
+      } else {
+        EXPECT_NEAR(static_cast<double>(record.output_tokens), 50, 2);
+      }
+      EXPECT_EQ(record.cost_milli, 1000 * (record.input_tokens + record.output_tokens));
+    }
+    EXPECT_LE(cost_milli, 1000u * (200 + 20 * 25 + 90)) << "no more than the cap lets through";
+    if (!stream) EXPECT_GT(refused, 20) << "and it does hold them";
+    ExpectAllGivenBack(world);
+  }
+}
+
+// Whatever clients do: what is billed is what was made, to what a clock can tell.
+TEST(ContractSim, BillsWhatWasMadeForWhoeverLeaves) {
+  for (std::uint64_t seed = 0; seed < 30 && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    Random random(seed);
+    World world;
+    world.Add("chat");
+    world.Publish();
+    std::vector<Ask> asks = {{.endpoint = "chat", .max_tokens = 100, .stream = false}};
+    for (int i = 0; i < 60; ++i) {
+      asks.push_back({.endpoint = "chat",
+                      .max_tokens = 1 + static_cast<int>(random.Below(100)),
+                      .at = seconds(2) + milliseconds(random.Below(5000)),
+                      .leave_after = milliseconds(random.Below(3) == 0 ? 0 : 5 + random.Below(900)),
+                      .stream = random.Below(3) == 0});
+    }
+    world.Run(asks);
+    ASSERT_EQ(world.usage.records.size(), asks.size());
+    std::uint64_t billed = 0;
+    for (const meter::UsageRecord& record : world.usage.records) {
+      EXPECT_NE(record.source, meter::UsageSource::kNone);
+      EXPECT_GE(record.input_tokens, 10u);
+      billed += record.output_tokens;
+    }
+    EXPECT_NEAR(static_cast<double>(billed), static_cast<double>(world.one.produced),
+                2.0 * static_cast<double>(asks.size()));
+    ExpectAllGivenBack(world);
+  }
+}
+
+// Who waits in the queue and gives up has cost nothing.
+TEST(ContractSim, NothingIsBilledBeforeItWasSent) {
+  World world;
+  world.Add("chat").served[0].pool_policy = {.replica_concurrency = 1};
+  world.Publish();
+  world.Run({{.endpoint = "chat", .max_tokens = 50, .stream = false},
+             {.endpoint = "chat",
+              .at = milliseconds(10),
+              .leave_after = milliseconds(100),
+              .stream = false}});
+  ASSERT_EQ(world.usage.records.size(), 2u);
+  const meter::UsageRecord& waited = world.usage.records[0];
+  EXPECT_EQ(waited.end, meter::RequestEnd::kDisconnected);
+  EXPECT_EQ(waited.source, meter::UsageSource::kNone);
+  EXPECT_EQ(waited.cost_milli, 0u);
   ExpectAllGivenBack(world);
 }
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ class Engine {
   std::string retry_after;
   int tokens_instead = 0;            // Other than 0: generates so many, whatever was asked for;
   int silent_after = -1;             // falls silent after so many, for ever.
-  std::uint64_t claimed_tokens = 0;  // Other than 0: what usage claims.
+  std::optional<std::uint64_t> claimed_tokens;  // What usage claims, in place of the truth.
+  std::uint64_t produced = 0;                   // Tokens, whoever still wanted them.
   // Of each request, as it came: who it is for, and until when; "": not told.
   std::vector<std::pair<std::string, std::string>> told;
   int started = 0;
@@ -77,10 +79,15 @@ class Engine {
     const int asked =
         at == std::string::npos ? 10 : std::stoi(std::string(request->substr(at + 13)));
     const int tokens = tokens_instead != 0 ? tokens_instead : asked;
+    if (request->find("\"stream\":true") == std::string::npos) {
+      co_await AnswerWhole(exchange, tokens);
+      co_return;
+    }
     exchange.StartStream(200, "text/event-stream");
     for (int i = 0; i < tokens; ++i) {
       if (i == silent_after && !co_await loop_.Sleep(std::chrono::hours(24))) co_return;
       if (!co_await loop_.Sleep(std::chrono::milliseconds(10))) co_return;
+      ++produced;
       if (!co_await exchange.WriteChunk(
               "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"t\"}}]}\n\n")) {
         co_return;
@@ -89,7 +96,20 @@ class Engine {
     (void)co_await exchange.Finish(fmt::format(
         "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":10,\"completion_tokens\":{},"
         "\"total_tokens\":0}}}}\n\ndata: [DONE]\n\n",
-        claimed_tokens != 0 ? claimed_tokens : static_cast<std::uint64_t>(tokens)));
+        claimed_tokens.value_or(static_cast<std::uint64_t>(tokens))));
+  }
+
+  io::Task<void> AnswerWhole(http::Exchange& exchange, int tokens) {
+    for (int i = 0; i < tokens; ++i) {
+      if (!co_await loop_.Sleep(std::chrono::milliseconds(10))) co_return;
+      ++produced;
+    }
+    const std::string text(static_cast<std::size_t>(tokens), 't');
+    (void)co_await exchange.Respond(
+        200, "application/json",
+        fmt::format(R"({{"choices":[{{"index":0,"message":{{"content":"{}"}}}}],"usage":{{)"
+                    R"("prompt_tokens":10,"completion_tokens":{},"total_tokens":0}}}})",
+                    text, claimed_tokens.value_or(static_cast<std::uint64_t>(tokens))));
   }
 
   io::Loop& loop_;
@@ -105,6 +125,7 @@ struct Ask {
   std::string key = "psk_ann";
   std::vector<http::Field> fields = {};
   std::string body = {};  // "": made of the above.
+  bool stream = true;
 };
 
 struct Told {
@@ -190,9 +211,9 @@ class World {
         !ask.body.empty()
             ? ask.body
             : fmt::format(
-                  R"({{"model":"{}","stream":true,"max_tokens":{},"messages":[)"
+                  R"({{"model":"{}","stream":{},"max_tokens":{},"messages":[)"
                   R"({{"role":"user","content":"0123456789012345678901234567890123456789"}}]}})",
-                  ask.endpoint, ask.max_tokens);
+                  ask.endpoint, ask.stream, ask.max_tokens);
     const Deadline deadline = Deadline::After(start, std::chrono::hours(1));
     auto response = co_await client.Send(*origin,
                                          {.method = "POST",

@@ -135,6 +135,11 @@ void Pool::Finish(policy::Grant grant, const policy::Ending& ending, TimePoint n
   With([&] { dispatcher_.Finish(std::move(grant), ending, now); });
 }
 
+std::int64_t Pool::OutputWithin(const policy::Grant& grant, Duration elapsed) {
+  const std::scoped_lock lock(mutex_);
+  return dispatcher_.OutputWithin(grant, elapsed);
+}
+
 bool Pool::Retry(policy::Grant& grant, std::span<const std::uint64_t> tried,
                  policy::ReplicaSet::Fate fate, TimePoint now) {
   return With([&] { return dispatcher_.Retry(grant, tried, fate, now); });

@@ -64,6 +64,7 @@ class Pool {
   void Progress(policy::Grant& grant, double cost, TimePoint now);
   void Begun(policy::Grant& grant, TimePoint now);
   void Finish(policy::Grant grant, const policy::Ending& ending, TimePoint now);
+  std::int64_t OutputWithin(const policy::Grant& grant, Duration elapsed);
   bool Retry(policy::Grant& grant, std::span<const std::uint64_t> tried,
              policy::ReplicaSet::Fate fate, TimePoint now);
   // Starts what time has made possible. Returns when to come again; max() for not before news.

@@ -104,8 +104,25 @@ void Gateway::Call::NoteStream(const StreamCount& count) {
   metrics.TimePerOutputToken(usage.tpot, ToMeter(operation));
 }
 
+void Gateway::Call::NoteLeft() {
+  const bool sent = approach == nullptr || approach->sent_at != TimePoint{};
+  const bool refused = response != nullptr && response->status() >= 400;
+  if (usage.source != meter::UsageSource::kNone || !admission.held() || !sent || refused) return;
+  usage.source = meter::UsageSource::kEstimated;
+  // As it was reserved: what the endpoint's prompts have taught.
+  usage.tokens.prompt_tokens =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, admission.grant().estimate.input_tokens));
+  if (!stream) {  // Of a stream nothing has come.
+    const Duration elapsed = gateway.loop_.Now() - approach->sent_at;
+    usage.tokens.completion_tokens = static_cast<std::uint64_t>(admission.OutputWithin(elapsed));
+  }
+  metrics.TokensIn(usage.tokens.prompt_tokens, 0);
+  metrics.TokensOut(usage.tokens.completion_tokens);
+}
+
 void Gateway::Settle(Call& call, int status) {
   if (std::exchange(call.usage.settled, true)) return;
+  if (call.disconnected || call.revoked) call.NoteLeft();
   if (call.admission.held()) {
     call.usage.cost = policy::Cost(call.usage.AsCounts(), call.admission.weights());
     // A client may be slow to take its last chunk: the replica is free before.

@@ -22,6 +22,10 @@ std::int64_t CostEstimator::output_tokens() const {
   return outputs_.count() < kLearnedMin ? kOutputTokens : outputs_.value();
 }
 
+double CostEstimator::output_tokens_per_s() const {
+  return timed_seconds_ > 0 ? timed_tokens_ / timed_seconds_ : 0;
+}
+
 Estimate CostEstimator::Guess(const RequestSize& size, const LanePolicy& policy) const {
   Estimate estimate;
   const double text = std::ceil(static_cast<double>(size.prompt_bytes) / bytes_per_token());
@@ -45,6 +49,13 @@ void CostEstimator::Learn(const RequestSize& size, const TokenCounts& actual) {
   if (size.prompt_bytes == 0 || text_tokens <= 0) return;
   bytes_ = kKept * bytes_ + static_cast<double>(size.prompt_bytes);
   tokens_ = kKept * tokens_ + static_cast<double>(text_tokens);
+}
+
+void CostEstimator::LearnTime(const RequestSize& size, const TokenCounts& actual, Duration took) {
+  if (!size.generates || actual.output <= 0 || took <= Duration{}) return;
+  const auto choices = static_cast<double>(std::max<std::int64_t>(1, size.choices));
+  timed_tokens_ = kKept * timed_tokens_ + static_cast<double>(actual.output) / choices;
+  timed_seconds_ = kKept * timed_seconds_ + Seconds(took);
 }
 
 }  // namespace penstock::policy

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/clock.h"
 #include "policy/capacity.h"
 #include "policy/endpoint_policy.h"
 #include "policy/token_quantile.h"
@@ -37,6 +38,8 @@ class CostEstimator {
   static constexpr double kBytesPerToken = 4;         // Until kLearnedMin requests have ended.
   static constexpr std::int64_t kOutputTokens = 512;  // Likewise, where no limit is lower.
   static constexpr std::uint32_t kLearnedMin = 16;
+  // Of one choice, where neither an answer nor a calibration has told: a slow replica's.
+  static constexpr double kOutputTokensPerS = 20;
 
   Estimate Guess(const RequestSize& size, const LanePolicy& policy) const;
 
@@ -44,13 +47,19 @@ class CostEstimator {
   // of how long answers are.
   void Learn(const RequestSize& size, const TokenCounts& actual);
 
+  // It took so long from its start on: the time before its first token is a part of it.
+  void LearnTime(const RequestSize& size, const TokenCounts& actual, Duration took);
+
   double bytes_per_token() const;
   std::int64_t output_tokens() const;  // Of one choice: the learned P80, or kOutputTokens.
+  double output_tokens_per_s() const;  // Of one choice, from its start on; 0: not learned.
 
  private:
   TokenQuantile outputs_;  // Of one choice.
   double bytes_ = 0;       // Both fade, so that the ratio follows what changes.
   double tokens_ = 0;
+  double timed_tokens_ = 0;  // Of one choice, and the time that they took. Both fade, too.
+  double timed_seconds_ = 0;
 };
 
 }  // namespace penstock::policy

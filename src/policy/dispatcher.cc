@@ -272,7 +272,10 @@ void Dispatcher::Finish(Grant grant, const Ending& ending, TimePoint now) {
     lane.quota.Finish(*lane.policy.quota, grant.quota_tokens, actual.input + actual.output,
                       grant.started_at, now);
   }
-  if (ending.whole && ending.actual) lane.estimator.Learn(grant.size, actual);
+  if (ending.whole && ending.actual) {
+    lane.estimator.Learn(grant.size, actual);
+    lane.estimator.LearnTime(grant.size, actual, now - grant.started_at);
+  }
   offered_ += std::max(0.0, cost - grant.estimate.cost);
   served_ += cost;
   replicas_.Read(grant.replica, grant.unread, now);
@@ -280,6 +283,21 @@ void Dispatcher::Finish(Grant grant, const Ending& ending, TimePoint now) {
   --lane.running;
   DropIdle(lane_id);
   Pump(now);
+}
+
+std::int64_t Dispatcher::OutputWithin(const Grant& grant, Duration elapsed) const {
+  if (!grant.size.generates) return 0;
+  const Lane& lane = *lanes_[grant.lane];
+  double per_s = lane.estimator.output_tokens_per_s();
+  if (per_s <= 0 && policy_.replica_concurrency > 0) {
+    per_s = policy_.replica_cost_per_s / policy_.replica_concurrency /
+            std::max(lane.policy.weights.output, 1e-6);
+  }
+  if (per_s <= 0) per_s = CostEstimator::kOutputTokensPerS;
+  constexpr std::int64_t kTokensMax = 1 << 20;  // Where the request names no limit.
+  const auto limit = static_cast<double>(grant.size.tokens_max.value_or(kTokensMax));
+  const double one = std::min(per_s * std::max(0.0, Seconds(elapsed)), limit);
+  return static_cast<std::int64_t>(one) * std::max<std::int64_t>(1, grant.size.choices);
 }
 
 bool Dispatcher::Retry(Grant& grant, std::span<const std::uint64_t> tried, ReplicaSet::Fate fate,

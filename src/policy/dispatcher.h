@@ -104,6 +104,10 @@ class Dispatcher {
   // Its first token has come, so its prompt is read. Once; no-op where nobody waits for it.
   void Begun(Grant& grant, TimePoint now);
   void Finish(Grant grant, const Ending& ending, TimePoint now);
+  // Tokens that the request of `grant` can have produced within `elapsed`, where nobody counted
+  // them: at the speed of its lane's answers, or else of a full replica by its calibration; never
+  // more than it asked for. REQUIRES: grant.held.
+  std::int64_t OutputWithin(const Grant& grant, Duration elapsed) const;
 
   // The replica of `grant` failed before anything of its answer was passed on: another one, if
   // there is one and the retry budget allows. False: the grant is as it was.
