@@ -3,6 +3,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "api/chunk_reader.h"
 
 namespace penstock {
@@ -29,7 +31,37 @@ std::optional<std::uint32_t> UnescapedBytes(std::string_view text) {
   return static_cast<std::uint32_t>(text.size() - escapes);
 }
 
+// The end of a JSON string's inside: its closing quote; size() where there is none.
+std::size_t FindQuote(std::string_view text) {
+  std::size_t at = 0;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return std::min(at, text.size());
+}
+
 }  // namespace
+
+std::size_t StreamMeter::ReadLikeLast(std::string_view stream, StreamChunk& chunk) {
+  constexpr std::string_view kField = "data: ";
+  constexpr std::string_view kEnd = "\n\n";
+  const std::size_t text_begin = kField.size() + before_bytes_;
+  if (!plain_ || stream.size() <= kField.size() + around_text_.size() + kEnd.size()) return 0;
+  const std::string_view around = around_text_;
+  if (!stream.starts_with(kField)) return 0;
+  if (!stream.substr(kField.size()).starts_with(around.substr(0, before_bytes_))) return 0;
+  const std::string_view rest = stream.substr(text_begin);
+  const std::size_t length = FindQuote(rest);
+  const std::string_view after = around.substr(before_bytes_);
+  if (rest.size() - length < after.size() + kEnd.size()) return 0;
+  if (!rest.substr(length).starts_with(after)) return 0;
+  if (!rest.substr(length + after.size()).starts_with(kEnd)) return 0;
+  const auto bytes = UnescapedBytes(rest.substr(0, length));
+  if (!bytes) return 0;
+  chunk = learned_;
+  chunk.text_bytes += *bytes;
+  return text_begin + length + after.size() + kEnd.size();
+}
 
 StreamChunk StreamMeter::Read(std::string_view data) {
   if (before_bytes_ != 0 && data.size() > around_text_.size()) {
@@ -50,6 +82,7 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     before_bytes_ = found.text_offset;
     around_text_.assign(data.substr(0, before_bytes_));
     around_text_.append(data.substr(before_bytes_ + found.text_length));
+    plain_ = HasText(found.chunk.kind) && data.find_first_of("\r\n") == std::string_view::npos;
     learned_ = found.chunk;
     learned_.text_bytes -= static_cast<std::uint32_t>(found.text_bytes);
   }

@@ -51,6 +51,11 @@ class StreamMeter {
   // `data` is an event's data. A chunk may hold several tokens: only usage counts them.
   StreamChunk Read(std::string_view data);
 
+  // The event at the front of `stream`, which begins there, where it is one `data: ` line and a
+  // blank line, ended by LF, and but for its text equal to the last one: the bytes that it takes,
+  // and `chunk` is what Read() would give. 0: it is not so, or not whole; parse the stream.
+  std::size_t ReadLikeLast(std::string_view stream, StreamChunk& chunk);
+
   // What Read() compares with, for whoever fetches it early; "" before a chunk is learned.
   std::string_view memory() const { return around_text_; }
 
@@ -58,6 +63,7 @@ class StreamMeter {
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
   std::string around_text_;
   std::size_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
+  bool plain_ = false;            // What was learned is text, and has no line end inside.
   StreamChunk learned_;           // Its answer, less the bytes of that text.
 };
 
