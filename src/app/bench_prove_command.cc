@@ -112,7 +112,8 @@ void AddBenchProveCommand(Program& program, CLI::App* bench) {
   command->footer("");  // Not the examples of `bench`.
   command->add_option("url", prove.url, "As bench takes it")->required();
   AddFlag(*command, "--model", prove.model, "The endpoint's name, sent as 'model'");
-  AddFlag(*command, "--api-key", prove.api_key, "Sent as a bearer token, to Azure as api-key; never kept");
+  AddFlag(*command, "--api-key", prove.api_key,
+          "Sent as a bearer token, to Azure as api-key; never kept");
   AddTermFlags(*command, *options);
   AddFlag(*command, "--neighbour-url", prove.neighbour_url,
           "A neighbour that floods meanwhile: its URL, model or key, what differs");
