@@ -196,10 +196,14 @@ class Client {
   // Out of line, so that Send()'s frame does not hold the frames of all its steps.
   [[gnu::noinline]] io::Task<Result<std::unique_ptr<io::Stream>>> Connect(const Origin& origin,
                                                                           Deadline deadline);
-  // One attempt on `stream`.
+  // A connection, and where in the pool it goes afterwards.
+  struct Way {
+    std::size_t place;
+    std::unique_ptr<io::Stream> stream;
+  };
+  // One attempt on a connection.
   [[gnu::noinline]] io::Task<Result<std::unique_ptr<ClientResponse>>> Exchange(
-      const Origin& origin, const Request& request, std::unique_ptr<io::Stream> stream,
-      Deadline deadline, SendReport& report);
+      const Origin& origin, const Request& request, Way way, Deadline deadline, SendReport& report);
   [[gnu::noinline]] io::Task<Status> ReadHead(ClientResponse& response, std::string_view method,
                                               Deadline deadline, SendReport& report);
   void AppendHead(const Origin& origin, const Request& request, std::string& to) const;
