@@ -80,6 +80,33 @@ TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
   EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.10);
 }
 
+// A request after a pause takes longer than one in a closed loop: so much is the engine's waking
+// up.
+TEST(StepFit, PausesTellWhatWakingUpCosts) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    StepModel truth = RandomModel(random);
+    truth.cell_block = 256;
+    truth.wake_s = 0.006;
+    policy::Calibration calibration = Measured(truth, 0, seed);
+    const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
+    EXPECT_LT(FitStepModel(calibration, settings).model.wake_s, 1e-6);  // Nothing tells it.
+    const double ttft_ms = PlayAlone(truth, {256, 1}).ttft_s * 1e3;
+    calibration.probes.push_back({.concurrency = 1,
+                                  .input_tokens = 256,
+                                  .output_tokens = 1,
+                                  .requests_per_s = 300 / ttft_ms,
+                                  .ttft_ms = {.p50 = ttft_ms},
+                                  .latency_ms = {.p50 = ttft_ms},
+                                  .requests = 6});
+    const StepFit fit = FitStepModel(calibration, settings);
+    EXPECT_NEAR(PlayAlone(fit.model, {200, 1}).ttft_s / PlayAlone(truth, {200, 1}).ttft_s, 1, 0.04);
+    EXPECT_NEAR(fit.model.wake_s, truth.wake_s, 0.03e-3 * ttft_ms);
+    EXPECT_LT(fit.error_mean, 0.03);
+  }
+}
+
 // An operator's word has no points: the linear fit is what there is.
 TEST(StepFit, WithoutPointsTheLinearFitIsTaken) {
   policy::Calibration given{.step = {.fixed_s = 0.01, .per_prefill_token_s = 1e-4}};

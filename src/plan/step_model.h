@@ -3,7 +3,7 @@
 // A step decodes one token of each running sequence and reads prompt tokens beside them. Decoding
 // takes what was measured for so many sequences, and a little for every cell they look at; prompts
 // take a pass of their own where the engine makes one, a time for each token, and a little for
-// every cell.
+// every cell. The first step after a while without work finds cold caches and a processor asleep.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,13 @@ struct StepModel {
   };
   std::vector<Decode> decode{};  // In order; between two it is linear, beyond the last as before.
   double per_decode_cell_s = 0;
+  int cell_block = 1;         // Above 1: each looks at as many whole blocks as the longest needs.
   double prefill_pass_s = 0;  // Of a step that reads prompts.
   bool shares_pass = false;   // One pass for both: prefill_pass_s only where nothing decodes.
   double per_prefill_token_s = 0;
   double per_prefill_cell_s = 0;
   double overhead_s = 0;  // Of a request, before the engine has it.
+  double wake_s = 0;      // More for the first step after kWakeAfter without work.
 
   // How the engine fills a step: its own defaults (engine/scheduler.h).
   int slots = 0;                // Sequences that run at once, others wait; 0: as many as come.
@@ -37,6 +39,8 @@ struct StepModel {
   int prefill_tokens_alone_min = 256;  // Where nothing decodes.
 
   bool operator==(const StepModel&) const = default;
+
+  static constexpr double kWakeAfter = 0.03;  // Seconds.
 
   // 0 for no sequences.
   double DecodeSeconds(double sequences) const;
