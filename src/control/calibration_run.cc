@@ -23,11 +23,11 @@ constexpr int kRequestsMin = 4;
 // are measured again, one after another, as often as fits into this time, and their medians taken.
 constexpr int kRoundsMax = 3;
 constexpr Duration kRoundsTime = std::chrono::seconds(10);
-// Requests with pauses between, for what it costs to wake up; not where that is nothing beside
-// them.
-constexpr int kPausedRequests = 6;
-constexpr double kPauseSeconds = 0.15;
-constexpr double kPausedSecondsMax = 0.5;
+// Requests with pauses between, for what it costs to have slept; not where they take so long that
+// hardly anything would fit into the time.
+constexpr int kPausedRequests = 10;
+constexpr double kPausedLoad = 0.4;  // Of what fits one after another.
+constexpr double kPausedSecondsMax = 1;
 
 policy::Percentiles PercentilesOf(const bench::Distribution& of) {
   return {.p50 = of.p50, .p90 = of.p90, .p99 = of.p99};
@@ -41,6 +41,9 @@ policy::CurvePoint PointOf(const bench::LevelSummary& level, const bench::BenchO
     policy::CurvePoint point = PointOf(level, {});
     point.concurrency = 1;
     point.requests_per_s = options.shape.rates.front();
+    point.ttft_ms.p50 = level.ttft_ms.mean;  // See plan::HasPauses().
+    point.tpot_ms.p50 = level.tpot_ms.mean;
+    point.latency_ms.p50 = level.latency_ms.mean;
     return point;
   }
   return {.concurrency = level.concurrency,
@@ -79,6 +82,7 @@ class Run {
     }
     if (!measured) return Fail(measured.error());
     const std::string ended = ended_;
+    if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
     const auto rounds = MeasureAgain(measuring);
     if (!rounds) return Fail(rounds.error());
     auto made = policy::FitCalibration(points_, plan_.settings);
@@ -144,19 +148,20 @@ class Run {
       const std::string what = fmt::format("probe {} + {}", shape.input, shape.output);
       if (auto measured = Measure(options, what, points_.probes); !measured) return measured;
     }
-    return ProbeWaking();
+    return {};
   }
 
-  // One request at a time, after pauses.
-  Status ProbeWaking() {
-    const double alone_s = points_.probes.front().latency_ms.p50 * 1e-3;
-    if (plan_.settings.embeds || alone_s > kPausedSecondsMax) return {};
-    bench::BenchOptions options = OptionsFor(Fitting(kProbeInput / 2), 1);
+  // The curve's requests one at a time, after pauses: an engine that has slept is slower.
+  Status MeasurePauses() {
+    const policy::CurvePoint& alone = points_.curve.front();
+    const double alone_s = alone.latency_ms.p50 * 1e-3;
+    if (plan_.settings.embeds || alone.concurrency != 1 || alone_s > kPausedSecondsMax) return {};
+    bench::BenchOptions options = OptionsFor(input_, output_);
     options.shape.arrivals = "constant";
-    options.shape.rates = {1 / (alone_s + std::max(kPauseSeconds, 2 * alone_s))};
+    options.shape.rates = {kPausedLoad / alone_s};
     options.requests = kPausedRequests;
     options.warmup = 1;
-    return Measure(options, "probe with pauses", paused_);
+    return Measure(options, "the same with pauses", paused_);
   }
 
   // Prompts of at most half of a small model's context.
@@ -226,6 +231,7 @@ class Run {
       if (auto measured = Measure(levels, what, points_.curve); !measured) {
         return Fail(measured.error());
       }
+      if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
     }
     points_.curve = plan::PoolPoints(points_.curve);
     points_.probes = plan::PoolPoints(points_.probes);

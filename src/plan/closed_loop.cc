@@ -103,7 +103,7 @@ LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape) {
 }
 
 bool HasPauses(const policy::CurvePoint& point) {
-  constexpr double kBusy = 0.5;  // Of the time; a closed loop's is nearly all of it.
+  constexpr double kBusy = 0.7;  // Of the time; a closed loop's is nearly all of it.
   return point.concurrency == 1 && point.requests_per_s * point.latency_ms.p50 < kBusy * 1e3;
 }
 

@@ -52,8 +52,7 @@ void SimReplica::Add(const Request& request, double now) {
   const bool was_idle = idle();
   arrived_.push_back({.request = request, .ready = ready});
   if (was_idle) {
-    WakeAfter(ready - at_);
-    at_ = ready;
+    WakeAt(ready);
     TakeArrived();
     Plan();
     return;
@@ -61,8 +60,18 @@ void SimReplica::Add(const Request& request, double now) {
   Shorten();
 }
 
-void SimReplica::WakeAfter(double idle_s) {
-  wake_s_ = idle_s >= StepModel::kWakeAfter ? model_->wake_s : 0;
+// The end of a pause.
+void SimReplica::WakeAt(double ready) {
+  if (ready - at_ >= StepModel::kWakeAfter) waking_until_ = ready + StepModel::kWakeFor;
+  at_ = ready;
+}
+
+// Slows the stretch down, and ends it where that ends.
+void SimReplica::Pace() {
+  if (at_ >= waking_until_ || model_->wake_pace == 1) return;
+  stretch_.first_s *= model_->wake_pace;
+  stretch_.growth_s *= model_->wake_pace;
+  stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, waking_until_ - at_));
 }
 
 bool SimReplica::full() const {
@@ -164,7 +173,8 @@ void SimReplica::Plan() {
     stretch_.steps = 1;
     PlanPrefill();
   }
-  stretch_.first_s = std::max(stretch_.first_s + std::exchange(wake_s_, 0), kStepMin);
+  stretch_.first_s = std::max(stretch_.first_s, kStepMin);
+  Pace();
   Shorten();
 }
 
@@ -207,8 +217,7 @@ void SimReplica::Advance(std::vector<Happening>& happened) {
   FinishPrefills(happened);
   // Nothing but what has not come yet: the engine sleeps until then.
   if (prefills_.empty() && decodes_.empty() && !arrived_.empty() && arrived_.front().ready > at_) {
-    WakeAfter(arrived_.front().ready - at_);
-    at_ = arrived_.front().ready;
+    WakeAt(arrived_.front().ready);
   }
   TakeArrived();
   Plan();

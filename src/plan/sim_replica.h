@@ -84,7 +84,8 @@ class SimReplica {
   static double Seconds(const Stretch& stretch);
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
   bool full() const;  // Every slot is taken.
-  void WakeAfter(double idle_s);
+  void WakeAt(double ready);
+  void Pace();
   void PlanDecode();
   void TakeArrived();
   void Plan();
@@ -103,7 +104,7 @@ class SimReplica {
   std::vector<Prefill> waiting_;   // For a slot. The one that is due first before the others.
   std::vector<Prefill> prefills_;  // In the same order.
   std::vector<Decode> decodes_;    // A heap: the one that ends first is at its front.
-  double wake_s_ = 0;              // Of the next step.
+  double waking_until_ = 0;        // Steps that begin before it are slower.
   double busy_s_ = 0;
 };
 

@@ -83,15 +83,20 @@ TEST(SimReplica, TheEngineHasARequestAfterItsOverhead) {
   EXPECT_NEAR(replica.busy_s(), 0.02, 1e-12);
 }
 
-TEST(SimReplica, TheFirstStepAfterAWhileTakesLonger) {
+// Waking is felt for a second, also after a short pause, and not by who never slept.
+TEST(SimReplica, StepsAreSlowerForAWhileAfterASleep) {
   StepModel model = ModelOf({.fixed_s = 0.01}, 512);
-  model.wake_s = 0.004;
+  model.wake_pace = 1.5;
   SimReplica replica(model);
-  replica.Add({.id = 1, .input_tokens = 9, .output_tokens = 2}, 1);
-  EXPECT_NEAR(replica.NextEvent(), 1.014, 1e-12);
-  EXPECT_NEAR(RunOut(replica).back().at, 1.024, 1e-12);
-  replica.Add({.id = 2, .input_tokens = 9, .output_tokens = 1}, 1.024 + 0.02);
-  EXPECT_NEAR(replica.NextEvent(), 1.054, 1e-12);
+  replica.Add({.id = 1, .input_tokens = 9, .output_tokens = 2}, 0);  // Awake: 0.01 a step.
+  EXPECT_NEAR(RunOut(replica).back().at, 0.02, 1e-12);
+  replica.Add({.id = 2, .input_tokens = 9, .output_tokens = 2}, 1);
+  EXPECT_NEAR(RunOut(replica).back().at, 1.03, 1e-12);
+  replica.Add({.id = 3, .input_tokens = 9, .output_tokens = 1}, 1.05);
+  EXPECT_NEAR(RunOut(replica).back().at, 1.065, 1e-12);
+  replica.Add({.id = 4, .input_tokens = 9, .output_tokens = 201}, 1.09);
+  // 61 steps begin before the second is over, 140 after it.
+  EXPECT_NEAR(RunOut(replica).back().at, 1.09 + 61 * 0.015 + 140 * 0.01, 1e-9);
 }
 
 TEST(SimReplica, CellsAreLookedAtInWholeBlocksOfTheLongest) {
@@ -158,7 +163,7 @@ TEST(SimReplica, BeyondItsSlotsRequestsWait) {
 struct Obvious {
   explicit Obvious(const StepModel& of) : model(of) {}
   const StepModel& model;
-  double wake_s = 0;
+  double waking_until = 0;
   struct Sequence {
     std::uint32_t request;
     double ready;
@@ -189,7 +194,9 @@ struct Obvious {
   void Join() {
     std::ranges::sort(coming, {}, [](const Sequence& s) { return std::pair(s.ready, s.request); });
     if (running.empty() && waiting.empty() && !coming.empty() && coming.front().ready > now) {
-      if (coming.front().ready - now >= StepModel::kWakeAfter) wake_s = model.wake_s;
+      if (coming.front().ready - now >= StepModel::kWakeAfter) {
+        waking_until = coming.front().ready + StepModel::kWakeFor;
+      }
       now = coming.front().ready;
     }
     while (!coming.empty() && coming.front().ready <= now + 1e-12) {
@@ -239,7 +246,7 @@ struct Obvious {
       budget -= taken;
       if (s.position == s.input) filled.push_back(&s);
     }
-    now += seconds + std::exchange(wake_s, 0);
+    now += now < waking_until ? seconds * model.wake_pace : seconds;
     for (Sequence& s : running) {
       if (std::ranges::count(decoded, s.request) != 0) ++s.made;
     }
@@ -262,7 +269,7 @@ TEST(SimReplica, AgreesWithSingleSteps) {
     SCOPED_TRACE(testing::Message() << "seed=" << seed);
     std::mt19937_64 random(seed);
     model.cell_block = seed % 2 == 0 ? 1 : 256;
-    model.wake_s = seed % 3 == 0 ? 0.02 : 0;
+    model.wake_pace = seed % 3 == 0 ? 1.3 : 1;
     SimReplica replica(model);
     Obvious obvious(model);
     std::vector<SimReplica::Happening> happened;

@@ -78,7 +78,7 @@ Vector BatchesOf(const std::vector<CurvePoint>& points) {
 StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel& settings) {
   StepModel model = settings;
   model.overhead_s = std::exp(unknowns[kOverhead]);
-  model.wake_s = std::exp(unknowns[kWake]);
+  model.wake_pace = std::max(1.0, std::exp(unknowns[kWake]));
   model.prefill_pass_s = std::exp(unknowns[kPrefillPass]);
   model.per_prefill_token_s = std::exp(unknowns[kPrefillToken]);
   model.per_prefill_cell_s = std::exp(unknowns[kPrefillCell]);
@@ -94,7 +94,6 @@ StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel
 
 double PriorWeightOf(std::size_t unknown) {
   if (unknown == kOverhead) return kOverheadPriorWeight;
-  if (unknown == kWake) return kDecodePriorWeight;
   return unknown < kFixedUnknowns ? kPriorWeight : kDecodePriorWeight;
 }
 
@@ -111,7 +110,7 @@ Vector StartOf(const policy::StepTimes& step, const Vector& batches,
   const double cell = std::max(step.per_context_token_s, token * 1e-5);
   Vector start(kFixedUnknowns + batches.size());
   start[kOverhead] = log(kOverheadSeconds);
-  start[kWake] = log(paused ? 1e-3 : 0);
+  start[kWake] = paused ? 0.1 : 0;
   start[kPrefillPass] = log(std::max(step.fixed_s, 2e-3) / 2);
   start[kPrefillToken] = log(token);
   start[kPrefillCell] = log(cell / 10);
