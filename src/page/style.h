@@ -87,7 +87,7 @@ thead tr:first-child th:not(:empty) { border-bottom: 1px solid var(--faint); }
 tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
 tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
 td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }
-.facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; }
+.facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; break-inside: avoid; }
 .facts dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem .8rem; margin: 0;
   align-content: start; font-size: .9rem; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
