@@ -66,9 +66,9 @@ TEST(Search, JudgesALowerLoadThatGaveMore) {
     search.Observe({.load = step->load,
                     .scout = step->scout,
                     .passes = true,
-                    .output_tokens_per_s = step->load == 2   ? 124
-                                           : step->load == 1 ? 90
-                                                             : 48,
+                    .output_tokens_per_s = step->load == 2   ? 124.0
+                                           : step->load == 1 ? 90.0
+                                                             : 48.0,
                     .latency_p50_ms = 100});
   }
   EXPECT_TRUE(std::ranges::find(judged, 2.0) != judged.end());
