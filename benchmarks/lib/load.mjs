@@ -6,7 +6,7 @@ import {join} from 'node:path';
 
 import {limitTime} from './children.mjs';
 import {residentBytes} from './processes.mjs';
-import {startPair, startPenstock, startPenstockWith, tool} from './programs.mjs';
+import {startFloor, startNginx, startPair, startPenstock, startPenstockWith, tool} from './programs.mjs';
 import {conclude, environment, figure, median, printEnvironment, printTable, readFlags, spread} from './report.mjs';
 
 const kRelayCore = 0;
@@ -32,22 +32,26 @@ async function latencies(pair, relay, timing) {
   return result;
 }
 
-// Pairs of runs with and without the gateway between client and server, in turn.
+// Runs without and with a relay between client and server, all relays in turn; one that waits has
+// its core for itself.
 async function addedLatency(pairs, timing) {
   const pair = await startPair(kLoadCore);
-  const gateway = await startPenstock(pair.port, kRelayCore);
+  const relays = [
+    await startPenstock(pair.port, kRelayCore), await startNginx(pair.port, kRelayCore),
+    await startFloor(pair.port, kRelayCore)
+  ];
   const direct = {name: 'direct', port: pair.port, key: ''};
   const runs = [];
   for (let i = 0; i < pairs; ++i) {
-    const without = await latencies(pair, direct, timing);
-    const through = await latencies(pair, gateway, timing);
-    runs.push({without, through});
+    const run = {direct: await latencies(pair, direct, timing)};
+    for (const relay of relays) run[relay.name] = await latencies(pair, relay, timing);
+    runs.push(run);
   }
-  await gateway.stop();
+  for (const relay of relays) await relay.stop();
   await pair.stop();
-  const added = (name) =>
-      runs.map(({without, through}) => (through[name] - without[name]) / 1000);
-  return {runs, p50_us: added('p50_ns'), p99_us: added('p99_ns')};
+  const added = (relay, name) => runs.map((run) => (run[relay][name] - run.direct[name]) / 1000);
+  const of = (relay) => ({p50_us: added(relay, 'p50_ns'), p99_us: added(relay, 'p99_ns')});
+  return {runs, penstock: of('penstock'), nginx: of('nginx'), floor: of('floor')};
 }
 
 // The descriptors that a process of ours may have.
@@ -127,6 +131,10 @@ function admission() {
   return JSON.parse(text).benchmarks[0].cpu_time / 1000;
 }
 
+const rowsOf = (name, {p50_us, p99_us}, goal) =>
+    [[`${name}: p50`, figure(median(p50_us), 1), spread(p50_us, 1), goal],
+     ['… p99', figure(median(p99_us), 1), spread(p99_us, 1), '']];
+
 async function main() {
   const flags = readFlags({});
   limitTime(300);
@@ -140,11 +148,9 @@ async function main() {
 
   printTable([
     ['', 'measured', 'spread', 'goal'],
-    [
-      `latency added at ${kRate}/s, µs: p50`, figure(median(latency.p50_us), 1),
-      spread(latency.p50_us, 1), '≤ 50'
-    ],
-    ['… p99', figure(median(latency.p99_us), 1), spread(latency.p99_us, 1), ''],
+    ...rowsOf(`latency added at ${kRate}/s, µs`, latency.penstock, '≤ 50'),
+    ...rowsOf('… by nginx', latency.nginx, ''),
+    ...rowsOf('… by a relay that only moves bytes', latency.floor, ''),
     [`idle streams held, by ${held.servers} server(s)`, String(held.streams), '', '20000'],
     ['… resident KB of each', figure(held.resident_kb, 2), '', ''],
     [
@@ -157,7 +163,7 @@ async function main() {
   conclude({
     name: 'load',
     goals: [
-      {name: 'latency added, µs', value: median(latency.p50_us), digits: 1, most: 50},
+      {name: 'latency added, µs', value: median(latency.penstock.p50_us), digits: 1, most: 50},
       {name: 'streams held', value: held.streams, digits: 0, least: flags.quick ? 4000 : 20000},
       {name: 'bytes of a key', value: keys.per_key, digits: 0, most: 1024},
       {name: 'admission, µs', value: admission_us, digits: 2, most: 2},

@@ -38,20 +38,26 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     if (data.ends_with(after) && data.starts_with(around.substr(0, before_bytes_))) {
       const std::size_t length = data.size() - around.size();
       if (const auto bytes = UnescapedBytes(data.substr(before_bytes_, length))) {
-        StreamChunk chunk = learned_;
-        chunk.text_bytes += *bytes;
-        return chunk;
+        return {.kind = learned_kind_,
+                .finish = learned_finish_,
+                .text_bytes = learned_text_bytes_ + *bytes};
       }
     }
   }
   if (data == "[DONE]") return {.kind = ChunkKind::kDone};
   internal::ChunkFindings found = internal::ReadChunk(data);
-  if (found.text_bytes != 0 && data.size() - found.text_length <= kAroundBytesMax) {
-    before_bytes_ = found.text_offset;
+  if (found.text_bytes != 0 && !found.chunk.usage &&
+      data.size() - found.text_length <= kAroundBytesMax) {
+    before_bytes_ = static_cast<std::uint32_t>(found.text_offset);
+    // Of exactly that size: it stays as long as the stream.
+    const std::size_t bytes = data.size() - found.text_length;
+    if (around_text_.capacity() < bytes) std::string().swap(around_text_);
+    around_text_.reserve(bytes);
     around_text_.assign(data.substr(0, before_bytes_));
     around_text_.append(data.substr(before_bytes_ + found.text_length));
-    learned_ = found.chunk;
-    learned_.text_bytes -= static_cast<std::uint32_t>(found.text_bytes);
+    learned_kind_ = found.chunk.kind;
+    learned_finish_ = found.chunk.finish;
+    learned_text_bytes_ = found.chunk.text_bytes - static_cast<std::uint32_t>(found.text_bytes);
   }
   return found.chunk;
 }
@@ -59,6 +65,12 @@ StreamChunk StreamMeter::Read(std::string_view data) {
 StreamChunk ParseStreamChunk(std::string_view data) {
   if (data == "[DONE]") return {.kind = ChunkKind::kDone};
   return internal::ReadChunk(data).chunk;
+}
+
+std::size_t CountTextCharacters(std::string_view data) {
+  const internal::ChunkFindings found = internal::ReadChunk(data);
+  return found.content_bytes + found.reasoning_bytes + found.argument_bytes -
+         found.continuation_bytes;
 }
 
 }  // namespace penstock

@@ -57,11 +57,16 @@ class StreamMeter {
  private:
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
   std::string around_text_;
-  std::size_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
-  StreamChunk learned_;           // Its answer, less the bytes of that text.
+  std::uint32_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
+  // Its answer, less the bytes of that text. One with usage is not learned: its figures change.
+  ChunkKind learned_kind_ = ChunkKind::kOther;
+  FinishReason learned_finish_ = FinishReason::kNone;
+  std::uint32_t learned_text_bytes_ = 0;
 };
 
 // The full parse: what Read() answers, without a memory. Slower (about 0.5 µs a chunk).
 StreamChunk ParseStreamChunk(std::string_view data);
+// Characters (code points) of the text that text_bytes counts.
+std::size_t CountTextCharacters(std::string_view data);
 
 }  // namespace penstock

@@ -267,6 +267,7 @@ Status Serve::Listen() {
         metrics_, meter_->MakeWriter(), [this](io::Loop& loop) { return ControlPortOf(loop); },
         ready_, options_.limits, options_.gateway_limits);
     thread->SetPayloadSink(payload_log_.get());
+    thread->loop().SetBusyWaitMax(std::chrono::microseconds(options_.busy_wait_max_us));
     thread->SetReportPort(ReportPortOf(thread->loop()));
     auto bound = thread->Listen(*address, {.reuse_port = several, .tls = *tls});
     if (!bound) return Fail(bound.error());

@@ -70,6 +70,10 @@ void AddLimitFlags(CLI::App& command, ServeCommandOptions& options) {
               "Seconds for a replica's answer to begin; longer: 504");
   add_seconds("--answer-stall-max-s", options.seconds.answer_stall_max,
               "Seconds between two pieces of a replica's answer");
+  AddFlag(command, "--output-overrun-factor", options.serve.gateway_limits.output_overrun_factor,
+          "A stream is ended beyond so many times its request's token limit (and 64 deltas); "
+          "0: never")
+      ->check(CLI::Range(0, 1000));
 }
 
 void AddKubernetesFlags(CLI::App& command, FleetOptions& fleet) {
@@ -149,6 +153,10 @@ void AddServeCommand(Program& program) {
   AddFlag(*command, "--port-file", serve.port_file, "Write the port there once listening");
   AddFlag(*command, "--io-threads", serve.io_threads, "Threads that accept, answer and relay")
       ->check(CLI::Range(1, 256));
+  AddFlag(*command, "--busy-wait-max-us", serve.busy_wait_max_us,
+          "Microseconds that an I/O thread looks for events before it sleeps, while that pays and "
+          "nobody else wants its processor; 0: sleeps at once")
+      ->check(CLI::Range(0, 1000));
   AddFlag(*command, "--drain-wait-max-s", serve.drain_wait_max_s,
           "Seconds that running requests get after SIGTERM")
       ->check(CLI::Range(0, 86400));

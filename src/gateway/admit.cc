@@ -58,7 +58,7 @@ policy::TokenCounts Believed(policy::TokenCounts counts, const policy::RequestSi
 }  // namespace
 
 RefusedRequest Gateway::Call::AsRefused() const {
-  return {.endpoint = endpoint->name,
+  return {.endpoint = endpoint().name,
           .surface = surface,
           .operation = operation,
           .api_version = approach->api_version,
@@ -67,8 +67,7 @@ RefusedRequest Gateway::Call::AsRefused() const {
 
 void Gateway::Call::TakeHop(const Hop& hop) {
   live = hop.endpoint;
-  endpoint = live->route;
-  entity = hop.entity;
+  entity = static_cast<std::uint32_t>(hop.entity);
   approach->rate_fields.Clear();
 }
 
@@ -90,7 +89,15 @@ void Gateway::Call::EndAdmission(Fate fate) {
     ending.actual = Believed(usage.AsCounts(), admission.grant().size);
     ending.whole = usage.source == meter::UsageSource::kUpstream && !disconnected;
   }
-  admission.End(ending, loop.Now());
+  admission.End(ending, gateway.loop_.Now());
+}
+
+void Gateway::Call::EndLimits() {
+  if (!held_limits) return;
+  const policy::TokenCounts used = usage.AsCounts();
+  held_limits->limits->Finish(AsCaller(), held_limits->tokens, used.input + used.output,
+                              gateway.loop_.Now());
+  held_limits.reset();
 }
 
 std::optional<Failure> Gateway::CheckLimits(Call& call) {
@@ -99,25 +106,28 @@ std::optional<Failure> Gateway::CheckLimits(Call& call) {
   // Input by the usual ratio, output by the request's own limit: what the user asks for.
   const std::int64_t input = static_cast<std::int64_t>(call.approach->size.prompt_token_ids +
                                                        (call.approach->size.prompt_bytes + 3) / 4);
-  call.limit_tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
+  const std::int64_t tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
   const policy::Caller caller = call.AsCaller();
-  const auto refused = limits.Arrive(caller, call.limit_tokens, loop_.Now());
+  const auto refused = limits.Arrive(caller, tokens, loop_.Now());
   const policy::RateLimiter::Headroom room = limits.HeadroomOf(caller, loop_.Now());
   AddHeadroom({.limit_requests = room.limit_calls,
                .limit_tokens = room.limit_tokens,
                .remaining_requests = room.remaining_calls,
                .remaining_tokens = room.remaining_tokens,
-               .reset_requests = std::chrono::minutes(1),
-               .reset_tokens = std::chrono::minutes(1)},
+               .reset_requests = room.reset_calls,
+               .reset_tokens = room.reset_tokens},
               call.approach->limit_fields);
   if (refused) return FailureOf(*refused, call.AsRefused());
-  call.limits = call.live->limits;
+  call.held_limits = std::make_unique<Call::HeldLimits>();
+  call.held_limits->limits = call.live->limits;
+  call.held_limits->tokens = tokens;
   return std::nullopt;
 }
 
 io::Task<bool> Gateway::Obtain(Call& call) {
   std::optional<Failure> first;
-  AnswerFields first_fields;  // What was told beside it.
+  AnswerFields first_fields;  // What was told beside it,
+  AnswerFields first_limits;  // of its rate limits, too.
   for (std::size_t i = 0; i < call.approach->hops.size(); ++i) {
     const Hop& hop = call.approach->hops[i];
     call.TakeHop(hop);
@@ -140,10 +150,13 @@ io::Task<bool> Gateway::Obtain(Call& call) {
       if (!first) {
         first = std::move(failure);
         first_fields = std::move(call.approach->rate_fields);
+        first_limits = call.approach->limit_fields;
+        call.approach->first_status = first->status;
       }
       continue;
     }
     if (spilled && first) {
+      call.approach->limit_fields = std::move(first_limits);
       call.approach->limit_fields.Add("x-ms-spillover-error", Number(failure->status));
       call.TakeHop(call.approach->hops.front());
       call.approach->rate_fields = std::move(first_fields);
@@ -154,13 +167,18 @@ io::Task<bool> Gateway::Obtain(Call& call) {
   }
   co_await RespondFailure(
       call, FailureOf(Error{Code::kUnavailable,
-                            fmt::format("endpoint '{}' serves no model", call.endpoint->name),
+                            fmt::format("endpoint '{}' serves no model", call.endpoint().name),
                             {}}));
   co_return false;
 }
 
 // Admission, and then a replica's answer: nullopt, and call.response is there.
 io::Task<std::optional<Failure>> Gateway::Attempt(Call& call) {
+  if (call.is_elsewhere()) {  // Under that place's rate limits, and no longer under the first's.
+    call.EndLimits();
+    call.approach->limit_fields.Clear();
+    if (auto refused = CheckLimits(call)) co_return refused;
+  }
   if (auto refused = co_await Admit(call)) co_return refused;
   if (call.disconnected) co_return std::nullopt;
   const Status sent = co_await Send(call);
@@ -227,7 +245,7 @@ bool Gateway::MayTryAnother(const Call& call, const Error& error) const {
 }
 
 io::Task<Status> Gateway::Send(Call& call) {
-  ReplicaFields fields(call.request_id, call.key);
+  ReplicaFields fields(call.approach->request_id, call.requester->key);
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
   std::vector<std::uint64_t> tried;
   for (;;) {
@@ -242,9 +260,9 @@ io::Task<Status> Gateway::Send(Call& call) {
           {.method = "POST",
            .target = UpstreamPath(call.operation),
            .content_type = "application/json",
-           .body = call.body,
-           .fields = fields.For(reads_headers, call.admission.grant(), loop_.Now())},
-          Deadline::After(loop_.Now(), limits_.answer_wait_max), &report);
+           .body = call.approach->body,
+           .fields = fields.For(reads_headers, call.admission.grant(), loop_.RecentNow())},
+          Deadline::After(loop_.RecentNow(), limits_.answer_wait_max), &report);
       call.approach->sent_at = report.sent ? report.sent_at : TimePoint{};
     }
     const bool may_retry = tried.size() < limits_.attempts_max;
@@ -263,7 +281,7 @@ io::Task<Status> Gateway::Send(Call& call) {
         co_return Fail(error);
       }
     }
-    call.metrics.FailedOver();
+    MetricsOf(call.endpoint().name).FailedOver();
   }
 }
 
@@ -273,8 +291,9 @@ io::Task<Failure> Gateway::TakeAnswer(Call& call) {
   Failure failure;
   failure.status = response.status();
   failure.error.code = CodeOfHttpStatus(failure.status);
-  auto body = co_await response.ReadAll(kErrorBytesMax,
-                                        Deadline::After(loop_.Now(), limits_.answer_stall_max));
+  failure.retry_after = ReadRetryFields(response.head().fields);
+  auto body = co_await response.ReadAll(
+      kErrorBytesMax, Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   call.disconnected = !body && body.error().code == Code::kCancelled;
   if (body) {
     failure.body = *std::move(body);

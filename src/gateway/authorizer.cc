@@ -24,10 +24,11 @@ std::optional<std::string_view> FindSecret(const http::Fields& fields) {
 
 void Authorizer::SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
   keys_ = std::move(keys);
+  ++version_;
   remembered_.clear();
 }
 
-Result<const policy::Key*> Authorizer::Check(const http::Fields& fields) {
+Result<std::shared_ptr<const Requester>> Authorizer::Check(const http::Fields& fields) {
   const auto secret = FindSecret(fields);
   if (!secret) {
     return Fail(Code::kUnauthenticated,
@@ -41,8 +42,14 @@ Result<const policy::Key*> Authorizer::Check(const http::Fields& fields) {
     return Fail(Code::kUnauthenticated, "the API key is not one of this server's", "authorization");
   }
   if (remembered_.size() >= kRememberedMax) remembered_.clear();
-  remembered_.emplace(std::string(*secret), key);
-  return key;
+  auto requester =
+      std::make_shared<const Requester>(Requester{.name = key->name,
+                                                  .groups = key->groups,
+                                                  .admin = key->role == policy::Role::kAdmin,
+                                                  .key = key->hash,
+                                                  .keys_version = version_});
+  remembered_.emplace(std::string(*secret), requester);
+  return requester;
 }
 
 }  // namespace penstock::gateway

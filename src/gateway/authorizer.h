@@ -5,16 +5,27 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/result.h"
 #include "http/head.h"
 #include "policy/key_table.h"
 
 namespace penstock::gateway {
+
+// Who sent a request, as its key says. Its requests share it.
+struct Requester {
+  std::string name;
+  std::vector<std::string> groups;
+  bool admin = false;
+  policy::KeyHash key{};
+  std::uint64_t keys_version = 0;  // Authorizer::version() when the key was looked up.
+};
 
 class Authorizer {
  public:
@@ -25,9 +36,12 @@ class Authorizer {
 
   bool Has(const policy::KeyHash& key) const { return keys_->Has(key); }
 
-  // The key that `Authorization: Bearer SECRET` or `api-key: SECRET` carries. Valid until
-  // SetKeys(). Errors: kUnauthenticated, saying which field is missing or wrong (never the secret).
-  Result<const policy::Key*> Check(const http::Fields& fields);
+  // Changes with each SetKeys().
+  std::uint64_t version() const { return version_; }
+
+  // Whose key `Authorization: Bearer SECRET` or `api-key: SECRET` carries. Errors:
+  // kUnauthenticated, saying which field is missing or wrong (never the secret).
+  Result<std::shared_ptr<const Requester>> Check(const http::Fields& fields);
 
  private:
   struct Hash {
@@ -37,7 +51,9 @@ class Authorizer {
     }
   };
   std::shared_ptr<const policy::KeyTable> keys_ = std::make_shared<policy::KeyTable>();
-  std::unordered_map<std::string, const policy::Key*, Hash, std::equal_to<>> remembered_;
+  std::uint64_t version_ = 0;
+  std::unordered_map<std::string, std::shared_ptr<const Requester>, Hash, std::equal_to<>>
+      remembered_;
 };
 
 }  // namespace penstock::gateway

@@ -13,7 +13,7 @@ class AuthorizerTest : public testing::Test {
     return std::make_shared<policy::KeyTable>(std::vector<policy::Key>{
         {.hash = policy::HashSecret(secret), .name = "team", .role = policy::Role::kUser}});
   }
-  Result<const policy::Key*> Check(std::string_view name, std::string_view value) {
+  Result<std::shared_ptr<const Requester>> Check(std::string_view name, std::string_view value) {
     http::Fields fields;
     fields.Add(name, value);
     return authorizer_.Check(fields);

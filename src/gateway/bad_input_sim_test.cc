@@ -97,7 +97,7 @@ TEST(BadInputSim, AJumpingClockChangesNoLimit) {
   }
 }
 
-// It promised ten tokens and does not stop: what it makes is debited as it comes, so that the cap
+// Nobody told it to end, and it does not: what it makes is debited as it comes, so that the cap
 // holds the others back, and ends when the client has had enough.
 TEST(BadInputSim, AnUpstreamThatNeverEndsIsPaidForAsItGoes) {
   World world;
@@ -108,7 +108,7 @@ TEST(BadInputSim, AnUpstreamThatNeverEndsIsPaidForAsItGoes) {
   world.one.tokens_instead = 1'000'000;
   world.Publish();
   const auto told = world.Run(
-      {{.endpoint = "chat", .max_tokens = 10, .leave_after = seconds(10)},
+      {{.leave_after = seconds(10), .body = Body(R"("n":1)")},
        {.endpoint = "chat", .max_tokens = 100, .at = seconds(9)},
        {.endpoint = "chat", .max_tokens = 10, .at = seconds(40), .leave_after = seconds(1)}});
   EXPECT_EQ(told[1].status, 429) << "some 900 tokens were drawn of 200 + 9 x 50";
@@ -116,6 +116,54 @@ TEST(BadInputSim, AnUpstreamThatNeverEndsIsPaidForAsItGoes) {
   ASSERT_GE(world.usage.records.size(), 2u);
   EXPECT_EQ(world.one.running, 0);
   ExpectAllGivenBack(world);
+}
+
+// It was told to make ten tokens, and never ends: after twice as many and 64 the client gets an
+// orderly end, which says that the limit was reached, and the replica is left.
+TEST(BadInputSim, AnUpstreamThatIgnoresItsLimitIsEnded) {
+  for (const char* fields : {R"("max_tokens":10)", R"("max_completion_tokens":10,"n":1)",
+                             R"("max_tokens":10,"stream_options":{"include_usage":true})"}) {
+    SCOPED_TRACE(fields);
+    const bool asked_usage = std::string_view(fields).find("include_usage") != std::string::npos;
+    World world;
+    world.Add("chat");
+    world.one.tokens_instead = 1'000'000;
+    world.Publish();
+    const Told told = world.Run({{.body = Body(fields)}})[0];
+    EXPECT_EQ(told.status, 200);
+    EXPECT_TRUE(told.whole);
+    EXPECT_THAT(told.body, HasSubstr(R"("finish_reason":"length")"));
+    EXPECT_TRUE(told.body.ends_with("data: [DONE]\n\n"))
+        << told.body.substr(told.body.size() - 200);
+    EXPECT_EQ(told.body.find("\"completion_tokens\":85") != std::string::npos, asked_usage);
+    ASSERT_EQ(world.usage.records.size(), 1u);
+    EXPECT_EQ(world.usage.records[0].output_tokens, 85u) << "what was passed on is billed";
+    EXPECT_EQ(world.usage.records[0].end, meter::RequestEnd::kCompleted);
+    EXPECT_EQ(world.usage.records[0].source, meter::UsageSource::kCounted);
+    EXPECT_EQ(world.one.running, 0);
+    EXPECT_THAT(world.metrics.Expose(),
+                HasSubstr("penstock_stream_overruns_total{endpoint=\"chat\"} 1\n"));
+    ExpectAllGivenBack(world);
+  }
+}
+
+// Each choice has the limit for itself; and a server that stays below its bound ends by itself.
+TEST(BadInputSim, WhatStaysWithinTheBoundIsNotTouched) {
+  for (const char* fields :
+       {R"("max_tokens":10)", R"("max_tokens":2,"n":5)", R"("max_tokens":1,"best_of":10)"}) {
+    SCOPED_TRACE(fields);
+    World world;
+    world.Add("chat");
+    world.one.tokens_instead = 84;
+    world.Publish();
+    const Told told = world.Run({{.body = Body(fields)}})[0];
+    EXPECT_TRUE(told.whole);
+    EXPECT_THAT(told.body, Not(HasSubstr("finish_reason")));
+    ASSERT_EQ(world.usage.records.size(), 1u);
+    EXPECT_EQ(world.usage.records[0].output_tokens, 84u);
+    EXPECT_EQ(world.usage.records[0].source, meter::UsageSource::kUpstream);
+    ExpectAllGivenBack(world);
+  }
 }
 
 TEST(BadInputSim, AnUpstreamThatFallsSilentIsGivenUp) {

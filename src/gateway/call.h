@@ -13,6 +13,8 @@
 #include "gateway/gateway.h"
 #include "gateway/hops.h"
 #include "gateway/live_table.h"
+#include "gateway/output_bound.h"
+#include "gateway/packed_texts.h"
 #include "gateway/stream_filter.h"
 
 namespace penstock::gateway {
@@ -21,23 +23,19 @@ meter::Operation ToMeter(Operation operation);
 
 // Notes the request's start and end in the metrics, whichever way it ends.
 struct Gateway::Call : io::InFrames {
-  Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics,
-       io::Loop& clock)
-      : gateway(owner), exchange(client), metrics(endpoint_metrics), loop(clock) {
-    metrics.RequestStarted();
+  Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics)
+      : gateway(owner), exchange(client), metrics(&endpoint_metrics) {
+    metrics->RequestStarted();
   }
   ~Call() {
     Delist();
     gateway.Settle(*this, exchange.status());
     EndAdmission(disconnected ? policy::ReplicaSet::Fate::kUnknown
                               : policy::ReplicaSet::Fate::kFailed);
-    if (limits) {
-      const policy::TokenCounts used = usage.AsCounts();
-      limits->Finish(AsCaller(), limit_tokens, used.input + used.output, loop.Now());
-    }
+    EndLimits();
     if (payload) gateway.LogPayload(*this, exchange.status());
-    metrics.RequestEnded(End(exchange.status()), loop.Now() - exchange.arrived_at(),
-                         ToMeter(operation));
+    metrics->RequestEnded(End(exchange.status()), gateway.loop_.Now() - exchange.arrived_at(),
+                          ToMeter(operation));
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -53,6 +51,7 @@ struct Gateway::Call : io::InFrames {
   // What it used so far: written down when it ends. Durations are < 0 where there is none.
   struct Usage {
     meter::UsageSource source = meter::UsageSource::kNone;
+    bool settled = false;  // The usage record is written.
     penstock::Usage tokens;
     std::uint64_t input_bytes = 0;
     std::uint64_t output_bytes = 0;
@@ -70,14 +69,17 @@ struct Gateway::Call : io::InFrames {
     }
   };
 
-  class StreamNote;
-
   // What is needed until an answer begins: a stream lives long, and gives it up.
   struct Approach : io::InFrames {
+    std::string request_id;  // For client and replica: the client's own, or `id` as text.
+    std::string_view body;   // In the exchange or in `rewritten`.
+    std::string rewritten;   // The body, with usage requested.
     std::vector<Hop> hops;
-    std::string spillover_field;  // A field's name, for as long as the next needs it.
-    AnswerFields limit_fields;    // Of the whole request,
-    AnswerFields rate_fields;     // and of the place that it is at.
+    std::string spillover_field;  // Names of fields, for as long as the next needs them.
+    std::string served_field;
+    int first_status = 0;       // What the place said that had no room.
+    AnswerFields limit_fields;  // Of the whole request,
+    AnswerFields rate_fields;   // and of the place that it is at.
     policy::RequestSize size;
     policy::PromptPrefix prefix;
     bool prompt_hashed = false;
@@ -85,12 +87,25 @@ struct Gateway::Call : io::InFrames {
     std::string_view tools_text;
     std::string session;
     std::string api_version;
-    TimePoint sent_at{};  // To the replica that it is at; zero: not yet.
+    std::string azure_client_id;  // x-ms-client-request-id
+    TimePoint sent_at{};          // To the replica that it is at; zero: not yet.
   };
+
+  // Of the endpoint's rate limits.
+  struct HeldLimits : io::InFrames {
+    std::shared_ptr<EndpointLimits> limits;
+    std::int64_t tokens = 0;  // Reserved.
+  };
+
+  // Texts of the usage record.
+  enum Text : std::uint8_t { kClientRequestId, kUsageContext, kSpilledFrom, kTexts };
 
   // Take the usage out of an answer that is no stream; out of what passed of a stream.
   void NoteWhole(std::string_view answer);
   void NoteStream(const StreamCount& count);
+  std::uint64_t Choices() const;
+  // What a prompt counts for until somebody tells better.
+  static std::uint64_t EstimatePrompt(const RequestPeek& peek);
   // Its client left before anything could be counted: what it can have cost.
   void NoteLeft();
   // Keeps a piece of the answer for the payload log.
@@ -98,75 +113,79 @@ struct Gateway::Call : io::InFrames {
 
   // Goes to this place now: what is told and metered is that place's.
   void TakeHop(const Hop& hop);
-  const policy::ServedRoute& served() const { return endpoint->served[entity]; }
+  const policy::EndpointRoute& endpoint() const { return *live->route; }
+  const policy::ServedRoute& served() const { return endpoint().served[entity]; }
+  // At another endpoint than the one that was asked. REQUIRES: the approach.
+  bool is_elsewhere() const {
+    return !approach->hops.empty() && live != approach->hops.front().endpoint;
+  }
   // Gives back what was reserved, less what was used; once.
   void EndAdmission(policy::ReplicaSet::Fate fate);
+  // Likewise, what was reserved of the endpoint's rate limits.
+  void EndLimits();
   void HashPrompt();
   void NoteSpillover();
   void Delist();
-  policy::Caller AsCaller() const { return {.user = requester, .groups = groups}; }
+  policy::Caller AsCaller() const { return {.user = requester->name, .groups = requester->groups}; }
   RefusedRequest AsRefused() const;
+  std::string IdText() const;  // As clients are told it.
   // Everything that is said beside the answer, before it begins. Views into the call.
   std::vector<http::Field> Fields() const;
 
+  // Small: a stream holds it for as long as it lasts, beside thousands of others.
+  // What each event of a stream touches comes first: within a cache line.
   Gateway& gateway;
   http::Exchange& exchange;
-  meter::EndpointMetrics& metrics;
-  io::Loop& loop;
-  // What each event of a stream touches comes first: within a cache line.
+  meter::EndpointMetrics* metrics;               // Of the place that serves it.
   std::unique_ptr<Error> broken;                 // Why there is no answer, or how its stream broke.
   std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
   Admission admission;
   std::shared_ptr<const LiveEndpoint> live;
-  std::shared_ptr<const policy::EndpointRoute> endpoint;  // live->route
-  std::size_t entity = 0;                                 // Of endpoint->served.
-  std::shared_ptr<EndpointLimits> limits;                 // Where `limit_tokens` were reserved.
-  std::int64_t limit_tokens = 0;
+  std::shared_ptr<const Requester> requester;
+  std::unique_ptr<HeldLimits> held_limits;
   std::unique_ptr<Approach> approach = std::make_unique<Approach>();
-  Surface surface = Surface::kOpenAi;
-  std::vector<std::string> groups;  // Of the key.
-  policy::KeyHash key{};
+  std::unique_ptr<http::ClientResponse> response;
   Call* next_call = nullptr;  // In the gateway's list; see Gateway::Enlist.
   Call** call_link = nullptr;
+  meter::RequestId id;
+  PackedTexts<kTexts> texts;
+  Usage usage;
+  io::Companions companions;  // Of the upstream's stream, while events are relayed.
+  std::uint32_t entity = 0;   // Of endpoint().served.
+  OutputBound bound;          // Of what a stream may bring.
+  Surface surface = Surface::kOpenAi;
   Operation operation = Operation::kChat;
   Dialect dialect = Dialect::kOpenAi;
-  meter::RequestId id;
-  std::string request_id;  // For client and replica: the client's own, or `id` as text.
-  std::string requester;   // Name of the key.
-  std::string client_request_id;
-  std::string usage_context;
-  std::string spilled_from;  // The endpoint that had no room for it.
-  Usage usage;
-  bool settled = false;      // The usage record is written.
-  std::string_view body;     // In the exchange or in `rewritten`; gone once a stream is relayed.
-  std::string rewritten;     // The body, with usage requested.
   bool stream = false;       // As asked for.
   bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
-  std::unique_ptr<http::ClientResponse> response;
-  io::Companions companions;  // Of the upstream's stream, while events are relayed.
   bool disconnected = false;
   bool revoked = false;          // The key was, and the handler is cancelled.
   bool upstream_failed = false;  // After the answer began.
 };
 
-// Notes what a stream used when its relay ends, by whichever way.
-class Gateway::Call::StreamNote {
+// A stream while it is relayed. Notes what it used when that ends, by whichever way.
+class Gateway::Relayed {
  public:
-  // Both are borrowed.
-  StreamNote(Call& call, const StreamFilter& filter) : call_(call), filter_(filter) {}
-  ~StreamNote() { Note(); }
-  StreamNote(const StreamNote&) = delete;
-  StreamNote& operator=(const StreamNote&) = delete;
+  // The call is borrowed.
+  Relayed(Call& relayed, bool as_it_is);
+  ~Relayed() { Note(); }
+  Relayed(const Relayed&) = delete;
+  Relayed& operator=(const Relayed&) = delete;
 
   // Does so now, and not again.
   void Note() {
-    if (!noted_) call_.NoteStream(filter_.count());
+    if (!noted_) call.NoteStream(filter.count());
     noted_ = true;
   }
 
+  Call& call;
+  StreamFilter filter;
+  const bool verbatim;
+  std::unique_ptr<io::Unsent> unsent;  // Of the last piece, where the client is slow.
+  bool ends = false;                   // With the last piece.
+  bool learned = false;                // What the filter remembers is among the call's companions.
+
  private:
-  Call& call_;
-  const StreamFilter& filter_;
   bool noted_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <random>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -114,26 +115,24 @@ io::Task<void> Gateway::Open(http::Exchange& exchange, Route route) {
 }
 
 io::Task<void> Gateway::WithKey(http::Exchange& exchange, Route route) {
-  const auto key = authorizer_.Check(exchange.head().fields);
-  if (!key) return RespondError(exchange, route.dialect, key.error());
-  Requester requester{.name = (*key)->name,
-                      .groups = (*key)->groups,
-                      .admin = (*key)->role == policy::Role::kAdmin,
-                      .key = (*key)->hash,
-                      .keys_version = keys_version_};
+  auto requester = authorizer_.Check(exchange.head().fields);
+  if (!requester) return RespondError(exchange, route.dialect, requester.error());
   if (route.kind == RouteKind::kGeneration) {
-    return Generate(exchange, std::move(route), std::move(requester));
+    return Generate(exchange, std::move(route), *std::move(requester));
   }
-  if (route.kind == RouteKind::kControl) return Control(exchange, **key, control_);
-  if (route.kind == RouteKind::kReport && reports_) return Control(exchange, **key, reports_);
-  return ListModels(exchange, std::move(route), std::move(requester));
+  if (route.kind == RouteKind::kControl) return Control(exchange, *std::move(requester), control_);
+  if (route.kind == RouteKind::kReport && reports_) {
+    return Control(exchange, *std::move(requester), reports_);
+  }
+  return ListModels(exchange, std::move(route), *std::move(requester));
 }
 
-io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Requester requester) {
+io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route,
+                                   std::shared_ptr<const Requester> requester) {
   std::string body;
   if (route.kind == RouteKind::kModel) {
     const auto endpoint = routes_->Find(route.name);
-    if (!endpoint || !RightOf(*endpoint, requester)) {
+    if (!endpoint || !RightOf(*endpoint, *requester)) {
       co_await RespondError(
           exchange, route.dialect,
           {Code::kNotFound, fmt::format("no endpoint named '{}'", route.name), "model"});
@@ -144,22 +143,25 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route, Reques
     std::vector<ModelCard> cards;
     cards.reserve(routes_->size());
     for (const auto& [name, endpoint] : *routes_) {
-      if (RightOf(*endpoint, requester)) cards.push_back(CardOf(*endpoint->route));
+      if (RightOf(*endpoint, *requester)) cards.push_back(CardOf(*endpoint->route));
     }
     AppendModelList(body, cards);
   }
-  (void)co_await exchange.Respond(200, kJson, body);
+  const std::string id = IdFor(exchange, NewRequestId());
+  const http::Field told{"x-request-id", id};
+  (void)co_await exchange.Respond(200, kJson, body, std::span(&told, 1));
 }
 
-io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key,
+io::Task<void> Gateway::Control(http::Exchange& exchange,
+                                std::shared_ptr<const Requester> requester,
                                 const ControlPort& port) {
   ControlRequest request{.method = std::string(exchange.head().method),
                          .path = std::string(exchange.head().path),
                          .query = std::string(exchange.head().query),
                          .body = {},
-                         .caller = key.name,
-                         .admin = key.role == policy::Role::kAdmin,
-                         .groups = key.groups};
+                         .caller = requester->name,
+                         .admin = requester->admin,
+                         .groups = requester->groups};
   const auto body = co_await exchange.ReadBody();
   if (!body) {
     co_await RespondError(exchange, Dialect::kDatabricks, body.error());
@@ -171,23 +173,35 @@ io::Task<void> Gateway::Control(http::Exchange& exchange, const policy::Key& key
     co_await RespondError(exchange, Dialect::kDatabricks, answer.error());
     co_return;
   }
-  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body);
+  const std::string id = IdFor(exchange, NewRequestId());
+  const http::Field told{"x-request-id", id};
+  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body,
+                                  std::span(&told, 1));
 }
 
 io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
+  const std::string id = IdFor(exchange, NewRequestId());
   (void)co_await exchange.Respond(404, kJson,
-                                  R"({"error":{"code":"404","message":"Resource not found"}})");
+                                  R"({"error":{"code":"404","message":"Resource not found"}})",
+                                  {{"x-request-id", id}, {"apim-request-id", id}});
 }
 
-io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error) {
+std::string Gateway::IdFor(const http::Exchange& exchange, const meter::RequestId& id) {
+  const std::string_view given = exchange.head().fields.Get("x-request-id").substr(0, 128);
+  return given.empty() ? "req_" + id.ToString() : std::string(given);
+}
+
+io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error,
+                                     std::string request_id) {
+  if (request_id.empty()) request_id = IdFor(exchange, NewRequestId());
   if (dialect == Dialect::kAzure) PutIntoAzureWords(error);
   const std::string body = ErrorBody(dialect, error);
   const int status = Traits(error.code).http_status;
+  std::vector<http::Field> fields = {{"x-request-id", request_id}};
+  if (dialect == Dialect::kAzure) fields.push_back({"apim-request-id", request_id});
   // Clients wait this long before they try again; a replica is back within about as much.
-  const http::Field retry{"retry-after", "1"};
-  const bool say_when = status == 503 || status == 429;
-  (void)co_await exchange.Respond(status, kJson, body,
-                                  std::span(&retry, say_when ? std::size_t{1} : std::size_t{0}));
+  if (status == 503 || status == 429) fields.push_back({"retry-after", "1"});
+  (void)co_await exchange.Respond(status, kJson, body, fields);
 }
 
 }  // namespace penstock::gateway

@@ -42,6 +42,9 @@ struct GatewayLimits {
   std::size_t attempts_max = 3;
   // Of an answer that is not a stream: what is kept to read its usage.
   std::size_t answer_bytes_max = std::size_t{16} * 1024 * 1024;
+  // A stream is ended beyond so many times the output that its request allows (and 64 deltas); 0:
+  // never. See OutputBound.
+  std::uint32_t output_overrun_factor = 2;
 };
 
 class Gateway {
@@ -71,36 +74,38 @@ class Gateway {
 
  private:
   struct Call;  // What the steps of one generation request share.
-  // Who sent a request, as its key says.
-  struct Requester {
-    std::string name;
-    std::vector<std::string> groups;
-    bool admin = false;
-    policy::KeyHash key{};
-    std::uint64_t keys_version = 0;  // When the key was looked up.
-  };
+  class PassOp;
+  class Relayed;  // A stream of one, on its way to the client.
 
   // A stream's frames live as long as the stream, and clang folds the frames of what a coroutine
   // awaits into its own, those of branches not taken too. So what only chooses is no coroutine, and
   // what a relayed stream awaits before or after its events is kept out of line.
   io::Task<void> Open(http::Exchange& exchange, Route route);
   io::Task<void> WithKey(http::Exchange& exchange, Route route);
-  io::Task<void> ListModels(http::Exchange& exchange, Route route, Requester requester);
-  io::Task<void> Control(http::Exchange& exchange, const policy::Key& key, const ControlPort& port);
-  io::Task<void> Generate(http::Exchange& exchange, Route route, Requester requester);
+  io::Task<void> ListModels(http::Exchange& exchange, Route route,
+                            std::shared_ptr<const Requester> requester);
+  io::Task<void> Control(http::Exchange& exchange, std::shared_ptr<const Requester> requester,
+                         const ControlPort& port);
+  io::Task<void> Generate(http::Exchange& exchange, Route route,
+                          std::shared_ptr<const Requester> requester);
   // From now on the call ends when its key is revoked.
-  void Enlist(Call& call, Requester requester);
+  void Enlist(Call& call);
   [[gnu::noinline]] io::Task<void> EndRevoked(Call& call);
   Result<std::unique_ptr<Call>> Prepare(http::Exchange& exchange, const Route& route,
-                                        Result<std::string_view> body, const Requester& requester);
+                                        Result<std::string_view> body,
+                                        const std::shared_ptr<const Requester>& requester);
   // Writes the call's usage record, once: before the last chunk of its answer, whose status is
   // `status`, or, where there is none, at the call's end.
   void Settle(Call& call, int status);
+  // It goes on at another place than the one that had no room: from now on metered there. The
+  // first place keeps the refusal: a record without tokens.
+  void SettleSpilled(Call& call);
+  meter::EndpointMetrics& MetricsOf(const std::string& endpoint);
   // Hands what was kept of request and answer to the payload sink.
   void LogPayload(Call& call, int status);
   // The record of a request that was refused before there was a call.
-  void SettleRefused(const http::Exchange& exchange, const Route& route, std::string_view requester,
-                     const Error& error);
+  meter::RequestId SettleRefused(const http::Exchange& exchange, const Route& route,
+                                 std::string_view requester, const Error& error);
   Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
   Result<std::shared_ptr<const LiveEndpoint>> EndpointOf(const Route& route,
                                                          const RequestPeek& peek,
@@ -124,16 +129,27 @@ class Gateway {
   io::Task<void> Relay(Call& call);
   [[gnu::noinline]] io::Task<void> RelayError(Call& call);
   [[gnu::noinline]] io::Task<void> RelayWhole(Call& call);
-  [[gnu::noinline]] io::Task<void> RelayStream(Call& call);
+  static bool IsStream(const Call& call);
+  // Lives as long as the stream: what came before it has ended by then.
+  io::Task<void> RelayStream(std::unique_ptr<Call> call);
   // Prepares the answer's head and frees what a stream needs no more. True: relay verbatim.
   bool StartStream(Call& call);
-  // Counts a piece; false where the stream broke: call.broken says how.
-  bool Count(Call& call, StreamFilter& filter, const http::BodyPiece& piece);
+  // Counts a piece. Where the stream broke, call.broken says how.
+  void Count(Relayed& stream, const http::BodyPiece& piece);
+  // Passes one piece on, or what it was that came in its place.
+  enum class Passing : std::uint8_t { kMore, kEnd, kWait };
+  Passing Pass(Relayed& stream, Result<http::BodyPiece> next);
+  [[gnu::noinline]] io::Task<Passing> SendRest(Relayed& stream);
+  [[gnu::noinline]] io::Task<void> EndStream(Relayed& stream);
   http::SendOp Forward(Call& call, const http::BodyPiece& piece, bool verbatim);
+  [[gnu::noinline]] io::Task<void> EndOverrun(Call& call, const StreamFilter& filter,
+                                              bool verbatim);
   [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, bool framed_here);
   io::Task<void> RespondAzureNotFound(http::Exchange& exchange);
   [[gnu::noinline]] io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect,
-                                                Error error);
+                                                Error error, std::string request_id = {});
+  // The client's own, or `id` as text.
+  static std::string IdFor(const http::Exchange& exchange, const meter::RequestId& id);
   meter::RequestId NewRequestId();
 
   io::Loop& loop_;
@@ -150,7 +166,6 @@ class Gateway {
   std::shared_ptr<const LiveTable> routes_ = std::make_shared<const LiveTable>();
   std::unordered_map<std::string, meter::EndpointMetrics*> endpoint_metrics_;
   Call* calls_ = nullptr;  // That run: a list through them, newest first.
-  std::uint64_t keys_version_ = 0;
   std::string assembled_;  // What a stream filter puts together; shared, since writes copy.
   std::uint64_t run_;      // Random: tells this gateway's request ids from every other's.
   std::uint64_t next_request_ = 0;

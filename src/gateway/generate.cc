@@ -68,19 +68,20 @@ Result<std::shared_ptr<const LiveEndpoint>> Gateway::EndpointOf(const Route& rou
   return endpoint;
 }
 
-// In blocks: what does not outlive them is no part of the frame, which lives as long as a stream.
-io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, Requester requester) {
+io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route,
+                                 std::shared_ptr<const Requester> requester) {
   std::unique_ptr<Call> call;
   {
     auto prepared = Prepare(exchange, route, co_await exchange.ReadBody(), requester);
     if (!prepared) {
-      SettleRefused(exchange, route, requester.name, prepared.error());
-      co_await RespondError(exchange, route.dialect, std::move(prepared).error());
+      const auto id = SettleRefused(exchange, route, requester->name, prepared.error());
+      co_await RespondError(exchange, route.dialect, std::move(prepared).error(),
+                            IdFor(exchange, id));
       co_return;
     }
     call = *std::move(prepared);
   }
-  Enlist(*call, std::move(requester));
+  Enlist(*call);
   exchange.CancelWhenPeerGone();
   auto refused = CheckOperation(*call);
   if (!refused && !call->revoked) refused = CheckLimits(*call);
@@ -88,14 +89,20 @@ io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route, Requeste
     co_await RespondFailure(*call, *std::move(refused));
     co_return;
   }
-  if (!call->revoked && co_await Obtain(*call)) co_await Relay(*call);
+  if (!call->revoked && co_await Obtain(*call)) {
+    if (IsStream(*call)) {
+      exchange.GoOnWith(RelayStream(std::move(call)));
+      co_return;
+    }
+    co_await Relay(*call);
+  }
   if (call->revoked) co_await EndRevoked(*call);
 }
 
 // Azure's deployments do what their model is for, and say so in these words.
 std::optional<Failure> Gateway::CheckOperation(const Call& call) const {
-  if (call.surface != Surface::kAzure || call.endpoint->served.empty()) return std::nullopt;
-  const policy::ServedRoute& served = call.endpoint->served.front();
+  if (call.surface != Surface::kAzure || call.endpoint().served.empty()) return std::nullopt;
+  const policy::ServedRoute& served = call.endpoint().served.front();
   const bool embeds = served.task == "llm/v1/embeddings";
   if (served.task.empty() || embeds == (call.operation == Operation::kEmbeddings)) {
     return std::nullopt;
@@ -103,57 +110,65 @@ std::optional<Failure> Gateway::CheckOperation(const Call& call) const {
   return OperationNotSupported(call.operation, served.model);
 }
 
-Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(http::Exchange& exchange,
-                                                        const Route& route,
-                                                        Result<std::string_view> body,
-                                                        const Requester& requester) {
+meter::EndpointMetrics& Gateway::MetricsOf(const std::string& endpoint) {
+  meter::EndpointMetrics*& metrics = endpoint_metrics_[endpoint];
+  if (metrics == nullptr) metrics = &metrics_.ForEndpoint(endpoint);
+  return *metrics;
+}
+
+Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
+    http::Exchange& exchange, const Route& route, Result<std::string_view> body,
+    const std::shared_ptr<const Requester>& requester) {
   if (!body) return Fail(std::move(body).error());
   const auto peek = PeekRequest(PaddedView::Unsafe(*body));
   if (!peek) return Fail(peek.error());
-  auto endpoint = EndpointOf(route, *peek, requester);
+  auto endpoint = EndpointOf(route, *peek, *requester);
   if (!endpoint) return Fail(std::move(endpoint).error());
   const auto operation = OperationOf(route, *peek);
   if (!operation) return Fail(operation.error());
-  meter::EndpointMetrics*& metrics = endpoint_metrics_[(*endpoint)->route->name];
-  if (metrics == nullptr) metrics = &metrics_.ForEndpoint((*endpoint)->route->name);
-  auto call = std::make_unique<Call>(*this, exchange, *metrics, loop_);
+  auto call = std::make_unique<Call>(*this, exchange, MetricsOf((*endpoint)->route->name));
+  call->requester = requester;
   call->live = *std::move(endpoint);
-  call->endpoint = call->live->route;
   call->operation = *operation;
   call->dialect = route.dialect;
   call->surface = route.surface;
   call->approach->api_version = ApiVersionOf(exchange.head().query);
   call->approach->size = SizeOf(*peek, *operation);
+  call->bound = OutputBound(call->approach->size, limits_.output_overrun_factor);
   call->approach->prompt_text = peek->prompt_text;
   call->approach->tools_text = peek->tools_text;
   call->approach->session = SessionOf(*peek, exchange.head().fields);
   std::string_view spillover = exchange.head().fields.Get("x-ms-spillover-deployment");
   if (const auto other = routes_->Find(spillover);
-      other && RightOf(*other, requester) < policy::PermissionLevel::kQuery) {
+      other && RightOf(*other, *requester) < policy::PermissionLevel::kQuery) {
     spillover = {};  // To this key there is no such endpoint.
   }
   call->approach->hops = PlanHops(*routes_, call->live, spillover, random_);
-  call->body = *body;
+  call->approach->body = *body;
   call->id = NewRequestId();
   const std::string_view given_id = exchange.head().fields.Get("x-request-id").substr(0, 128);
-  call->request_id = given_id.empty() ? "req_" + call->id.ToString() : std::string(given_id);
+  call->approach->request_id = IdFor(exchange, call->id);
   const std::string_view own_id = exchange.head().fields.Get("x-ms-client-request-id");
-  call->client_request_id = !peek->client_request_id.empty() ? peek->client_request_id
-                                                             : std::string(own_id.substr(0, 128));
-  if (call->client_request_id.empty()) call->client_request_id = given_id;
-  call->usage_context = peek->usage_context.substr(0, meter::kUsageContextBytesMax + 1);
+  call->approach->azure_client_id = own_id.substr(0, 128);
+  std::string_view client_request_id = peek->client_request_id;
+  if (client_request_id.empty()) client_request_id = own_id.substr(0, 128);
+  if (client_request_id.empty()) client_request_id = given_id;
+  call->texts = PackedTexts<Call::kTexts>(
+      {client_request_id,
+       std::string_view(peek->usage_context).substr(0, meter::kUsageContextBytesMax + 1),
+       {}});
   call->usage.input_bytes = peek->prompt_bytes;
-  call->usage.tokens.prompt_tokens = peek->prompt_token_ids;
+  call->usage.tokens.prompt_tokens = Call::EstimatePrompt(*peek);
   call->stream = peek->stream;
-  if (call->endpoint->policy.log_payloads && payload_sink_ != nullptr) {
+  if (call->endpoint().policy.log_payloads && payload_sink_ != nullptr) {
     call->payload = std::make_unique<meter::PayloadEntry>();
     call->payload->request_too_large = body->size() > meter::kPayloadTextBytesMax;
     if (!call->payload->request_too_large) call->payload->request = *body;
   }
   if (peek->stream && !peek->include_usage) {
     call->strip_usage = true;
-    call->rewritten = WithUsageRequested(*body, *peek);
-    call->body = call->rewritten;
+    call->approach->rewritten = WithUsageRequested(*body, *peek);
+    call->approach->body = call->approach->rewritten;
   }
   return call;
 }
@@ -163,7 +178,10 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
   Settle(call, failure.status);
   AddRetryFields(failure, call.approach->limit_fields);
   const bool verbatim = !failure.body.empty() && call.dialect == Dialect::kOpenAi;
-  if (!failure.body.empty() && !verbatim) failure.error.message = ReadErrorMessage(failure.body);
+  if (!failure.body.empty() && !verbatim) {
+    failure.error.message = ReadErrorMessage(failure.body);
+    failure.error.field = ReadErrorParam(failure.body);
+  }
   if (failure.limited && call.surface == Surface::kDatabricks) PutIntoDatabricksWords(failure);
   std::string body = std::move(failure.body);
   if (failure.limited && call.surface == Surface::kDatabricks && call.dialect == Dialect::kOpenAi) {
@@ -177,35 +195,43 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
 
 void Gateway::Call::NoteSpillover() {
   const std::string& from = approach->hops.front().endpoint->route->name;
-  spilled_from = from;
+  texts.Set(kSpilledFrom, from);
   // Azure's page writes the name with a place for the deployment's; clients are seen with both.
   approach->limit_fields.Add("x-ms-spillover-from-deployment-name", from);
   approach->spillover_field = "x-ms-spillover-from-" + from;
   approach->limit_fields.Add(approach->spillover_field, from);
+  approach->served_field = "x-ms-" + endpoint().name;
+  approach->limit_fields.Add(approach->served_field, endpoint().name);
   approach->hops.front().endpoint->limits->NoteSpillover();
+  gateway.SettleSpilled(*this);
+}
+
+std::string Gateway::Call::IdText() const {
+  return approach != nullptr ? approach->request_id : "req_" + id.ToString();
 }
 
 std::vector<http::Field> Gateway::Call::Fields() const {
   std::vector<http::Field> fields;
   fields.reserve(12);
-  fields.push_back({"x-request-id", request_id});
+  fields.push_back({"x-request-id", approach->request_id});
   approach->limit_fields.AppendTo(fields);
   approach->rate_fields.AppendTo(fields);
   switch (surface) {
     case Surface::kOpenAi:
       break;
     case Surface::kDatabricks:
-      if (!endpoint->served.empty()) fields.push_back({"served-model-name", served().name});
+      if (!endpoint().served.empty()) fields.push_back({"served-model-name", served().name});
       break;
     case Surface::kAzure:
-      fields.push_back({"apim-request-id", request_id});
-      if (!client_request_id.empty()) {
-        fields.push_back({"x-ms-client-request-id", client_request_id});
+      fields.push_back({"apim-request-id", approach->request_id});
+      fields.push_back({"x-content-type-options", "nosniff"});
+      if (!approach->azure_client_id.empty()) {
+        fields.push_back({"x-ms-client-request-id", approach->azure_client_id});
       }
       break;
   }
-  if (surface == Surface::kAzure || !spilled_from.empty()) {
-    fields.push_back({"x-ms-deployment-name", endpoint->name});
+  if (surface == Surface::kAzure || !texts[kSpilledFrom].empty()) {
+    fields.push_back({"x-ms-deployment-name", endpoint().name});
   }
   return fields;
 }

@@ -16,11 +16,12 @@ constexpr std::string_view kEventStream = "text/event-stream";
 
 }  // namespace
 
+bool Gateway::IsStream(const Call& call) {
+  return call.response->head().fields.Get("content-type").starts_with(kEventStream);
+}
+
 io::Task<void> Gateway::Relay(Call& call) {
   const http::ClientResponse& response = *call.response;
-  if (response.head().fields.Get("content-type").starts_with(kEventStream)) {
-    return RelayStream(call);
-  }
   const bool translate = response.status() >= 400 && call.dialect != Dialect::kOpenAi;
   return translate ? RelayError(call) : RelayWhole(call);
 }
@@ -29,19 +30,21 @@ io::Task<void> Gateway::Relay(Call& call) {
 io::Task<void> Gateway::RelayError(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
+  PassRetryFields(response.head().fields, call.approach->limit_fields);
   const auto answer = co_await response.ReadAll(
-      limits_.answer_bytes_max, Deadline::After(loop_.Now(), limits_.answer_stall_max));
+      limits_.answer_bytes_max, Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   if (!answer) {
     call.disconnected = answer.error().code == Code::kCancelled;
     if (call.revoked) co_return;
     Settle(call, Traits(answer.error().code).http_status);
-    co_await RespondError(call.exchange, call.dialect, answer.error());
+    co_await RespondError(call.exchange, call.dialect, answer.error(), call.IdText());
     co_return;
   }
   Settle(call, status);
   const Code code = CodeOfHttpStatus(status);
-  const std::string body = ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), {}},
-                                     CodeFor(call.dialect, ReadErrorCode(*answer)));
+  const std::string body =
+      ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), ReadErrorParam(*answer)},
+                CodeFor(call.dialect, ReadErrorCode(*answer)));
   (void)co_await call.exchange.Respond(status, "application/json", body, call.Fields());
 }
 
@@ -49,11 +52,10 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
   const std::string content_type(response.head().fields.Get("content-type"));
-  call.approach->limit_fields.Add("retry-after",
-                                  std::string(response.head().fields.Get("retry-after")));
+  PassRetryFields(response.head().fields, call.approach->limit_fields);
   const std::vector<http::Field> sent = call.Fields();
 
-  auto piece = co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
+  auto piece = co_await response.Next(Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   if (piece && piece->ended && piece->payload.size() == 1) {  // The usual case: nothing is copied.
     call.NoteWhole(piece->payload[0]);
     Settle(call, status);
@@ -66,7 +68,7 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
   while (piece) {
     for (const std::string_view payload : piece->payload) answer += payload;
     if (piece->ended || answer.size() > limits_.answer_bytes_max) break;
-    piece = co_await response.Next(Deadline::After(loop_.Now(), limits_.answer_stall_max));
+    piece = co_await response.Next(Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   }
   if (!piece || !piece->ended) {
     call.disconnected = !piece && piece.error().code == Code::kCancelled;
@@ -78,7 +80,7 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
                     {}}
             : piece.error();
     Settle(call, Traits(cut.code).http_status);
-    co_await RespondError(call.exchange, call.dialect, cut);
+    co_await RespondError(call.exchange, call.dialect, cut, call.IdText());
     co_return;
   }
   call.NoteWhole(answer);
@@ -93,15 +95,14 @@ bool Gateway::StartStream(Call& call) {
                         response.head().body == http::BodyKind::kChunked;
   std::vector<http::Field> fields = call.Fields();
   fields.push_back({"cache-control", "no-cache"});
+  if (call.surface == Surface::kAzure) fields.push_back({"x-accel-buffering", "no"});
   if (verbatim) {
     exchange.StartRaw({.status = response.status(), .content_type = kEventStream}, fields);
   } else {
     exchange.StartStream(response.status(), kEventStream, fields);
   }
   response.ReleaseHead();
-  call.body = {};
   call.approach.reset();
-  std::string().swap(call.rewritten);
   exchange.ReleaseRequest();
   return verbatim;
 }
@@ -114,73 +115,119 @@ http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, bool ver
   return piece.ended ? exchange.Finish(assembled_) : exchange.WriteChunk(assembled_);
 }
 
-bool Gateway::Count(Call& call, StreamFilter& filter, const http::BodyPiece& piece) {
+Gateway::Relayed::Relayed(Call& relayed, bool as_it_is)
+    : call(relayed), filter(!as_it_is), verbatim(as_it_is) {
+  constexpr std::size_t kPerEvent = 64;  // Bytes of a call that each event touches: the first.
+  call.companions.Add(&call, kPerEvent);
+  call.companions.Add(&filter, sizeof filter);
+  call.exchange.AddCompanions(call.companions);
+  call.response->SetCompanions(&call.companions);
+}
+
+void Gateway::Count(Relayed& stream, const http::BodyPiece& piece) {
+  Call& call = stream.call;
   assembled_.clear();
   if (call.payload) {
     call.payload->stream = true;
     for (const std::string_view part : piece.payload) call.KeepAnswer(part);
   }
-  auto passed = filter.Pass(piece.payload, call.response->received_at(), assembled_);
+  const TimePoint now = call.response->received_at();
+  auto passed = stream.filter.Pass(piece.payload, now, assembled_);
   if (!passed) call.broken = std::make_unique<Error>(std::move(passed).error());
-  if (piece.ended) assembled_ += filter.held();
-  call.admission.Produced(filter.count(), call.response->received_at());
-  return passed.has_value();
+  if (piece.ended) assembled_ += stream.filter.held();
+  call.admission.Produced(stream.filter.count(), now);
 }
 
 // Verbatim where it can be: framing and all, in one write per read, and sent before it is counted.
 // Where an event must be left out, or the client does not know the chunked coding, the events are
-// framed anew. (The blocks keep what does not outlive a suspension out of the frame, which lives as
-// long as the stream.)
-io::Task<void> Gateway::RelayStream(Call& call) {
-  http::ClientResponse& response = *call.response;
-  const bool verbatim = StartStream(call);
-  StreamFilter filter(!verbatim);
-  Call::StreamNote note(call, filter);
-  constexpr std::size_t kPerEvent = 64;  // Bytes of a call that each event touches: the first.
-  call.companions.Add(&call, kPerEvent);
-  call.companions.Add(&filter, sizeof filter);
-  call.exchange.AddCompanions(call.companions);
-  response.SetCompanions(&call.companions);
-  http::BodyPiece piece;
-  bool learned = false;
-  while (!call.broken) {
-    {
-      // Counted from the last arrival: a clock that is read for each event costs as much as
-      // metering.
-      auto next =
-          co_await response.Next(Deadline::After(response.received_at(), limits_.answer_stall_max));
-      if (!next) {
-        call.broken = std::make_unique<Error>(std::move(next).error());
-        break;
-      }
-      piece = *next;
-    }
-    const bool count_first = !verbatim || piece.ended || filter.MayEnd(piece.payload);
-    if (count_first) {
-      if (!Count(call, filter, piece)) break;
-      // Nothing to send is no reason to send a held-back head early.
-      if (!verbatim && !piece.ended && assembled_.empty()) continue;
-      // The end that clients look for may pass before the stream's own.
-      if (piece.ended || filter.count().done) {
-        note.Note();
-        Settle(call, response.status());
-      }
-    }
-    auto sending = Forward(call, piece, verbatim);
-    if (!count_first) {
-      sending.Start();
-      Count(call, filter, piece);
-    }
-    if (!learned && !filter.memory().empty()) {
-      learned = true;
-      call.companions.Add(filter.memory().data(), filter.memory().size());
-    }
-    const bool sent = (co_await sending).has_value();
-    if (!sent) call.disconnected = true;
-    if (!sent || piece.ended) co_return;
+// framed anew.
+Gateway::Passing Gateway::Pass(Relayed& stream, Result<http::BodyPiece> next) {
+  Call& call = stream.call;
+  StreamFilter& filter = stream.filter;
+  if (!next) {
+    call.broken = std::make_unique<Error>(std::move(next).error());
+    return Passing::kEnd;
   }
-  note.Note();
-  co_await EndBrokenStream(call, !verbatim);
+  const http::BodyPiece& piece = *next;
+  const bool count_first = !stream.verbatim || piece.ended || filter.MayEnd(piece.payload);
+  if (count_first) {
+    Count(stream, piece);
+    if (call.broken) return Passing::kEnd;
+    // Nothing to send is no reason to send a held-back head early.
+    if (!stream.verbatim && !piece.ended && assembled_.empty()) return Passing::kMore;
+    // The end that clients look for may pass before the stream's own.
+    if (piece.ended || filter.count().done) {
+      stream.Note();
+      Settle(call, call.response->status());
+    }
+  }
+  auto sending = Forward(call, piece, stream.verbatim);
+  sending.Start();
+  if (!count_first) Count(stream, piece);
+  if (!stream.learned && !filter.memory().empty()) {
+    stream.learned = true;
+    call.companions.Add(filter.memory().data(), filter.memory().size());
+  }
+  const bool ends =
+      piece.ended || call.broken || (call.bound.Exceeded(filter.count()) && !filter.count().done);
+  if (!sending.await_ready()) {
+    stream.unsent = std::make_unique<io::Unsent>(sending.TakeUnsent());
+    stream.ends = ends;
+    return Passing::kWait;
+  }
+  call.disconnected = !sending.await_resume();
+  return ends || call.disconnected ? Passing::kEnd : Passing::kMore;
+}
+
+// The client is slow: the rest of a piece, once there is room.
+io::Task<Gateway::Passing> Gateway::SendRest(Relayed& stream) {
+  const auto unsent = std::move(stream.unsent);
+  stream.call.disconnected = !co_await stream.call.exchange.SendRest(unsent->view());
+  co_return stream.ends || stream.call.disconnected ? Passing::kEnd : Passing::kMore;
+}
+
+// Waits for the next piece and passes it on. What a piece is and how it is sent stays on the stack:
+// of what a coroutine's expressions yield, clang keeps a place in its frame.
+class Gateway::PassOp {
+ public:
+  // Counted from the last arrival: a clock that is read for each event costs as much as metering.
+  explicit PassOp(Relayed& stream)
+      : stream_(stream),
+        next_(stream.call.response->Next(Deadline::After(
+            stream.call.response->received_at(), stream.call.gateway.limits_.answer_stall_max))) {}
+  bool await_ready() { return next_.await_ready(); }
+  template <typename Promise>
+  auto await_suspend(std::coroutine_handle<Promise> handle) {
+    return next_.await_suspend(handle);
+  }
+  Passing await_resume() { return stream_.call.gateway.Pass(stream_, next_.await_resume()); }
+
+ private:
+  Relayed& stream_;
+  http::ClientResponse::NextOp next_;
+};
+
+// Its frame lives as long as the stream, so all but the waiting is done elsewhere.
+io::Task<void> Gateway::RelayStream(std::unique_ptr<Call> call) {
+  Relayed stream(*call, StartStream(*call));
+  Passing passing = Passing::kMore;
+  while (passing == Passing::kMore) {
+    passing = co_await PassOp(stream);
+    if (passing == Passing::kWait) passing = co_await SendRest(stream);
+  }
+  co_await EndStream(stream);
+}
+
+// What is to be done about a stream that did not end by itself.
+io::Task<void> Gateway::EndStream(Relayed& stream) {
+  Call& call = stream.call;
+  stream.Note();
+  if (call.broken) {
+    co_await EndBrokenStream(call, !stream.verbatim);
+  } else if (!call.disconnected && !call.exchange.finished()) {
+    co_await EndOverrun(call, stream.filter, stream.verbatim);
+  }
+  if (call.revoked) co_await EndRevoked(call);
 }
 
 // The client learns that its stream broke: by an error event where we frame it, else by the cut.
@@ -194,7 +241,7 @@ io::Task<void> Gateway::EndBrokenStream(Call& call, bool framed_here) {
   const bool begun = call.exchange.head_sent();
   Settle(call, begun ? call.exchange.status() : Traits(error.code).http_status);
   if (!begun) {
-    co_await RespondError(call.exchange, call.dialect, error);
+    co_await RespondError(call.exchange, call.dialect, error, call.IdText());
   } else if (framed_here) {
     const std::string event = fmt::format(
         "data: {}\n\n",

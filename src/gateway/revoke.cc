@@ -9,21 +9,18 @@
 namespace penstock::gateway {
 
 void Gateway::SetKeys(std::shared_ptr<const policy::KeyTable> keys) {
-  ++keys_version_;
   for (Call* call = calls_; call != nullptr; call = call->next_call) {
-    if (keys->Has(call->key) || call->revoked) continue;
+    if (keys->Has(call->requester->key) || call->revoked) continue;
     call->revoked = true;
     call->exchange.CancelHandler();
   }
   authorizer_.SetKeys(std::move(keys));
 }
 
-void Gateway::Enlist(Call& call, Requester requester) {
-  call.requester = std::move(requester.name);
-  call.groups = std::move(requester.groups);
-  call.key = requester.key;
+void Gateway::Enlist(Call& call) {
   // Its body may have taken its time.
-  call.revoked = requester.keys_version != keys_version_ && !authorizer_.Has(call.key);
+  call.revoked = call.requester->keys_version != authorizer_.version() &&
+                 !authorizer_.Has(call.requester->key);
   call.next_call = calls_;
   call.call_link = &calls_;
   if (calls_ != nullptr) calls_->call_link = &call.next_call;
@@ -48,7 +45,7 @@ io::Task<void> Gateway::EndRevoked(Call& call) {
               "authorization"};
   Settle(call, Traits(error.code).http_status);
   if (!call.exchange.head_sent()) {
-    co_await RespondError(call.exchange, call.dialect, std::move(error));
+    co_await RespondError(call.exchange, call.dialect, std::move(error), call.IdText());
   } else if (may_add) {  // Else a chunk was cut: so is the connection.
     const std::string event = fmt::format("data: {}\n\n", ErrorBody(call.dialect, error));
     (void)co_await call.exchange.FinishEither(event);

@@ -39,11 +39,14 @@ Status StreamFilter::PassPiece(std::string_view piece, TimePoint now, std::strin
     if (!strip_usage_) continue;
     // An event's bytes are those since the last one's end, so comments travel with what follows.
     const std::string_view rest = piece.substr(passed - position_, (*event)->end - passed);
-    if (keep) assembled.append(held_).append(rest);
-    held_.clear();
+    if (keep) assembled.append(held()).append(rest);
+    held_.reset();
     passed = (*event)->end;
   }
-  if (strip_usage_) held_.append(piece.substr(passed - position_));
+  if (strip_usage_ && passed - position_ < piece.size()) {
+    if (!held_) held_ = std::make_unique<std::string>();
+    held_->append(piece.substr(passed - position_));
+  }
   position_ += piece.size();
   return {};
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,8 +44,10 @@ class StreamFilter {
   // before they are counted.
   bool MayEnd(std::span<const std::string_view> pieces) const;
 
+  // An event has begun, and not ended.
+  bool inside_event() const { return parser_.InsideEvent(); }
   // What was held back at the stream's end: the beginning of an event that never ended.
-  std::string_view held() const { return held_; }
+  std::string_view held() const { return held_ ? std::string_view(*held_) : std::string_view(); }
 
   const StreamCount& count() const { return count_; }
   // What the next events are compared with, for whoever fetches it early.
@@ -54,12 +57,13 @@ class StreamFilter {
   bool Count(std::string_view data, TimePoint now);
   Status PassPiece(std::string_view piece, TimePoint now, std::string& assembled);
 
-  bool strip_usage_;
   SseParser parser_;
   StreamMeter meter_;
   StreamCount count_;
   std::uint64_t position_ = 0;  // Of the stream: bytes before the present piece.
-  std::string held_;
+  // Null where nothing is held back, as for most of a stream's time.
+  std::unique_ptr<std::string> held_;
+  bool strip_usage_;
 };
 
 }  // namespace penstock::gateway

@@ -47,7 +47,7 @@ void Client::AppendHead(const Origin& origin, const Request& request, std::strin
 io::Task<Result<std::unique_ptr<io::Stream>>> Client::Connect(const Origin& origin,
                                                               Deadline deadline) {
   const Deadline sooner =
-      Earlier(deadline, Deadline::After(loop_.Now(), options_.limits.connect_wait_max));
+      Earlier(deadline, Deadline::After(loop_.RecentNow(), options_.limits.connect_wait_max));
   auto stream = co_await loop_.Connect(origin.address, origin.connect, sooner);
   if (!stream) {
     // A server that cannot be reached in its own time is away; the request's time is not over.
@@ -106,7 +106,7 @@ io::Task<Status> Client::ReadHead(ClientResponse& response, std::string_view met
   HeadScanner scanner;
   std::size_t interim = 0;
   for (;;) {
-    auto bytes = scanner.Scan(response.buffer_.view(), options_.limits.head);
+    auto bytes = scanner.Scan(response.opening_->bytes.view(), options_.limits.head);
     if (!bytes) co_return Fail(AsUpstream(std::move(bytes).error()));
     if (*bytes > 0) {
       auto taken = response.TakeHead(*bytes, method);
@@ -116,8 +116,8 @@ io::Task<Status> Client::ReadHead(ClientResponse& response, std::string_view met
         co_return Fail(Code::kUpstream, "response: status " + std::to_string(response.status_) +
                                             ", the final one is missing");
       }
-      response.buffer_.DropFront(*bytes);
-      response.early_ = 0;
+      response.opening_->bytes.DropFront(*bytes);
+      response.opening_->early = 0;
       scanner.Reset();
       continue;
     }
@@ -132,7 +132,7 @@ io::Task<Status> Client::ReadHead(ClientResponse& response, std::string_view met
     report.answered = true;
     ++response.reads_;
     response.received_at_ = response.stream_->received_at();
-    response.buffer_.Append({loop_.scratch().data(), *read});
+    response.opening_->bytes.Append({loop_.scratch().data(), *read});
   }
 }
 

@@ -68,7 +68,7 @@ class ClientResponse : public io::InFrames {
   ClientResponse& operator=(const ClientResponse&) = delete;
 
   // Valid until ReleaseHead().
-  const ResponseHead& head() const { return head_; }
+  const ResponseHead& head() const { return opening_ ? opening_->head : kNoHead; }
   int status() const { return status_; }
   // Frees the head's memory: for relays that stream for long. head() is empty after.
   void ReleaseHead();
@@ -117,11 +117,11 @@ class ClientResponse : public io::InFrames {
 
  private:
   friend class Client;
-  // Takes the head that HeadScanner found at the front of buffer_.
+  // Takes the head that HeadScanner found at the front of what came.
   Status TakeHead(std::size_t bytes, std::string_view method);
   Result<BodyPiece> Consume(std::string_view bytes);
   Result<BodyPiece> AtPeerEnd();
-  bool has_early() const { return early_ < buffer_.size(); }
+  bool has_early() const { return opening_ && opening_->early < opening_->bytes.size(); }
   // The message is complete: the connection goes back to the pool, or closes.
   void End(bool surplus);
 
@@ -139,11 +139,17 @@ class ClientResponse : public io::InFrames {
   AckPolicy acks_;
   bool ended_ = false;
   bool keep_alive_ = false;
-  bool written_ = true;    // The whole request was sent.
-  Buffer buffer_;          // The head, and what came with it.
-  std::size_t early_ = 0;  // Where in buffer_ unread body bytes start.
-  ResponseHead head_;
+  bool written_ = true;  // The whole request was sent.
   int status_ = 0;
+  // The head, and what came with it.
+  struct Opening : io::InFrames {
+    Buffer bytes;
+    std::size_t early = 0;  // Where in `bytes` unread body bytes start.
+    bool released = false;  // Only what is unread is left.
+    ResponseHead head;
+  };
+  std::unique_ptr<Opening> opening_ = std::make_unique<Opening>();  // Null once it is released.
+  static const ResponseHead kNoHead;
 };
 
 struct ClientOptions {

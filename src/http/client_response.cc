@@ -6,6 +6,8 @@
 
 namespace penstock::http {
 
+const ResponseHead ClientResponse::kNoHead;
+
 ClientResponse::ClientResponse(Client& client, std::size_t place,
                                std::unique_ptr<io::Stream> stream)
     : client_(client), stream_(std::move(stream)), place_(place) {}
@@ -13,24 +15,27 @@ ClientResponse::ClientResponse(Client& client, std::size_t place,
 ClientResponse::~ClientResponse() = default;
 
 Status ClientResponse::TakeHead(std::size_t bytes, std::string_view method) {
-  auto parsed = ParseResponseHead(buffer_.view().substr(0, bytes), method,
-                                  client_.options_.limits.head, head_);
+  ResponseHead& head = opening_->head;
+  auto parsed = ParseResponseHead(opening_->bytes.view().substr(0, bytes), method,
+                                  client_.options_.limits.head, head);
   if (!parsed) return parsed;
-  status_ = head_.status;
-  body_ = head_.body;
-  left_ = head_.content_length;
-  keep_alive_ = head_.keep_alive && written_;
-  early_ = bytes;
+  status_ = head.status;
+  body_ = head.body;
+  left_ = head.content_length;
+  keep_alive_ = head.keep_alive && written_;
+  opening_->early = bytes;
   if (status_ >= 200 && body_ == BodyKind::kNone) End(has_early());
   return {};
 }
 
 void ClientResponse::ReleaseHead() {
+  if (!has_early()) {
+    opening_.reset();
+    return;
+  }
   Buffer rest;
-  rest.Append(buffer_.view().substr(early_));
-  buffer_ = std::move(rest);
-  early_ = 0;
-  head_ = ResponseHead();
+  rest.Append(opening_->bytes.view().substr(opening_->early));
+  *opening_ = Opening{.bytes = std::move(rest), .early = 0, .released = true, .head = {}};
 }
 
 void ClientResponse::SetCompanions(io::Companions* companions) {
@@ -53,19 +58,17 @@ void ClientResponse::End(bool surplus) {
 
 ClientResponse::NextOp::NextOp(ClientResponse& response, Deadline deadline) : response_(response) {
   if (response.ended_ || response.has_early()) return;
-  if (!response.buffer_.empty() && response.head_.fields.empty()) {
-    // ReleaseHead() was called, and what came with the head has been read: nothing looks there.
-    response.buffer_.Release();
-    response.early_ = 0;
-  }
+  // What came with the head has been read, too: nothing looks there.
+  if (response.opening_ && response.opening_->released) response.opening_.reset();
   read_.emplace(*response.stream_, response.client_.loop_.scratch(), deadline);
 }
 
 Result<BodyPiece> ClientResponse::NextOp::await_resume() {
   if (!read_) {
     if (response_.ended_) return BodyPiece{.raw = {}, .payload = {}, .ended = true};
-    const std::string_view early = response_.buffer_.view().substr(response_.early_);
-    response_.early_ = response_.buffer_.size();
+    Opening& opening = *response_.opening_;
+    const std::string_view early = opening.bytes.view().substr(opening.early);
+    opening.early = opening.bytes.size();
     return response_.Consume(early);
   }
   const auto bytes = read_->await_resume();

@@ -34,7 +34,10 @@ io::Task<void> Connection::Run(Server& server, std::unique_ptr<io::Stream> strea
   while (co_await self.NextHead()) {
     std::exception_ptr failure;
     try {
-      co_await server.handler_(self.exchange_);
+      io::Task<void> work = server.handler_(self.exchange_);
+      do {
+        co_await std::move(work);
+      } while (self.exchange_.TakeRest(work));
     } catch (...) {
       failure = std::current_exception();
     }
@@ -93,7 +96,7 @@ io::Task<bool> Connection::GoOn(Next next) {
 // A head has one deadline from its first byte on; between requests another holds.
 Deadline Connection::HeadDeadline() {
   const auto& limits = server_.limits_;
-  if (in_.empty()) return Deadline::After(server_.loop_.Now(), limits.idle_max);
+  if (in_.empty()) return Deadline::After(server_.loop_.RecentNow(), limits.idle_max);
   return Deadline::After(head_started_, limits.head_wait_max);
 }
 
@@ -144,7 +147,6 @@ Status Connection::BeginRequest(std::size_t head_bytes) {
   body_left_ = head.content_length;
   body_whole_ = head.body == BodyKind::kNone;
   body_view_ = {};
-  chunked_.Reset();
   keep_alive_ = head.keep_alive;
   expect_continue_ = head.expect_continue && Unread().empty();
   exchange_.minor_version_ = head.minor_version;
@@ -196,9 +198,8 @@ Error Connection::TooEarly() const {
 void Connection::PrepareNext() {
   in_.DropFront(taken_);
   taken_ = 0;
-  in_.Append(later_.view());
-  later_.Release();
-  body_.Release();
+  if (body_) in_.Append(body_->later.view());
+  body_.reset();
   if (in_.empty() && in_.capacity() > kKeptBuffer) in_.Release();
   scanner_.Reset();
   skipped_line_ = false;
@@ -223,7 +224,7 @@ bool Connection::WillClose() const {
 }
 
 Deadline Connection::WriteDeadline() const {
-  return Deadline::After(server_.loop_.Now(), server_.limits_.write_stall_max);
+  return Deadline::After(server_.loop_.RecentNow(), server_.limits_.write_stall_max);
 }
 
 io::Task<void> Connection::Refuse(Error error) {

@@ -85,7 +85,7 @@ class Connection {
   std::string_view Unread() const { return in_.view().substr(taken_); }
 
   // How many bytes came before their turn.
-  std::size_t Early() const { return Unread().size() + later_.size(); }
+  std::size_t Early() const { return Unread().size() + (body_ ? body_->later.size() : 0); }
 
   // True when the answer being written must say "connection: close".
   bool WillClose() const;
@@ -97,16 +97,22 @@ class Connection {
   Connection* next_ = nullptr;
   Connection** link_ = nullptr;
 
+  // A body that did not come with its head, while it is read and used.
+  struct Body {
+    Buffer bytes;  // Decoded.
+    Buffer later;  // What came behind a chunked body while in_ was in use.
+    ChunkedDecoder chunked;
+    Deadline progress_deadline = Deadline::Never();
+    std::size_t progress_bytes = 0;
+  };
+  Body& body();
+
   Buffer in_;              // Head, then unread bytes.
-  Buffer body_;            // A decoded body that is not in in_.
-  Buffer later_;           // What came behind a chunked body while in_ was in use.
   std::size_t taken_ = 0;  // Bytes of in_ that belong to the present head and body.
   HeadScanner scanner_;
-  ChunkedDecoder chunked_;
+  std::unique_ptr<Body> body_;   // Null where it was not needed.
   std::uint64_t body_left_ = 0;  // Of a body of known length: not yet read.
   std::string_view body_view_;   // The body, once it is whole.
-  Deadline progress_deadline_ = Deadline::Never();
-  std::size_t progress_bytes_ = 0;
   std::size_t requests_ = 0;
   TimePoint head_started_{};
   BodyKind body_kind_ = BodyKind::kNone;

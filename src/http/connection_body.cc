@@ -41,15 +41,21 @@ std::unexpected<Error> Connection::ReadFailed(const Result<std::size_t>& bytes,
                      {}});
 }
 
+Connection::Body& Connection::body() {
+  if (!body_) body_ = std::make_unique<Body>();
+  return *body_;
+}
+
 void Connection::StartProgress() {
-  progress_bytes_ = 0;
-  progress_deadline_ = Deadline::After(server_.loop_.Now(), server_.limits_.body_progress_wait_max);
+  body().progress_bytes = 0;
+  body().progress_deadline =
+      Deadline::After(server_.loop_.RecentNow(), server_.limits_.body_progress_wait_max);
 }
 
 void Connection::NoteProgress(std::size_t bytes) {
   server_.counters_.received_bytes.Add(bytes);
-  progress_bytes_ += bytes;
-  if (progress_bytes_ >= server_.limits_.body_progress_bytes_min) StartProgress();
+  body().progress_bytes += bytes;
+  if (body().progress_bytes >= server_.limits_.body_progress_bytes_min) StartProgress();
 }
 
 Result<std::size_t> Connection::CheckBody(std::size_t bytes_max) {
@@ -84,7 +90,7 @@ io::Task<Result<std::string_view>> Connection::ReadBody(std::size_t bytes_max) {
   const Status read = body_kind_ == BodyKind::kLength ? co_await ReadLengthBody()
                                                       : co_await ReadChunkedBody(*limit);
   if (!read) co_return Fail(read.error());
-  body_view_ = body_.view();
+  body_view_ = body().bytes.view();
   body_whole_ = true;
   co_return body_view_;
 }
@@ -96,23 +102,25 @@ io::Task<Status> Connection::SayContinue() {
 }
 
 io::Task<Status> Connection::ReadLengthBody() {
-  body_.Reserve(static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, kBodyStep)));
-  body_.Append(Unread());
+  Body& body = this->body();
+  Buffer& bytes = body.bytes;
+  bytes.Reserve(static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, kBodyStep)));
+  bytes.Append(Unread());
   body_left_ -= Unread().size();
   taken_ = in_.size();
   while (body_left_ > 0) {
-    if (body_.free().empty()) {
-      body_.Reserve(body_.size() +
+    if (bytes.free().empty()) {
+      bytes.Reserve(bytes.size() +
                     static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, kBodyStep)));
     }
     // Never more than the body: what lies behind it belongs to the next request.
     const std::size_t wanted =
-        static_cast<std::size_t>(std::min<std::uint64_t>(body_.free().size(), body_left_));
-    const auto bytes = co_await stream_->Read(body_.free().first(wanted), progress_deadline_);
-    if (!bytes || *bytes == 0) co_return ReadFailed(bytes, body_.size());
-    body_.Commit(*bytes);
-    body_left_ -= *bytes;
-    NoteProgress(*bytes);
+        static_cast<std::size_t>(std::min<std::uint64_t>(bytes.free().size(), body_left_));
+    const auto read = co_await stream_->Read(bytes.free().first(wanted), body.progress_deadline);
+    if (!read || *read == 0) co_return ReadFailed(read, bytes.size());
+    bytes.Commit(*read);
+    body_left_ -= *read;
+    NoteProgress(*read);
   }
   co_return Status();
 }
@@ -120,15 +128,16 @@ io::Task<Status> Connection::ReadLengthBody() {
 Result<std::size_t> Connection::TakeChunked(std::string_view bytes, std::size_t bytes_max) {
   auto& pieces = server_.pieces_;
   pieces.clear();
-  auto taken = chunked_.Decode(bytes, server_.limits_.chunk, pieces);
+  Buffer& decoded = body().bytes;
+  auto taken = body().chunked.Decode(bytes, server_.limits_.chunk, pieces);
   if (!taken) return BodyFailed(Refusal::kBodyMalformed, std::move(taken).error());
   for (const std::string_view piece : pieces) {
-    if (piece.size() > bytes_max - body_.size()) {
+    if (piece.size() > bytes_max - decoded.size()) {
       return BodyFailed(
           Refusal::kBodyTooLarge,
           {Code::kTooLarge, "body: over the limit of " + std::to_string(bytes_max) + " bytes", {}});
     }
-    body_.Append(piece);
+    decoded.Append(piece);
   }
   return *taken;
 }
@@ -137,14 +146,15 @@ io::Task<Status> Connection::ReadChunkedBody(std::size_t bytes_max) {
   auto taken = TakeChunked(Unread(), bytes_max);
   if (!taken) co_return Fail(std::move(taken).error());
   taken_ += *taken;
-  while (!chunked_.ended()) {
-    const auto bytes = co_await stream_->Read(server_.loop_.scratch(), progress_deadline_);
-    if (!bytes || *bytes == 0) co_return ReadFailed(bytes, body_.size());
+  Body& body = this->body();
+  while (!body.chunked.ended()) {
+    const auto bytes = co_await stream_->Read(server_.loop_.scratch(), body.progress_deadline);
+    if (!bytes || *bytes == 0) co_return ReadFailed(bytes, body.bytes.size());
     NoteProgress(*bytes);
     const std::string_view fresh(server_.loop_.scratch().data(), *bytes);
     taken = TakeChunked(fresh, bytes_max);
     if (!taken) co_return Fail(std::move(taken).error());
-    later_.Append(fresh.substr(*taken));
+    body.later.Append(fresh.substr(*taken));
   }
   co_return Status();
 }
@@ -158,9 +168,9 @@ Result<std::size_t> Connection::SkipBody(std::string_view bytes) {
     return skipped;
   }
   server_.pieces_.clear();
-  auto skipped = chunked_.Decode(bytes, server_.limits_.chunk, server_.pieces_);
+  auto skipped = body().chunked.Decode(bytes, server_.limits_.chunk, server_.pieces_);
   if (!skipped) return BodyFailed(Refusal::kBodyMalformed, std::move(skipped).error());
-  body_whole_ = chunked_.ended();
+  body_whole_ = body().chunked.ended();
   return *skipped;
 }
 
@@ -174,14 +184,14 @@ io::Task<bool> Connection::DrainBody() {
   StartProgress();
   while (!body_whole_) {
     if (drained > server_.limits_.unread_body_bytes_max) co_return false;
-    const auto bytes = co_await stream_->Read(server_.loop_.scratch(), progress_deadline_);
+    const auto bytes = co_await stream_->Read(server_.loop_.scratch(), body().progress_deadline);
     if (!bytes || *bytes == 0) co_return false;
     NoteProgress(*bytes);
     const std::string_view fresh(server_.loop_.scratch().data(), *bytes);
     skipped = SkipBody(fresh);
     if (!skipped) co_return false;
     drained += *skipped;
-    later_.Append(fresh.substr(*skipped));
+    body().later.Append(fresh.substr(*skipped));
   }
   co_return true;
 }
@@ -191,7 +201,12 @@ void Connection::ReleaseRequest() {
   rest.Append(Unread());
   in_ = std::move(rest);
   taken_ = 0;
-  body_.Release();
+  // What came behind the body waits on.
+  if (body_ && body_->later.empty()) {
+    body_.reset();
+  } else if (body_) {
+    body_->bytes.Release();
+  }
   body_view_ = {};
   exchange_.head_.reset();
 }

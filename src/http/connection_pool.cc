@@ -28,7 +28,7 @@ std::unique_ptr<io::Stream> ConnectionPool::Take(std::size_t place) {
     Idle last = std::move(idle.back());
     idle.pop_back();
     --idle_;
-    const bool old = loop_.Now() - last.since >= limits_.idle_max;
+    const bool old = loop_.RecentNow() - last.since >= limits_.idle_max;
     // Input on an idle connection is a close, or an answer that nobody asked for.
     if (!old && !last.stream->hung_up() && !last.stream->MayHaveInput()) {
       return std::move(last.stream);
@@ -40,7 +40,7 @@ std::unique_ptr<io::Stream> ConnectionPool::Take(std::size_t place) {
 void ConnectionPool::Keep(std::size_t place, std::unique_ptr<io::Stream> stream) {
   auto& idle = places_[place].idle;
   if (idle.size() >= limits_.idle_per_origin_max || stream->hung_up()) return;
-  const TimePoint now = loop_.Now();
+  const TimePoint now = loop_.RecentNow();
   idle.push_back({std::move(stream), now});
   ++idle_;
   if (!armed()) loop_.wheel().Arm(*this, now + limits_.idle_max);

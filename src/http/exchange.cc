@@ -53,6 +53,12 @@ SendOp::SendOp(Exchange& exchange, Skip)
       skipped_(true),
       write_(exchange.connection_.stream_->Write({}, Deadline::Never())) {}
 
+io::Unsent SendOp::TakeUnsent() {
+  io::Unsent unsent = write_.TakeUnsent();
+  exchange_.connection_.server_.counters_.sent_bytes.Add(bytes_ - unsent.size);
+  return unsent;
+}
+
 Status SendOp::await_resume() {
   Server& server = exchange_.connection_.server_;
   if (skipped_) {
@@ -75,7 +81,7 @@ Status SendOp::await_resume() {
 
 const RequestHead Exchange::kNoHead;
 
-const io::Address& Exchange::peer() const { return connection_.stream_->peer(); }
+io::Address Exchange::peer() const { return connection_.stream_->peer(); }
 
 io::Task<Result<std::string_view>> Exchange::ReadBody(std::size_t bytes_max) {
   return connection_.ReadBody(bytes_max);
@@ -96,7 +102,14 @@ void Exchange::AddCompanions(io::Companions& companions) const {
   companions.Add(connection_.stream_.get(), kStreamBytes);
 }
 
+bool Exchange::TakeRest(io::Task<void>& work) {
+  const io::Task<void> ended = std::move(work);
+  work = std::move(rest_);
+  return static_cast<bool>(work);
+}
+
 void Exchange::Reset(TimePoint arrived_at) {
+  rest_ = {};
   held_.clear();
   arrived_at_ = arrived_at;
   status_ = 0;
@@ -250,6 +263,10 @@ SendOp Exchange::SendRaw(std::string_view piece, bool last) {
 SendOp Exchange::WriteRaw(std::string_view piece) { return SendRaw(piece, false); }
 
 SendOp Exchange::FinishRaw(std::string_view piece) { return SendRaw(piece, true); }
+
+SendOp Exchange::SendRest(std::string_view rest) {
+  return broken_ ? SendOp(*this, SendOp::Skip()) : SendOp(*this, rest, {});
+}
 
 SendOp Exchange::FinishEither(std::string_view data) {
   if (state_ != State::kRaw) return Finish(data);

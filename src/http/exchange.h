@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -36,6 +37,9 @@ class [[nodiscard]] SendOp {
     if (!skipped_) write_.Start();
   }
   bool await_ready() { return skipped_ || write_.await_ready(); }
+  // After Start(), where it is not ready: what is left, for Exchange::SendRest(). Lets go of the
+  // operation, which is large for somebody who seldom has to wait.
+  io::Unsent TakeUnsent();
   template <typename Promise>
   auto await_suspend(std::coroutine_handle<Promise> handle) {
     return write_.await_suspend(handle);
@@ -64,7 +68,7 @@ class Exchange {
 
   // Valid until ReleaseRequest().
   const RequestHead& head() const { return head_ ? *head_ : kNoHead; }
-  const io::Address& peer() const;
+  io::Address peer() const;
   // When the request's first bytes arrived (for a pipelined one: when its turn came).
   TimePoint arrived_at() const { return arrived_at_; }
 
@@ -88,6 +92,10 @@ class Exchange {
   void CancelHandler();
   // While it lives, awaits of the handler ignore that: for its last words.
   io::Shield ShieldHandler();
+
+  // Goes on with `rest` once the handler has returned: for one that streams for long, so that the
+  // frames of what came before are gone meanwhile. In its place as to everything else.
+  void GoOnWith(io::Task<void> rest) { rest_ = std::move(rest); }
 
   // Adds what sending a piece of the answer touches.
   void AddCompanions(io::Companions& companions) const;
@@ -126,6 +134,8 @@ class Exchange {
   SendOp WriteRaw(std::string_view piece);
   // Says that the pieces made a whole message, so the connection may go on; sends `piece`, if any.
   SendOp FinishRaw(std::string_view piece = {});
+  // Sends what SendOp::TakeUnsent() gave, as it is.
+  SendOp SendRest(std::string_view rest);
   // Ends a stream of either kind with `data` as its last chunk. REQUIRES: the raw pieces so far, if
   // any, were whole chunks.
   SendOp FinishEither(std::string_view data);
@@ -159,7 +169,11 @@ class Exchange {
 
   static const RequestHead kNoHead;
 
+  // Puts what GoOnWith() was given in the place of `work`, which ends. False: there is nothing.
+  bool TakeRest(io::Task<void>& work);
+
   Connection& connection_;
+  io::Task<void> rest_;
   std::unique_ptr<RequestHead> head_;  // Kept from request to request; null once it was released.
   std::string held_;                   // An answer's head that waits for the first piece.
   TimePoint arrived_at_{};

@@ -228,6 +228,38 @@ io::Task<void> Twice(Exchange& exchange) {
   EXPECT_EQ(second.error().code, Code::kInternal);
 }
 
+// What a handler leaves behind for its answer, and what is gone by then.
+struct Gone {
+  explicit Gone(bool& flag) : gone(flag) {}
+  ~Gone() { gone = true; }
+  Gone(const Gone&) = delete;
+  Gone& operator=(const Gone&) = delete;
+  bool& gone;
+};
+
+io::Task<void> AnswerAfter(Exchange& exchange, const bool& gone, int more) {
+  if (more > 0) {
+    exchange.GoOnWith(AnswerAfter(exchange, gone, more - 1));
+    co_return;
+  }
+  if (exchange.head().path == "/throw") throw std::runtime_error("on purpose");
+  static_cast<void>(co_await exchange.Respond(200, "text/plain", gone ? "alone" : "not alone"));
+}
+
+io::Task<void> Leave(Exchange& exchange, bool& gone) {
+  gone = false;
+  const Gone frame(gone);
+  static_cast<void>(co_await exchange.ReadBody());
+  exchange.GoOnWith(AnswerAfter(exchange, gone, 2));
+}
+
+TEST(Server, GoesOnWithTheRestOnceTheHandlerIsGone) {
+  bool gone = false;
+  const auto handler = [&gone](Exchange& exchange) { return Leave(exchange, gone); };
+  EXPECT_EQ(Ask(handler, std::string(kGet) + std::string(kGet)), Ok("alone") + Ok("alone"));
+  EXPECT_TRUE(Ask(handler, "GET /throw HTTP/1.1\r\nhost: x\r\n\r\n").starts_with("HTTP/1.1 500"));
+}
+
 TEST(Server, SurvivesItsHandlers) {
   for (const Handler& handler : {Handler(Throw), Handler(Silent)}) {
     const auto told = Converse(handler, {.pieces = {std::string(kGet), std::string(kGet)}});

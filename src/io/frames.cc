@@ -1,5 +1,6 @@
 #include "io/frames.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -18,8 +19,11 @@ constexpr bool kKeeps = false;
 constexpr bool kKeeps = true;
 #endif
 
-constexpr std::size_t kStep = 64;
-constexpr std::size_t kClasses = kFrameBytesMax / kStep;
+// Sizes are of the form 16 n + 8: with malloc's own eight bytes, nothing of a piece lies idle.
+constexpr std::size_t kStep = 16;
+constexpr std::size_t kOffset = 8;
+constexpr std::size_t kClasses = (kFrameBytesMax - kOffset) / kStep + 1;
+static_assert((kFrameBytesMax - kOffset) % kStep == 0);
 
 struct Kept {
   Kept* next;
@@ -29,27 +33,38 @@ struct Kept {
 struct Class {
   Kept* first;
   std::uint32_t count;
+  std::uint32_t unused;  // The fewest that were there since the last trim.
 };
 constinit thread_local Class classes[kClasses] = {};
 
 bool IsKept(std::size_t bytes) { return kKeeps && bytes != 0 && bytes <= kFrameBytesMax; }
-Class& ClassOf(std::size_t bytes) { return classes[(bytes - 1) / kStep]; }
-std::size_t RoundUp(std::size_t bytes) { return (bytes + kStep - 1) / kStep * kStep; }
+std::size_t IndexOf(std::size_t bytes) { return (bytes + kStep - 1 - kOffset) / kStep; }
+std::size_t RoundUp(std::size_t bytes) { return IndexOf(bytes) * kStep + kOffset; }
+
+void Drop(Class& of, std::uint32_t frames) {
+  for (of.count -= frames; frames > 0; --frames) {
+    Kept* const frame = of.first;
+    of.first = frame->next;
+    ::operator delete(frame);
+  }
+}
 
 }  // namespace
 
+const bool kKeepsFrames = kKeeps;
+
 void* AllocateFrame(std::size_t bytes) {
   if (!IsKept(bytes)) return ::operator new(bytes);
-  Class& of = ClassOf(bytes);
+  Class& of = classes[IndexOf(bytes)];
   if (of.first == nullptr) return ::operator new(RoundUp(bytes));
   Kept* const frame = of.first;
   of.first = frame->next;
-  --of.count;
+  of.unused = std::min(of.unused, --of.count);
   return frame;
 }
 
 void FreeFrame(void* frame, std::size_t bytes) noexcept {
-  Class* const of = IsKept(bytes) ? &ClassOf(bytes) : nullptr;
+  Class* const of = IsKept(bytes) ? &classes[IndexOf(bytes)] : nullptr;
   if (of == nullptr || of->count == kFramesMax) {
     ::operator delete(frame);
     return;
@@ -60,13 +75,25 @@ void FreeFrame(void* frame, std::size_t bytes) noexcept {
 
 void ReleaseFrames() noexcept {
   for (Class& of : classes) {
-    while (of.first != nullptr) {
-      Kept* const frame = of.first;
-      of.first = frame->next;
-      ::operator delete(frame);
-    }
-    of.count = 0;
+    Drop(of, of.count);
+    of.unused = 0;
   }
+}
+
+std::size_t KeptFrames() noexcept {
+  std::size_t frames = 0;
+  for (const Class& of : classes) frames += of.count;
+  return frames;
+}
+
+bool TrimFrames() noexcept {
+  bool more = false;
+  for (Class& of : classes) {
+    Drop(of, of.unused);
+    of.unused = of.count;
+    more = more || of.count > 0;
+  }
+  return more;
 }
 
 }  // namespace penstock::io

@@ -9,13 +9,19 @@
 namespace penstock::io {
 
 // Memory of one thread. Not larger than kFrameBytesMax in a piece, nor more than kFramesMax of a
-// size class (64 bytes): at most 1.5 MB a thread, usually a tenth of that.
-inline constexpr std::size_t kFrameBytesMax = 1536;
+// size class (16 bytes). What nobody used from one TrimFrames() to the next goes back then.
+inline constexpr std::size_t kFrameBytesMax = 1544;
 inline constexpr std::size_t kFramesMax = 80;
 
 void* AllocateFrame(std::size_t bytes);
 // `bytes` as it was allocated. May be another thread's.
 void FreeFrame(void* frame, std::size_t bytes) noexcept;
+// Frees what this thread kept since the last call without giving it out. True: more is kept, so
+// another call may be worth it.
+bool TrimFrames() noexcept;
+// How many this thread keeps; none ever where kKeepsFrames is false.
+std::size_t KeptFrames() noexcept;
+extern const bool kKeepsFrames;
 // Gives back what this thread keeps: at the end of a loop.
 void ReleaseFrames() noexcept;
 

@@ -54,5 +54,21 @@ TEST(Frames, MoreThanAreKeptAreGivenBack) {
   ReleaseFrames();
 }
 
+// What one period did not use goes back at its end; what it used stays.
+TEST(Frames, TrimGivesBackWhatNobodyUsed) {
+  ReleaseFrames();
+  std::vector<void*> frames;
+  for (int i = 0; i < 10; ++i) frames.push_back(AllocateFrame(200));
+  for (void* const frame : frames) FreeFrame(frame, 200);
+  EXPECT_EQ(TrimFrames(), kKeepsFrames) << "they came in this period";
+  for (int i = 0; i < 4; ++i) frames[static_cast<std::size_t>(i)] = AllocateFrame(200);
+  for (int i = 0; i < 4; ++i) FreeFrame(frames[static_cast<std::size_t>(i)], 200);
+  EXPECT_EQ(KeptFrames(), kKeepsFrames ? 10u : 0u);
+  EXPECT_EQ(TrimFrames(), kKeepsFrames);
+  EXPECT_EQ(KeptFrames(), kKeepsFrames ? 4u : 0u);
+  EXPECT_FALSE(TrimFrames());
+  EXPECT_EQ(KeptFrames(), 0u);
+}
+
 }  // namespace
 }  // namespace penstock::io

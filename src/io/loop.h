@@ -79,6 +79,9 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   virtual TimePoint Now() const = 0;
+  // The time when this turn of the loop began: costs nothing, and is good for deadlines. Not for
+  // what is measured.
+  virtual TimePoint RecentNow() const { return Now(); }
   virtual WallTime WallNow() const = 0;
 
   // Runs until Stop().

@@ -52,6 +52,13 @@ class [[nodiscard]] ReadOp final : public Op {
   Transfer result_;
 };
 
+// The end of what was to be written, which the kernel did not take yet.
+struct Unsent {
+  std::unique_ptr<char[]> bytes;
+  std::size_t size = 0;
+  std::string_view view() const { return {bytes.get(), size}; }
+};
+
 // Awaitable of Stream::Write: Status.
 class [[nodiscard]] WriteOp final : public Op {
  public:
@@ -62,6 +69,9 @@ class [[nodiscard]] WriteOp final : public Op {
 
   // Writes what the kernel takes, before the await: for a caller with something to do in between.
   void Start() { state_now_ = TryNow() ? Now::kDone : Now::kWaits; }
+
+  // After Start(), where it is not ready: what is left, to be written by somebody else.
+  Unsent TakeUnsent() { return {std::move(rest_), pieces_[0].size()}; }
 
   bool await_ready() const { return state_now_ == Now::kDone; }
   template <typename Promise>
@@ -161,7 +171,8 @@ class Stream : private Timer {
   // Sends what is unsent, then ends our side; the peer may still be read. Best effort.
   virtual void ShutdownWrite() = 0;
 
-  virtual const Address& peer() const = 0;
+  // Asks the system, where there is one; without a host once the connection is gone.
+  virtual Address peer() const = 0;
 
  protected:
   explicit Stream(Loop& loop) : loop_(loop) {}

@@ -106,6 +106,8 @@ class [[nodiscard]] Task {
     }
   };
 
+  // None: to be assigned before it is awaited.
+  Task() = default;
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Task& operator=(Task&& other) noexcept {
     std::swap(handle_, other.handle_);
@@ -131,6 +133,8 @@ class [[nodiscard]] Task {
     std::coroutine_handle<promise_type> child_;
   };
 
+  explicit operator bool() const { return static_cast<bool>(handle_); }
+
   // Runs the task inside the awaiting chain and gives its value, or throws what it threw.
   Awaiter operator co_await() && noexcept {
     CHECK(handle_, "a task is awaited once");
@@ -139,7 +143,7 @@ class [[nodiscard]] Task {
 
  private:
   explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
+  std::coroutine_handle<promise_type> handle_ = nullptr;
 };
 
 // `TaskState& state = co_await ThisTask();` Valid as long as the root task runs.

@@ -29,7 +29,7 @@ struct TaskScope::Node {
 // The coroutine at the bottom of every chain. Its frame frees itself when the task has ended.
 struct TaskScope::Root {
   struct promise_type : Node {
-    promise_type(TaskScope& owner, const std::string&, const Task<void>&) : Node(owner) {}
+    promise_type(TaskScope& owner, const char*, const Task<void>&) : Node(owner) {}
     Root get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
     std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
@@ -48,7 +48,7 @@ TaskScope::TaskScope(Loop& loop, OnFailure on_failure)
 
 TaskScope::~TaskScope() { CHECK(size_ == 0, "a scope is destroyed before its tasks ended"); }
 
-TaskScope::Root TaskScope::RunRoot(TaskScope& scope, std::string name, Task<void> task) {
+TaskScope::Root TaskScope::RunRoot(TaskScope& scope, const char* name, Task<void> task) {
   try {
     co_await std::move(task);
   } catch (...) {
@@ -70,10 +70,10 @@ void TaskScope::Report(const std::string& name, const std::exception_ptr& failur
   }
 }
 
-bool TaskScope::Spawn(std::string name, Task<void> task) {
+bool TaskScope::Spawn(const char* name, Task<void> task) {
   if (stopped_) return false;
   empty_.Reset();
-  loop_.Schedule(RunRoot(*this, std::move(name), std::move(task)).handle);
+  loop_.Schedule(RunRoot(*this, name, std::move(task)).handle);
   return true;
 }
 

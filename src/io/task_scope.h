@@ -24,9 +24,9 @@ class TaskScope {
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
-  // Starts `task` on the loop's next turn. Returns false, dropping it unstarted, once Stop() was
-  // called.
-  bool Spawn(std::string name, Task<void> task);
+  // Starts `task` on the loop's next turn. `name` is a literal, or lives as long. Returns false,
+  // dropping it unstarted, once Stop() was called.
+  bool Spawn(const char* name, Task<void> task);
 
   // Refuses new tasks and asks the running ones to end. Returns at once; may be repeated.
   void Stop();
@@ -42,7 +42,7 @@ class TaskScope {
  private:
   struct Node;  // One running root.
   struct Root;
-  static Root RunRoot(TaskScope& scope, std::string name, Task<void> task);
+  static Root RunRoot(TaskScope& scope, const char* name, Task<void> task);
   void Report(const std::string& name, const std::exception_ptr& failure) const;
 
   Loop& loop_;

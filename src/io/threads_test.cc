@@ -49,6 +49,27 @@ TYPED_TEST(ThreadsTest, PostsFromManyThreadsAllArriveInEachThreadsOrder) {
   EXPECT_EQ(next, std::vector(kThreads, kPosts));
 }
 
+// A loop that looks before it sleeps does everything else as one that does not.
+class BusyThreadsTest : public testing::OnLoop<testing::RealKind> {};
+
+TEST_F(BusyThreadsTest, LookingLosesNeitherPostsNorTimersNorStops) {
+  constexpr int kPosts = 500;
+  static_cast<EpollLoop&>(loop()).SetBusyWaitMax(std::chrono::microseconds(200));
+  int posted = 0;
+  Run([](Loop& on, int& count) -> Task<void> {
+    const std::jthread poster([&on, &count] {
+      for (int i = 0; i < kPosts; ++i) {
+        on.Post([&count] { ++count; });
+        std::this_thread::yield();
+      }
+    });
+    const TimePoint from = on.Now();
+    while (count < kPosts) Must(co_await on.Sleep(milliseconds(1)));
+    EXPECT_GE(on.Now() - from, milliseconds(1));
+  }(loop(), posted));
+  EXPECT_EQ(posted, kPosts);
+}
+
 class EpollThreadsTest : public testing::OnLoop<testing::RealKind> {};
 
 TEST_F(EpollThreadsTest, StopFromAnotherThreadEndsAnIdleRun) {

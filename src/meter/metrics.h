@@ -51,6 +51,7 @@ class EndpointMetrics {
   // `duration` from the request's first byte to the answer's first token.
   void FirstToken(Duration duration, Operation operation = Operation::kUnknown);
   void TimePerOutputToken(Duration duration, Operation operation = Operation::kUnknown);
+  void StreamOverran() { overruns_.Add(); }
   void FailedOver() { failovers_.Add(); }
   // Replicas of the endpoint by state, and restarts since the server's start.
   void SetReplicas(std::size_t ready, std::size_t other);
@@ -85,6 +86,7 @@ class EndpointMetrics {
   Counter output_tokens_;
   Counter cost_milli_;
   Counter events_;
+  Counter overruns_;
   Counter failovers_;
   Counter restarts_;
   Gauge replicas_ready_;

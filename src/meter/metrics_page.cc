@@ -81,6 +81,9 @@ void Metrics::Page::Tokens() {
          [this](M m) { out_.Sample(m.label_, static_cast<double>(m.cost_milli_.value()) / 1000); });
   Family("penstock_stream_events_total", "counter", "Events relayed to clients.",
          [this](M m) { out_.Sample(m.label_, m.events_.value()); });
+  Family("penstock_stream_overruns_total", "counter",
+         "Streams that were ended because they went far beyond their request's token limit.",
+         [this](M m) { out_.Sample(m.label_, m.overruns_.value()); });
 }
 
 void Metrics::Page::Replicas() {

@@ -71,12 +71,12 @@ Task<Result<std::unique_ptr<Stream>>> EpollLoop::Connect(Address address, Connec
   const Result<int> error = co_await ConnectSocket(*this, socket->get(), *target, deadline);
   if (!error) co_return Fail(ConnectError(address, error.error()));
   if (*error != 0) co_return Fail(SocketError("cannot connect to", address, *error));
-  if (!options.tls) co_return FdStream::Make(*this, poller_, std::move(*socket), address);
+  if (!options.tls) co_return FdStream::Make(*this, poller_, std::move(*socket), address.kind);
 
   const std::string& name =
       options.tls_server_name.empty() ? address.host : options.tls_server_name;
-  auto stream =
-      TlsStream::Make(*this, poller_, std::move(*socket), address, std::move(options.tls), name);
+  auto stream = TlsStream::Make(*this, poller_, std::move(*socket), address.kind,
+                                std::move(options.tls), name);
   if (!stream) co_return stream;
   // An empty write completes with the handshake.
   if (const Status shaken = co_await (*stream)->Write({}, deadline); !shaken) {

@@ -10,6 +10,10 @@
 
 namespace penstock::io {
 
+namespace {
+constexpr Duration kTrimInterval = std::chrono::seconds(1);
+}  // namespace
+
 EpollLoop::EpollLoop() : Loop(Clock::now()), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   CHECK(wake_, "eventfd failed");
   const Status added = poller_.Add(wake_.get(), *this);
@@ -25,23 +29,53 @@ WallTime EpollLoop::WallNow() const {
 void EpollLoop::Run() {
   // The default slack of 50 µs would make every exact sleep late by as much.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  turn_began_ = Clock::now();
+  Contention contention;
   while (!stopping_.load(std::memory_order_acquire)) {
     RunReady();
     if (stopping_.load(std::memory_order_acquire)) break;
-    poller_.Poll(WaitLimit());
+    WaitForEvents(WaitLimit(), contention);
+    turn_began_ = Clock::now();
+    poller_.CallHandlers();
     if (has_posted_.load(std::memory_order_acquire)) RunPosted();
     RunReady();
-    if (NextTimer() != TimePoint::max()) RunTimers(Now());
+    if (NextTimer() != TimePoint::max()) RunTimers(turn_began_);
+    Tidy();
   }
   stopping_.store(false, std::memory_order_release);
   ReleaseFrames();
 }
 
+void EpollLoop::WaitForEvents(std::int64_t limit_ns, Contention& contention) {
+  if (limit_ns != 0 && busy_wait_.longest() != Duration::zero()) {
+    const TimePoint from = Clock::now();
+    if (contention.Look(from)) busy_wait_.Disturbed(from);
+    Duration length = busy_wait_.Next(from);
+    if (limit_ns > 0) length = std::min(length, Duration(limit_ns));
+    for (TimePoint now = from; now - from < length; now = Clock::now()) {
+      if (poller_.Wait(0)) return busy_wait_.Found(Clock::now() - from);
+    }
+    if (length > Duration::zero()) busy_wait_.FoundNothing();
+    if (limit_ns > 0) limit_ns = std::max<std::int64_t>(1, limit_ns - length.count());
+  }
+  poller_.Wait(limit_ns);
+}
+
 std::int64_t EpollLoop::WaitLimit() const {
   if (has_ready() || has_posted_.load(std::memory_order_acquire)) return 0;
-  const TimePoint next = NextTimer();
+  const TimePoint next = std::min(NextTimer(), trim_at_);
   if (next == TimePoint::max()) return -1;
   return std::max<std::int64_t>(0, (next - Now()).count());
+}
+
+// Frames of a busy time are not kept for ever. A loop that falls idle wakes for this, and then no
+// more.
+void EpollLoop::Tidy() {
+  if (trim_at_ == TimePoint::max()) {
+    trim_at_ = turn_began_ + kTrimInterval;
+  } else if (turn_began_ >= trim_at_) {
+    trim_at_ = TrimFrames() ? turn_began_ + kTrimInterval : TimePoint::max();
+  }
 }
 
 void EpollLoop::Stop() {

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <optional>
 
+#include "io/epoll/socket.h"
 #include "io/loop.h"
 
 namespace penstock::io {
@@ -50,20 +51,23 @@ std::optional<Duration> KernelStamp(msghdr& message) {
 
 }  // namespace
 
-FdStream::FdStream(Loop& loop, Poller& poller, Descriptor socket, Address peer)
-    : Stream(loop), poller_(poller), socket_(std::move(socket)), peer_(std::move(peer)) {}
+FdStream::FdStream(Loop& loop, Poller& poller, Descriptor socket, Address::Kind kind)
+    : Stream(loop),
+      poller_(poller),
+      socket_(std::move(socket)),
+      is_tcp_(kind == Address::Kind::kTcp) {}
 
 FdStream::~FdStream() { poller_.Remove(socket_.get(), *this); }
 
 Result<std::unique_ptr<Stream>> FdStream::Make(Loop& loop, Poller& poller, Descriptor socket,
-                                               Address peer) {
-  std::unique_ptr<FdStream> stream(new FdStream(loop, poller, std::move(socket), std::move(peer)));
+                                               Address::Kind kind) {
+  std::unique_ptr<FdStream> stream(new FdStream(loop, poller, std::move(socket), kind));
   if (Status registered = stream->Register(); !registered) return Fail(registered.error());
   return stream;
 }
 
 Status FdStream::Register() {
-  if (peer_.kind == Address::Kind::kTcp) {
+  if (is_tcp_) {
     const int on = 1;
     setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
@@ -76,7 +80,7 @@ void FdStream::EnableReceiveTimestamps() {
 }
 
 void FdStream::PutOffAcknowledgements(bool put_off) {
-  if (peer_.kind != Address::Kind::kTcp) return;
+  if (!is_tcp_) return;
   const int quick = put_off ? 0 : 1;
   setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof quick);
 }
@@ -165,6 +169,13 @@ Stream::Try FdStream::TryWrite(std::span<std::string_view> pieces, Transfer& tra
     }
   }
   return Try::kWait;
+}
+
+Address FdStream::peer() const {
+  SocketAddress address;
+  address.size = sizeof address.storage;
+  if (getpeername(socket_.get(), address.get(), &address.size) != 0) return {};
+  return FromSocketAddress(address);
 }
 
 void FdStream::ShutdownWrite() { shutdown(socket_.get(), SHUT_WR); }

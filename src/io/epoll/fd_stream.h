@@ -19,17 +19,17 @@ class FdStream : public Stream, private EventHandler {
  public:
   // Takes a connected, non-blocking socket. Turns Nagle's algorithm off.
   static Result<std::unique_ptr<Stream>> Make(Loop& loop, Poller& poller, Descriptor socket,
-                                              Address peer);
+                                              Address::Kind kind);
   ~FdStream() override;
 
   void EnableReceiveTimestamps() override;
   void PutOffAcknowledgements(bool put_off) override;
   bool MayHaveInput() const override { return readable_; }
   void ShutdownWrite() override;
-  const Address& peer() const override { return peer_; }
+  Address peer() const override;
 
  protected:
-  FdStream(Loop& loop, Poller& poller, Descriptor socket, Address peer);
+  FdStream(Loop& loop, Poller& poller, Descriptor socket, Address::Kind kind);
   // Enters the poller's set; before any transfer.
   Status Register();
 
@@ -46,14 +46,14 @@ class FdStream : public Stream, private EventHandler {
   ssize_t ReceiveStamped(std::span<char> into);
   Try Failed(int error, Transfer& transfer);
 
-  // In this order, so that a transfer touches as few cache lines as can be: `peer_` last.
+  // Few bytes: a stream of tokens holds two of these for as long as it lasts.
   Poller& poller_;
   Descriptor socket_;
   bool readable_ = true;  // False: drained, until the next event.
   bool writable_ = true;  // False: the send buffer is full, until the next event.
   bool stamped_ = false;
+  const bool is_tcp_;
   int broken_ = 0;  // errno of the failure that ended the connection, 0 while there is none.
-  Address peer_;
 };
 
 }  // namespace penstock::io

@@ -45,13 +45,10 @@ class FdListener final : public Listener {
     const TaskState& task = co_await ThisTask();
     for (;;) {
       if (task.cancelled()) co_return Fail(Code::kCancelled, "accept: cancelled");
-      SocketAddress peer;
-      peer.size = sizeof peer.storage;
-      Descriptor accepted(
-          accept4(socket_.get(), peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      Descriptor accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (accepted) {
         exhausted_ = false;
-        auto stream = MakeStream(std::move(accepted), FromSocketAddress(peer));
+        auto stream = MakeStream(std::move(accepted));
         if (stream) co_return stream;
         continue;  // The poller is full: this client is dropped, the next may fit.
       }
@@ -65,9 +62,10 @@ class FdListener final : public Listener {
  private:
   // The TLS handshake, if any, happens when the connection is first read: a slow client holds up
   // nobody else.
-  Result<std::unique_ptr<Stream>> MakeStream(Descriptor socket, Address peer) {
-    if (!options_.tls) return FdStream::Make(loop_, poller_, std::move(socket), std::move(peer));
-    return TlsStream::Make(loop_, poller_, std::move(socket), std::move(peer), options_.tls, {});
+  Result<std::unique_ptr<Stream>> MakeStream(Descriptor socket) {
+    const Address::Kind kind = address_.kind;
+    if (!options_.tls) return FdStream::Make(loop_, poller_, std::move(socket), kind);
+    return TlsStream::Make(loop_, poller_, std::move(socket), kind, options_.tls, {});
   }
 
   Task<Status> WaitAfter(int error) {

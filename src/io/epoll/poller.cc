@@ -37,7 +37,7 @@ void Poller::Remove(int descriptor, EventHandler& handler) {
   }
 }
 
-int Poller::Wait(std::int64_t timeout_ns) {
+int Poller::WaitNow(std::int64_t timeout_ns) {
   const auto size = static_cast<int>(batch_.size());
   if (fine_) {
     const timespec timeout{.tv_sec = timeout_ns / 1'000'000'000,
@@ -76,11 +76,16 @@ void Poller::PrefetchAhead() const {
   if (const EventHandler* nearer = handler(1)) nearer->Prefetch(true);
 }
 
-void Poller::Poll(std::int64_t timeout_ns) {
-  const int count = Wait(timeout_ns);
+bool Poller::Wait(std::int64_t timeout_ns) {
+  const int count = WaitNow(timeout_ns);
   CHECK(count >= 0 || errno == EINTR, "epoll_wait failed");
   batch_size_ = count < 0 ? 0 : static_cast<std::size_t>(count);
-  for (batch_next_ = 0; batch_next_ < batch_size_;) {
+  batch_next_ = 0;
+  return batch_size_ > 0;
+}
+
+void Poller::CallHandlers() {
+  while (batch_next_ < batch_size_) {
     PrefetchAhead();
     const epoll_event event = batch_[batch_next_++];
     if (event.data.ptr != nullptr)

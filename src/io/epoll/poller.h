@@ -36,15 +36,17 @@ class Poller {
   // No event reaches `handler` afterwards, not even one already fetched.
   void Remove(int descriptor, EventHandler& handler);
 
-  // Waits for events and calls their handlers. `timeout_ns` < 0: no limit.
-  void Poll(std::int64_t timeout_ns);
+  // Waits for events; `timeout_ns` < 0: no limit. Returns whether there are any.
+  bool Wait(std::int64_t timeout_ns);
+  // Calls the handlers of the events that Wait() found.
+  void CallHandlers();
 
   // For the time stamps of all sockets in the set.
   StampClock& stamp_clock() { return stamp_clock_; }
 
  private:
   static constexpr std::size_t kBatchMax = 512;
-  int Wait(std::int64_t timeout_ns);
+  int WaitNow(std::int64_t timeout_ns);
   void PrefetchAhead() const;
 
   int descriptor_;

@@ -80,20 +80,20 @@ struct TlsTransport {
   }
 };
 
-TlsStream::TlsStream(Loop& loop, Poller& poller, Descriptor socket, Address peer,
+TlsStream::TlsStream(Loop& loop, Poller& poller, Descriptor socket, Address::Kind kind,
                      std::shared_ptr<const TlsContext> context)
-    : FdStream(loop, poller, std::move(socket), std::move(peer)),
+    : FdStream(loop, poller, std::move(socket), kind),
       context_(std::move(context)),
       ssl_(SSL_new(context_->get()), &SSL_free) {}
 
 TlsStream::~TlsStream() { SayGoodbye(); }
 
 Result<std::unique_ptr<Stream>> TlsStream::Make(Loop& loop, Poller& poller, Descriptor socket,
-                                                Address peer,
+                                                Address::Kind kind,
                                                 std::shared_ptr<const TlsContext> context,
                                                 const std::string& server_name) {
   std::unique_ptr<TlsStream> stream(
-      new TlsStream(loop, poller, std::move(socket), std::move(peer), std::move(context)));
+      new TlsStream(loop, poller, std::move(socket), kind, std::move(context)));
   if (Status prepared = stream->Prepare(server_name); !prepared) return Fail(prepared.error());
   if (Status registered = stream->Register(); !registered) return Fail(registered.error());
   return stream;

@@ -22,7 +22,7 @@ class TlsStream final : public FdStream {
   // `server_name` matters to clients only: the SNI, and what the server's certificate must name (a
   // host name or a numeric address).
   static Result<std::unique_ptr<Stream>> Make(Loop& loop, Poller& poller, Descriptor socket,
-                                              Address peer,
+                                              Address::Kind kind,
                                               std::shared_ptr<const TlsContext> context,
                                               const std::string& server_name);
   ~TlsStream() override;  // Says goodbye (close_notify) if the connection is whole.
@@ -37,7 +37,7 @@ class TlsStream final : public FdStream {
  private:
   friend struct TlsTransport;  // What OpenSSL calls to move bytes.
 
-  TlsStream(Loop& loop, Poller& poller, Descriptor socket, Address peer,
+  TlsStream(Loop& loop, Poller& poller, Descriptor socket, Address::Kind kind,
             std::shared_ptr<const TlsContext> context);
   Status Prepare(const std::string& server_name);
   Try Explain(int outcome, Transfer& transfer);

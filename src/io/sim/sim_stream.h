@@ -21,7 +21,7 @@ class SimStream final : public Stream {
 
   bool MayHaveInput() const override { return connection_->MayHaveInput(side_); }
   void ShutdownWrite() override { connection_->ShutdownWrite(side_); }
-  const Address& peer() const override { return peer_; }
+  Address peer() const override { return peer_; }
 
   // Closes with a reset: what a listener does to a connection that nobody accepted.
   void Abort() { connection_->Abort(side_); }
