@@ -95,6 +95,18 @@ std::string OneLine(std::string_view text) {
   return line;
 }
 
+// A text of the `error` object; "" where there is none.
+std::string ReadErrorText(std::string_view body, std::string_view name) {
+  if (body.empty()) return {};
+  std::string copy(body);
+  dom::parser spare;
+  const PaddedView padded(copy);
+  const auto root = internal::ParseRoot(internal::DomParserFor(copy.size(), spare), padded);
+  std::string_view text;
+  if (!root || (*root)["error"][name].get_string().get(text)) return {};
+  return std::string(text);
+}
+
 }  // namespace
 
 Result<CompletionAnswer> ReadCompletion(PaddedView body) {
@@ -166,15 +178,13 @@ std::string ReadErrorMessage(std::string_view body) {
 }
 
 std::string ReadErrorCode(std::string_view body) {
-  if (body.empty()) return {};
-  std::string copy(body);
-  dom::parser spare;
-  const PaddedView padded(copy);
-  const auto root = internal::ParseRoot(internal::DomParserFor(copy.size(), spare), padded);
-  std::string_view code;
-  if (!root || (*root)["error"]["code"].get_string().get(code)) return {};
-  return code == "context_length_exceeded" || code == "content_filter" ? std::string(code)
-                                                                       : std::string();
+  const std::string code = ReadErrorText(body, "code");
+  return code == "context_length_exceeded" || code == "content_filter" ? code : std::string();
+}
+
+std::string ReadErrorParam(std::string_view body) {
+  constexpr std::size_t kBytesMax = 128;
+  return ReadErrorText(body, "param").substr(0, kBytesMax);
 }
 
 }  // namespace penstock

@@ -40,5 +40,7 @@ std::string ReadErrorMessage(std::string_view body);
 // Its code, if the error has one of its own that clients act on ("context_length_exceeded",
 // "content_filter"); "" otherwise.
 std::string ReadErrorCode(std::string_view body);
+// The field that an error names; "" if it names none.
+std::string ReadErrorParam(std::string_view body);
 
 }  // namespace penstock

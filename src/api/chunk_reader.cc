@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "api/characters.h"
 #include "api/json_walk.h"
 
 namespace penstock::internal {
@@ -148,6 +149,7 @@ class ChunkReader {
     std::string_view text;
     if (auto error = value.get_string().get(text)) return error;
     bytes += text.size();
+    found_.continuation_bytes += ContinuationBytes(text);
     if (found_.text_bytes != 0 || text.empty()) return SUCCESS;
     found_.text_bytes = text.size();
     found_.text_offset = static_cast<std::size_t>(token.data() - data_.data()) + 1;

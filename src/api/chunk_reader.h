@@ -13,6 +13,7 @@ struct ChunkFindings {
   std::size_t content_bytes = 0;
   std::size_t reasoning_bytes = 0;
   std::size_t argument_bytes = 0;
+  std::size_t continuation_bytes = 0;  // Of all those: they begin no character.
   bool has_tool_call = false;
   bool has_error = false;
   bool has_delta = false;

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "api/characters.h"
 #include "api/requests.h"
 
 namespace penstock::internal {
@@ -30,14 +31,17 @@ std::optional<std::size_t> UnescapedBytes(std::string_view text) {
 
 // The parser has checked the characters when it found the string, so that only escapes are left.
 error_code CheckString(od::value value, JsonTotals& totals) {
-  if (const auto bytes = UnescapedBytes(InsideQuotes(value.raw_json_token()))) {
+  const std::string_view raw = InsideQuotes(value.raw_json_token());
+  if (const auto bytes = UnescapedBytes(raw)) {
     totals.string_bytes += *bytes;
+    totals.string_characters += *bytes - ContinuationBytes(raw);
     od::raw_json_string taken;  // A value that is never taken might be skipped as a key.
     return value.get_raw_json_string().get(taken);
   }
   std::string_view text;
   if (auto error = value.get_string().get(text)) return error;
   totals.string_bytes += text.size();
+  totals.string_characters += text.size() - ContinuationBytes(text);
   return simdjson::SUCCESS;
 }
 

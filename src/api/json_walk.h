@@ -18,7 +18,8 @@ static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
 
 // What a checked value held.
 struct JsonTotals {
-  std::size_t string_bytes = 0;  // Values only, unescaped; keys do not count.
+  std::size_t string_bytes = 0;       // Values only, unescaped; keys do not count.
+  std::size_t string_characters = 0;  // Of those: code points.
   std::size_t numbers = 0;
 };
 

@@ -235,6 +235,7 @@ class Peeker {
       peek_.prompt_text = text;
     }
     peek_.prompt_bytes += totals.string_bytes;
+    peek_.prompt_characters += totals.string_characters;
     peek_.prompt_token_ids += totals.numbers;
     return SUCCESS;
   }

@@ -36,6 +36,7 @@ struct RequestPeek {
   // Size of `messages`, `prompt`, `input` and `tools`: bytes of text (UTF-8, unescaped), and token
   // ids. Divide the bytes by a learned ratio to estimate tokens.
   std::size_t prompt_bytes = 0;
+  std::size_t prompt_characters = 0;  // Those of prompt_bytes: Unicode code points.
   std::size_t prompt_token_ids = 0;
 
   // Databricks: the client's own words about its request, for its usage record. "" if absent.

@@ -45,6 +45,10 @@ TEST(Peek, MeasuresPromptsOfEveryForm) {
   EXPECT_EQ(Peek(R"({"prompt":[1,2,3]})")->prompt_token_ids, 3u);
   EXPECT_EQ(Peek(R"({"input":[[1],[2,3]]})")->prompt_token_ids, 3u);
   EXPECT_EQ(Peek(R"({"input":"\u00e9"})")->prompt_bytes, 2u);
+  // Characters are code points, escaped or not.
+  EXPECT_EQ(Peek(R"({"input":"\u00e9"})")->prompt_characters, 1u);
+  EXPECT_EQ(Peek(R"({"input":["\ud83d\ude00é","日本語\n😀"]})")->prompt_characters, 2u + 5u);
+  EXPECT_EQ(Peek(R"({"input":["\ud83d\ude00é","日本語\n😀"]})")->prompt_bytes, 6u + 14u);
 }
 
 TEST(Peek, ReadsEscapedKeys) {

@@ -97,4 +97,10 @@ StreamChunk ParseStreamChunk(std::string_view data) {
   return internal::ReadChunk(data).chunk;
 }
 
+std::size_t CountTextCharacters(std::string_view data) {
+  const internal::ChunkFindings found = internal::ReadChunk(data);
+  return found.content_bytes + found.reasoning_bytes + found.argument_bytes -
+         found.continuation_bytes;
+}
+
 }  // namespace penstock

@@ -78,5 +78,7 @@ class StreamMeter {
 
 // The full parse: what Read() answers, without a memory. Slower (about 0.5 µs a chunk).
 StreamChunk ParseStreamChunk(std::string_view data);
+// Characters (code points) of the text that text_bytes counts.
+std::size_t CountTextCharacters(std::string_view data);
 
 }  // namespace penstock

@@ -39,7 +39,8 @@ class Admission {
 
   // A stream has produced so much in all.
   void Produced(const StreamCount& count, TimePoint now);
-  // Tokens that it can have produced by now; see policy::Dispatcher::OutputWithin. REQUIRES: held().
+  // Tokens that it can have produced by now; see policy::Dispatcher::OutputWithin. REQUIRES:
+  // held().
   std::int64_t OutputWithin(Duration elapsed) const { return pool_->OutputWithin(grant_, elapsed); }
   // Another replica, after this one failed before it answered. See policy::Dispatcher::Retry.
   bool Retry(std::span<const std::uint64_t> tried, policy::ReplicaSet::Fate fate, TimePoint now) {

@@ -92,6 +92,14 @@ void Gateway::Call::EndAdmission(Fate fate) {
   admission.End(ending, gateway.loop_.Now());
 }
 
+void Gateway::Call::EndLimits() {
+  if (!held_limits) return;
+  const policy::TokenCounts used = usage.AsCounts();
+  held_limits->limits->Finish(AsCaller(), held_limits->tokens, used.input + used.output,
+                              gateway.loop_.Now());
+  held_limits.reset();
+}
+
 std::optional<Failure> Gateway::CheckLimits(Call& call) {
   EndpointLimits& limits = *call.live->limits;
   if (limits.empty()) return std::nullopt;
@@ -106,8 +114,8 @@ std::optional<Failure> Gateway::CheckLimits(Call& call) {
                .limit_tokens = room.limit_tokens,
                .remaining_requests = room.remaining_calls,
                .remaining_tokens = room.remaining_tokens,
-               .reset_requests = std::chrono::minutes(1),
-               .reset_tokens = std::chrono::minutes(1)},
+               .reset_requests = room.reset_calls,
+               .reset_tokens = room.reset_tokens},
               call.approach->limit_fields);
   if (refused) return FailureOf(*refused, call.AsRefused());
   call.held_limits = std::make_unique<Call::HeldLimits>();
@@ -118,7 +126,8 @@ std::optional<Failure> Gateway::CheckLimits(Call& call) {
 
 io::Task<bool> Gateway::Obtain(Call& call) {
   std::optional<Failure> first;
-  AnswerFields first_fields;  // What was told beside it.
+  AnswerFields first_fields;  // What was told beside it,
+  AnswerFields first_limits;  // of its rate limits, too.
   for (std::size_t i = 0; i < call.approach->hops.size(); ++i) {
     const Hop& hop = call.approach->hops[i];
     call.TakeHop(hop);
@@ -141,10 +150,13 @@ io::Task<bool> Gateway::Obtain(Call& call) {
       if (!first) {
         first = std::move(failure);
         first_fields = std::move(call.approach->rate_fields);
+        first_limits = call.approach->limit_fields;
+        call.approach->first_status = first->status;
       }
       continue;
     }
     if (spilled && first) {
+      call.approach->limit_fields = std::move(first_limits);
       call.approach->limit_fields.Add("x-ms-spillover-error", Number(failure->status));
       call.TakeHop(call.approach->hops.front());
       call.approach->rate_fields = std::move(first_fields);
@@ -162,6 +174,11 @@ io::Task<bool> Gateway::Obtain(Call& call) {
 
 // Admission, and then a replica's answer: nullopt, and call.response is there.
 io::Task<std::optional<Failure>> Gateway::Attempt(Call& call) {
+  if (call.is_elsewhere()) {  // Under that place's rate limits, and no longer under the first's.
+    call.EndLimits();
+    call.approach->limit_fields.Clear();
+    if (auto refused = CheckLimits(call)) co_return refused;
+  }
   if (auto refused = co_await Admit(call)) co_return refused;
   if (call.disconnected) co_return std::nullopt;
   const Status sent = co_await Send(call);
@@ -263,7 +280,7 @@ io::Task<Status> Gateway::Send(Call& call) {
       tried.push_back(call.admission.replica());
       if (!call.admission.Retry(tried, Fate::kFailed, loop_.Now())) co_return Fail(error);
     }
-    call.metrics.FailedOver();
+    MetricsOf(call.endpoint().name).FailedOver();
   }
 }
 
@@ -273,6 +290,7 @@ io::Task<Failure> Gateway::TakeAnswer(Call& call) {
   Failure failure;
   failure.status = response.status();
   failure.error.code = CodeOfHttpStatus(failure.status);
+  failure.retry_after = ReadRetryFields(response.head().fields);
   auto body = co_await response.ReadAll(
       kErrorBytesMax, Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   call.disconnected = !body && body.error().code == Code::kCancelled;

@@ -24,22 +24,18 @@ meter::Operation ToMeter(Operation operation);
 // Notes the request's start and end in the metrics, whichever way it ends.
 struct Gateway::Call : io::InFrames {
   Call(Gateway& owner, http::Exchange& client, meter::EndpointMetrics& endpoint_metrics)
-      : gateway(owner), exchange(client), metrics(endpoint_metrics) {
-    metrics.RequestStarted();
+      : gateway(owner), exchange(client), metrics(&endpoint_metrics) {
+    metrics->RequestStarted();
   }
   ~Call() {
     Delist();
     gateway.Settle(*this, exchange.status());
     EndAdmission(disconnected ? policy::ReplicaSet::Fate::kUnknown
                               : policy::ReplicaSet::Fate::kFailed);
-    if (held_limits) {
-      const policy::TokenCounts used = usage.AsCounts();
-      held_limits->limits->Finish(AsCaller(), held_limits->tokens, used.input + used.output,
-                                  gateway.loop_.Now());
-    }
+    EndLimits();
     if (payload) gateway.LogPayload(*this, exchange.status());
-    metrics.RequestEnded(End(exchange.status()), gateway.loop_.Now() - exchange.arrived_at(),
-                         ToMeter(operation));
+    metrics->RequestEnded(End(exchange.status()), gateway.loop_.Now() - exchange.arrived_at(),
+                          ToMeter(operation));
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -79,9 +75,11 @@ struct Gateway::Call : io::InFrames {
     std::string_view body;   // In the exchange or in `rewritten`.
     std::string rewritten;   // The body, with usage requested.
     std::vector<Hop> hops;
-    std::string spillover_field;  // A field's name, for as long as the next needs it.
-    AnswerFields limit_fields;    // Of the whole request,
-    AnswerFields rate_fields;     // and of the place that it is at.
+    std::string spillover_field;  // Names of fields, for as long as the next needs them.
+    std::string served_field;
+    int first_status = 0;       // What the place said that had no room.
+    AnswerFields limit_fields;  // Of the whole request,
+    AnswerFields rate_fields;   // and of the place that it is at.
     policy::RequestSize size;
     policy::PromptPrefix prefix;
     bool prompt_hashed = false;
@@ -89,7 +87,8 @@ struct Gateway::Call : io::InFrames {
     std::string_view tools_text;
     std::string session;
     std::string api_version;
-    TimePoint sent_at{};  // To the replica that it is at; zero: not yet.
+    std::string azure_client_id;  // x-ms-client-request-id
+    TimePoint sent_at{};          // To the replica that it is at; zero: not yet.
   };
 
   // Of the endpoint's rate limits.
@@ -104,6 +103,9 @@ struct Gateway::Call : io::InFrames {
   // Take the usage out of an answer that is no stream; out of what passed of a stream.
   void NoteWhole(std::string_view answer);
   void NoteStream(const StreamCount& count);
+  std::uint64_t Choices() const;
+  // What a prompt counts for until somebody tells better.
+  static std::uint64_t EstimatePrompt(const RequestPeek& peek);
   // Its client left before anything could be counted: what it can have cost.
   void NoteLeft();
   // Keeps a piece of the answer for the payload log.
@@ -113,13 +115,20 @@ struct Gateway::Call : io::InFrames {
   void TakeHop(const Hop& hop);
   const policy::EndpointRoute& endpoint() const { return *live->route; }
   const policy::ServedRoute& served() const { return endpoint().served[entity]; }
+  // At another endpoint than the one that was asked. REQUIRES: the approach.
+  bool is_elsewhere() const {
+    return !approach->hops.empty() && live != approach->hops.front().endpoint;
+  }
   // Gives back what was reserved, less what was used; once.
   void EndAdmission(policy::ReplicaSet::Fate fate);
+  // Likewise, what was reserved of the endpoint's rate limits.
+  void EndLimits();
   void HashPrompt();
   void NoteSpillover();
   void Delist();
   policy::Caller AsCaller() const { return {.user = requester->name, .groups = requester->groups}; }
   RefusedRequest AsRefused() const;
+  std::string IdText() const;  // As clients are told it.
   // Everything that is said beside the answer, before it begins. Views into the call.
   std::vector<http::Field> Fields() const;
 
@@ -127,7 +136,7 @@ struct Gateway::Call : io::InFrames {
   // What each event of a stream touches comes first: within a cache line.
   Gateway& gateway;
   http::Exchange& exchange;
-  meter::EndpointMetrics& metrics;
+  meter::EndpointMetrics* metrics;               // Of the place that serves it.
   std::unique_ptr<Error> broken;                 // Why there is no answer, or how its stream broke.
   std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
   Admission admission;

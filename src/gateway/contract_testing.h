@@ -40,8 +40,10 @@ class Engine {
   int status = 200;  // Other than 200: answered at once, with `body`.
   std::string body = R"({"error":{"message":"no"}})";
   std::string retry_after;
-  int tokens_instead = 0;            // Other than 0: generates so many, whatever was asked for;
-  int silent_after = -1;             // falls silent after so many, for ever.
+  std::string retry_after_ms;
+  bool answers_body = false;  // `body`, with 200.
+  int tokens_instead = 0;     // Other than 0: generates so many, whatever was asked for;
+  int silent_after = -1;      // falls silent after so many, for ever.
   std::optional<std::uint64_t> claimed_tokens;  // What usage claims, in place of the truth.
   std::uint64_t produced = 0;                   // Tokens, whoever still wanted them.
   // Of each request, as it came: who it is for, and until when; "": not told.
@@ -69,10 +71,11 @@ class Engine {
     const http::Fields& fields = exchange.head().fields;
     told.emplace_back(fields.Get(kCallerHeader), fields.Get(kDeadlineHeader));
     exchange.CancelWhenPeerGone();
-    if (status != 200) {
-      const http::Field retry{"retry-after", retry_after};
-      (void)co_await exchange.Respond(status, "application/json", body,
-                                      std::span(&retry, retry_after.empty() ? 0u : 1u));
+    if (status != 200 || answers_body) {
+      std::vector<http::Field> retry;
+      if (!retry_after.empty()) retry.push_back({"retry-after", retry_after});
+      if (!retry_after_ms.empty()) retry.push_back({"retry-after-ms", retry_after_ms});
+      (void)co_await exchange.Respond(status, "application/json", body, retry);
       co_return;
     }
     const std::size_t at = request->find("\"max_tokens\":");

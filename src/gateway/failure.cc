@@ -1,6 +1,7 @@
 #include "gateway/failure.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -28,7 +29,9 @@ std::string AzureWords(policy::Refusal refusal, Duration wait, const RefusedRequ
   if (refusal == policy::Refusal::kQuotaTokens || refusal == policy::Refusal::kQuotaRequests) {
     return fmt::format(
         "Requests to the {} Operation under Azure OpenAI API version {} have exceeded {} rate "
-        "limit of your current OpenAI S0 pricing tier. Please retry after {} seconds.",
+        "limit of your current OpenAI S0 pricing tier. Please retry after {} seconds. Please go "
+        "here: https://aka.ms/oai/quotaincrease if you would like to further increase the default "
+        "rate limit.",
         AzureOperation(request.operation), request.api_version,
         refusal == policy::Refusal::kQuotaTokens ? "token" : "call", CeilSeconds(wait));
   }
@@ -44,6 +47,12 @@ std::string AzureWords(policy::Refusal refusal, Duration wait, const RefusedRequ
       request.endpoint, CeilMs(wait));
 }
 
+// At the pace of the present window.
+std::int64_t InMinute(const policy::Lane::Headroom& room) {
+  const std::int64_t used = room.limit_requests - room.remaining_requests;
+  return room.limit_requests > 0 ? room.requests_per_minute * used / room.limit_requests : 0;
+}
+
 // Which figure a refusal is about: none where there was no room, for that is no limit.
 std::optional<LimitDetail> DetailOf(policy::Refusal refusal, const policy::Lane::Headroom& room) {
   const LimitDetail tokens{.type = "tokens_per_minute",
@@ -54,8 +63,8 @@ std::optional<LimitDetail> DetailOf(policy::Refusal refusal, const policy::Lane:
       return tokens;
     case policy::Refusal::kQuotaRequests:
       return LimitDetail{.type = "queries_per_minute",
-                         .limit = room.limit_requests,
-                         .current = room.limit_requests - room.remaining_requests};
+                         .limit = room.requests_per_minute,
+                         .current = InMinute(room)};
     case policy::Refusal::kCap:
     case policy::Refusal::kUtilization: {
       LimitDetail cap = tokens;
@@ -167,6 +176,27 @@ void AddRetryFields(const Failure& failure, AnswerFields& fields) {
   if (failure.retry_after <= Duration{}) return;
   fields.Add("retry-after-ms", fmt::format("{}", CeilMs(failure.retry_after)));
   fields.Add("retry-after", fmt::format("{}", CeilSeconds(failure.retry_after)));
+}
+
+void PassRetryFields(const http::Fields& upstream, AnswerFields& fields) {
+  for (const std::string_view name : {"retry-after-ms", "retry-after"}) {
+    fields.Add(name, std::string(upstream.Get(name)));
+  }
+}
+
+Duration ReadRetryFields(const http::Fields& upstream) {
+  static constexpr double kSecondsMax = 86'400;
+  const auto read = [&upstream](std::string_view name, double per_second) {
+    const std::string_view text = upstream.Get(name);
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    if (!whole || !(value > 0)) return Duration{};
+    const double seconds = std::min(value / per_second, kSecondsMax);
+    return Duration(static_cast<std::int64_t>(std::ceil(1e9 * seconds)));
+  };
+  const Duration exact = read("retry-after-ms", 1000);
+  return exact > Duration{} ? exact : read("retry-after", 1);
 }
 
 bool IsContextOverflow(const Failure& failure) {

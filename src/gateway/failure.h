@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "gateway/answer_fields.h"
 #include "gateway/routes.h"
+#include "http/head.h"
 #include "policy/dispatcher.h"
 #include "policy/rate_limiter.h"
 
@@ -56,6 +57,11 @@ inline std::string_view CodeFor(Dialect dialect, std::string_view code) {
 
 // `retry-after-ms` and `retry-after` for a failure that says when; nothing for others.
 void AddRetryFields(const Failure& failure, AnswerFields& fields);
+
+// An upstream's own, as they stand.
+void PassRetryFields(const http::Fields& upstream, AnswerFields& fields);
+// What they say; 0 where they say nothing, or name a date.
+Duration ReadRetryFields(const http::Fields& upstream);
 
 // A prompt that was too long for the model, as OpenAI-like servers say it.
 bool IsContextOverflow(const Failure& failure);

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <random>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -146,7 +147,9 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route,
     }
     AppendModelList(body, cards);
   }
-  (void)co_await exchange.Respond(200, kJson, body);
+  const std::string id = IdFor(exchange, NewRequestId());
+  const http::Field told{"x-request-id", id};
+  (void)co_await exchange.Respond(200, kJson, body, std::span(&told, 1));
 }
 
 io::Task<void> Gateway::Control(http::Exchange& exchange,
@@ -170,23 +173,35 @@ io::Task<void> Gateway::Control(http::Exchange& exchange,
     co_await RespondError(exchange, Dialect::kDatabricks, answer.error());
     co_return;
   }
-  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body);
+  const std::string id = IdFor(exchange, NewRequestId());
+  const http::Field told{"x-request-id", id};
+  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body,
+                                  std::span(&told, 1));
 }
 
 io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
+  const std::string id = IdFor(exchange, NewRequestId());
   (void)co_await exchange.Respond(404, kJson,
-                                  R"({"error":{"code":"404","message":"Resource not found"}})");
+                                  R"({"error":{"code":"404","message":"Resource not found"}})",
+                                  {{"x-request-id", id}, {"apim-request-id", id}});
 }
 
-io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error) {
+std::string Gateway::IdFor(const http::Exchange& exchange, const meter::RequestId& id) {
+  const std::string_view given = exchange.head().fields.Get("x-request-id").substr(0, 128);
+  return given.empty() ? "req_" + id.ToString() : std::string(given);
+}
+
+io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error,
+                                     std::string request_id) {
+  if (request_id.empty()) request_id = IdFor(exchange, NewRequestId());
   if (dialect == Dialect::kAzure) PutIntoAzureWords(error);
   const std::string body = ErrorBody(dialect, error);
   const int status = Traits(error.code).http_status;
+  std::vector<http::Field> fields = {{"x-request-id", request_id}};
+  if (dialect == Dialect::kAzure) fields.push_back({"apim-request-id", request_id});
   // Clients wait this long before they try again; a replica is back within about as much.
-  const http::Field retry{"retry-after", "1"};
-  const bool say_when = status == 503 || status == 429;
-  (void)co_await exchange.Respond(status, kJson, body,
-                                  std::span(&retry, say_when ? std::size_t{1} : std::size_t{0}));
+  if (status == 503 || status == 429) fields.push_back({"retry-after", "1"});
+  (void)co_await exchange.Respond(status, kJson, body, fields);
 }
 
 }  // namespace penstock::gateway

@@ -97,11 +97,15 @@ class Gateway {
   // Writes the call's usage record, once: before the last chunk of its answer, whose status is
   // `status`, or, where there is none, at the call's end.
   void Settle(Call& call, int status);
+  // It goes on at another place than the one that had no room: from now on metered there. The
+  // first place keeps the refusal: a record without tokens.
+  void SettleSpilled(Call& call);
+  meter::EndpointMetrics& MetricsOf(const std::string& endpoint);
   // Hands what was kept of request and answer to the payload sink.
   void LogPayload(Call& call, int status);
   // The record of a request that was refused before there was a call.
-  void SettleRefused(const http::Exchange& exchange, const Route& route, std::string_view requester,
-                     const Error& error);
+  meter::RequestId SettleRefused(const http::Exchange& exchange, const Route& route,
+                                 std::string_view requester, const Error& error);
   Result<Operation> OperationOf(const Route& route, const RequestPeek& peek) const;
   Result<std::shared_ptr<const LiveEndpoint>> EndpointOf(const Route& route,
                                                          const RequestPeek& peek,
@@ -143,7 +147,9 @@ class Gateway {
   [[gnu::noinline]] io::Task<void> EndBrokenStream(Call& call, bool framed_here);
   io::Task<void> RespondAzureNotFound(http::Exchange& exchange);
   [[gnu::noinline]] io::Task<void> RespondError(http::Exchange& exchange, Dialect dialect,
-                                                Error error);
+                                                Error error, std::string request_id = {});
+  // The client's own, or `id` as text.
+  static std::string IdFor(const http::Exchange& exchange, const meter::RequestId& id);
   meter::RequestId NewRequestId();
 
   io::Loop& loop_;

@@ -74,8 +74,9 @@ io::Task<void> Gateway::Generate(http::Exchange& exchange, Route route,
   {
     auto prepared = Prepare(exchange, route, co_await exchange.ReadBody(), requester);
     if (!prepared) {
-      SettleRefused(exchange, route, requester->name, prepared.error());
-      co_await RespondError(exchange, route.dialect, std::move(prepared).error());
+      const auto id = SettleRefused(exchange, route, requester->name, prepared.error());
+      co_await RespondError(exchange, route.dialect, std::move(prepared).error(),
+                            IdFor(exchange, id));
       co_return;
     }
     call = *std::move(prepared);
@@ -109,6 +110,12 @@ std::optional<Failure> Gateway::CheckOperation(const Call& call) const {
   return OperationNotSupported(call.operation, served.model);
 }
 
+meter::EndpointMetrics& Gateway::MetricsOf(const std::string& endpoint) {
+  meter::EndpointMetrics*& metrics = endpoint_metrics_[endpoint];
+  if (metrics == nullptr) metrics = &metrics_.ForEndpoint(endpoint);
+  return *metrics;
+}
+
 Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
     http::Exchange& exchange, const Route& route, Result<std::string_view> body,
     const std::shared_ptr<const Requester>& requester) {
@@ -119,9 +126,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
   if (!endpoint) return Fail(std::move(endpoint).error());
   const auto operation = OperationOf(route, *peek);
   if (!operation) return Fail(operation.error());
-  meter::EndpointMetrics*& metrics = endpoint_metrics_[(*endpoint)->route->name];
-  if (metrics == nullptr) metrics = &metrics_.ForEndpoint((*endpoint)->route->name);
-  auto call = std::make_unique<Call>(*this, exchange, *metrics);
+  auto call = std::make_unique<Call>(*this, exchange, MetricsOf((*endpoint)->route->name));
   call->requester = requester;
   call->live = *std::move(endpoint);
   call->operation = *operation;
@@ -142,9 +147,9 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
   call->approach->body = *body;
   call->id = NewRequestId();
   const std::string_view given_id = exchange.head().fields.Get("x-request-id").substr(0, 128);
-  call->approach->request_id =
-      given_id.empty() ? "req_" + call->id.ToString() : std::string(given_id);
+  call->approach->request_id = IdFor(exchange, call->id);
   const std::string_view own_id = exchange.head().fields.Get("x-ms-client-request-id");
+  call->approach->azure_client_id = own_id.substr(0, 128);
   std::string_view client_request_id = peek->client_request_id;
   if (client_request_id.empty()) client_request_id = own_id.substr(0, 128);
   if (client_request_id.empty()) client_request_id = given_id;
@@ -153,7 +158,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
        std::string_view(peek->usage_context).substr(0, meter::kUsageContextBytesMax + 1),
        {}});
   call->usage.input_bytes = peek->prompt_bytes;
-  call->usage.tokens.prompt_tokens = peek->prompt_token_ids;
+  call->usage.tokens.prompt_tokens = Call::EstimatePrompt(*peek);
   call->stream = peek->stream;
   if (call->endpoint().policy.log_payloads && payload_sink_ != nullptr) {
     call->payload = std::make_unique<meter::PayloadEntry>();
@@ -173,7 +178,10 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
   Settle(call, failure.status);
   AddRetryFields(failure, call.approach->limit_fields);
   const bool verbatim = !failure.body.empty() && call.dialect == Dialect::kOpenAi;
-  if (!failure.body.empty() && !verbatim) failure.error.message = ReadErrorMessage(failure.body);
+  if (!failure.body.empty() && !verbatim) {
+    failure.error.message = ReadErrorMessage(failure.body);
+    failure.error.field = ReadErrorParam(failure.body);
+  }
   if (failure.limited && call.surface == Surface::kDatabricks) PutIntoDatabricksWords(failure);
   std::string body = std::move(failure.body);
   if (failure.limited && call.surface == Surface::kDatabricks && call.dialect == Dialect::kOpenAi) {
@@ -192,7 +200,14 @@ void Gateway::Call::NoteSpillover() {
   approach->limit_fields.Add("x-ms-spillover-from-deployment-name", from);
   approach->spillover_field = "x-ms-spillover-from-" + from;
   approach->limit_fields.Add(approach->spillover_field, from);
+  approach->served_field = "x-ms-" + endpoint().name;
+  approach->limit_fields.Add(approach->served_field, endpoint().name);
   approach->hops.front().endpoint->limits->NoteSpillover();
+  gateway.SettleSpilled(*this);
+}
+
+std::string Gateway::Call::IdText() const {
+  return approach != nullptr ? approach->request_id : "req_" + id.ToString();
 }
 
 std::vector<http::Field> Gateway::Call::Fields() const {
@@ -209,8 +224,9 @@ std::vector<http::Field> Gateway::Call::Fields() const {
       break;
     case Surface::kAzure:
       fields.push_back({"apim-request-id", approach->request_id});
-      if (const auto given = texts[kClientRequestId]; !given.empty()) {
-        fields.push_back({"x-ms-client-request-id", given});
+      fields.push_back({"x-content-type-options", "nosniff"});
+      if (!approach->azure_client_id.empty()) {
+        fields.push_back({"x-ms-client-request-id", approach->azure_client_id});
       }
       break;
   }

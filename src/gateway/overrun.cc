@@ -20,7 +20,7 @@ constexpr std::int64_t kChoicesMax = 128;
 // The last words in the upstream's place: every choice ends for its length. What was passed on is
 // billed.
 io::Task<void> Gateway::EndOverrun(Call& call, const StreamFilter& filter, bool verbatim) {
-  call.metrics.StreamOverran();
+  call.metrics->StreamOverran();
   const int status = call.response->status();
   // Within a chunk nothing can be added: the client sees that its stream was cut.
   call.upstream_failed = verbatim && !call.response->between_chunks();

@@ -46,7 +46,9 @@ TEST(PlacesSim, StandardQuotaSpeaksAzuresWords) {
   EXPECT_THAT(told[1].body,
               HasSubstr("Requests to the ChatCompletions_Create Operation under Azure OpenAI API "
                         "version 2024-02-15-preview have exceeded call rate limit of your current "
-                        "OpenAI S0 pricing tier. Please retry after 10 seconds."));
+                        "OpenAI S0 pricing tier. Please retry after 10 seconds. Please go here: "
+                        "https://aka.ms/oai/quotaincrease if you would like to further increase "
+                        "the default rate limit."));
   EXPECT_THAT(told[1].body, HasSubstr(R"("code":"429")"));
 }
 
@@ -212,6 +214,49 @@ TEST(PlacesSim, AnUpstreamsOwn429IsRetriedElsewhereThenTold) {
   ExpectAllGivenBack(alone);
 }
 
+// When an upstream says when to come back, so is the client told: in every dialect, after a
+// fallback too.
+TEST(PlacesSim, AnUpstreamsRetryTimeIsPassedOn) {
+  for (const bool fallback : {false, true}) {
+    for (const std::string path :
+         {"/v1/chat/completions", "/serving-endpoints/chat/invocations",
+          "/openai/deployments/chat/chat/completions?api-version=2024-10-21"}) {
+      SCOPED_TRACE(testing::Message() << path << " fallback=" << fallback);
+      World world;
+      auto& route = world.Add("chat");
+      route.policy.fallback = fallback;
+      auto& second = route.served.emplace_back(route.served[0]);
+      second.name = "chat-2";
+      second.traffic_percentage = 0;
+      world.one.status = 429;
+      world.one.retry_after = "7";
+      world.one.retry_after_ms = "6500";
+      world.Publish();
+      const auto told = world.Run({{.endpoint = "chat", .path = path}});
+      EXPECT_EQ(told[0].status, 429);
+      ASSERT_EQ(told[0].headers.count("retry-after-ms"), 1u);
+      EXPECT_EQ(told[0].headers.at("retry-after-ms"), "6500");
+      EXPECT_EQ(told[0].headers.at("retry-after"), "7");
+    }
+  }
+}
+
+TEST(PlacesSim, AnUpstreamsBadFieldIsNamed) {
+  World world;
+  world.Add("chat");
+  world.one.status = 400;
+  world.one.body =
+      R"({"error":{"message":"too long","type":"invalid_request_error","param":"messages",)"
+      R"("code":"context_length_exceeded"}})";
+  world.Publish();
+  const auto told =
+      world.Run({{.endpoint = "chat",
+                  .path = "/openai/deployments/chat/chat/completions?api-version=2024-10-21"}});
+  EXPECT_EQ(told[0].status, 400);
+  EXPECT_THAT(told[0].body, HasSubstr(R"("param":"messages")"));
+  EXPECT_THAT(told[0].body, HasSubstr(R"("code":"context_length_exceeded")"));
+}
+
 // Usage that claims the impossible neither overflows the buckets nor empties them for ever.
 TEST(PlacesSim, AnUpstreamThatLiesInUsageChangesLittle) {
   World world;
@@ -225,6 +270,49 @@ TEST(PlacesSim, AnUpstreamThatLiesInUsageChangesLittle) {
   EXPECT_EQ(told[1].status, 200);
   EXPECT_LE(told[1].first, seconds(1));
   ExpectAllGivenBack(world);
+}
+
+// Nor does usage that claims to have made nothing make an answer free.
+TEST(PlacesSim, AnUpstreamThatClaimsTooLittleIsCounted) {
+  for (const bool stream : {false, true}) {
+    for (const std::uint64_t claimed : {0u, 3u, 500u, 600u}) {
+      SCOPED_TRACE(testing::Message() << "stream=" << stream << " claimed=" << claimed);
+      World world;
+      world.Add("chat");
+      world.one.claimed_tokens = claimed;
+      world.Publish();
+      (void)world.Run({{.endpoint = "chat", .max_tokens = 500, .stream = stream}});
+      ASSERT_EQ(world.usage.records.size(), 1u);
+      const meter::UsageRecord& record = world.usage.records[0];
+      // A whole answer tells its size alone, and 460 bytes may be 8 tokens.
+      const bool believed = claimed >= (stream ? 499u : 8u);
+      if (believed) {
+        EXPECT_EQ(record.source, meter::UsageSource::kUpstream);
+        EXPECT_EQ(record.output_tokens, claimed);
+      } else {
+        EXPECT_NE(record.source, meter::UsageSource::kUpstream);
+        EXPECT_GE(record.output_tokens, stream ? 500u : 125u);
+      }
+    }
+  }
+}
+
+// Where nobody counted, Databricks' formula: characters, and not the bytes that they take.
+TEST(PlacesSim, EstimatesByCharacters) {
+  World world;
+  world.Add("chat");
+  world.one.body = R"({"choices":[{"index":0,"message":{"content":"日本語日本語日"}}]})";
+  world.one.answers_body = true;
+  world.Publish();
+  (void)world.Run(
+      {{.body = R"({"model":"chat","messages":[{"content":"ééééééé"}]})"},
+       {.body = R"({"model":"chat","messages":[{"content":"\u00e9\u00e9\u00e9ééaa"}]})"}});
+  ASSERT_EQ(world.usage.records.size(), 2u);
+  for (const meter::UsageRecord& record : world.usage.records) {
+    EXPECT_EQ(record.source, meter::UsageSource::kEstimated);
+    EXPECT_EQ(record.input_tokens, 2u) << "(7 + 1) / 4";
+    EXPECT_EQ(record.output_tokens, 2u);
+  }
 }
 
 TEST(PlacesSim, AzuresPathsNeedAnApiVersionAndKnowTheirErrors) {

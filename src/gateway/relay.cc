@@ -30,19 +30,21 @@ io::Task<void> Gateway::Relay(Call& call) {
 io::Task<void> Gateway::RelayError(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
+  PassRetryFields(response.head().fields, call.approach->limit_fields);
   const auto answer = co_await response.ReadAll(
       limits_.answer_bytes_max, Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
   if (!answer) {
     call.disconnected = answer.error().code == Code::kCancelled;
     if (call.revoked) co_return;
     Settle(call, Traits(answer.error().code).http_status);
-    co_await RespondError(call.exchange, call.dialect, answer.error());
+    co_await RespondError(call.exchange, call.dialect, answer.error(), call.IdText());
     co_return;
   }
   Settle(call, status);
   const Code code = CodeOfHttpStatus(status);
-  const std::string body = ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), {}},
-                                     CodeFor(call.dialect, ReadErrorCode(*answer)));
+  const std::string body =
+      ErrorBody(call.dialect, {code, ReadErrorMessage(*answer), ReadErrorParam(*answer)},
+                CodeFor(call.dialect, ReadErrorCode(*answer)));
   (void)co_await call.exchange.Respond(status, "application/json", body, call.Fields());
 }
 
@@ -50,8 +52,7 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
   const std::string content_type(response.head().fields.Get("content-type"));
-  call.approach->limit_fields.Add("retry-after",
-                                  std::string(response.head().fields.Get("retry-after")));
+  PassRetryFields(response.head().fields, call.approach->limit_fields);
   const std::vector<http::Field> sent = call.Fields();
 
   auto piece = co_await response.Next(Deadline::After(loop_.RecentNow(), limits_.answer_stall_max));
@@ -79,7 +80,7 @@ io::Task<void> Gateway::RelayWhole(Call& call) {
                     {}}
             : piece.error();
     Settle(call, Traits(cut.code).http_status);
-    co_await RespondError(call.exchange, call.dialect, cut);
+    co_await RespondError(call.exchange, call.dialect, cut, call.IdText());
     co_return;
   }
   call.NoteWhole(answer);
@@ -94,6 +95,7 @@ bool Gateway::StartStream(Call& call) {
                         response.head().body == http::BodyKind::kChunked;
   std::vector<http::Field> fields = call.Fields();
   fields.push_back({"cache-control", "no-cache"});
+  if (call.surface == Surface::kAzure) fields.push_back({"x-accel-buffering", "no"});
   if (verbatim) {
     exchange.StartRaw({.status = response.status(), .content_type = kEventStream}, fields);
   } else {
@@ -239,7 +241,7 @@ io::Task<void> Gateway::EndBrokenStream(Call& call, bool framed_here) {
   const bool begun = call.exchange.head_sent();
   Settle(call, begun ? call.exchange.status() : Traits(error.code).http_status);
   if (!begun) {
-    co_await RespondError(call.exchange, call.dialect, error);
+    co_await RespondError(call.exchange, call.dialect, error, call.IdText());
   } else if (framed_here) {
     const std::string event = fmt::format(
         "data: {}\n\n",

@@ -45,7 +45,7 @@ io::Task<void> Gateway::EndRevoked(Call& call) {
               "authorization"};
   Settle(call, Traits(error.code).http_status);
   if (!call.exchange.head_sent()) {
-    co_await RespondError(call.exchange, call.dialect, std::move(error));
+    co_await RespondError(call.exchange, call.dialect, std::move(error), call.IdText());
   } else if (may_add) {  // Else a chunk was cut: so is the connection.
     const std::string event = fmt::format("data: {}\n\n", ErrorBody(call.dialect, error));
     (void)co_await call.exchange.FinishEither(event);

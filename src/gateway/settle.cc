@@ -15,13 +15,27 @@ constexpr std::uint64_t kTokensMax = std::uint64_t{1} << 32;
 // The status of a request whose client left before there was an answer.
 constexpr int kClientLeft = 499;
 
-bool Believable(const Usage& usage) {
-  return usage.prompt_tokens <= kTokensMax && usage.completion_tokens <= kTokensMax &&
-         usage.cached_tokens <= usage.prompt_tokens;
+// Text that a token stands for at most, over the length of an answer.
+constexpr std::uint64_t kTokenBytesMax = 64;
+
+// What an answer has taken at least. Each event with text is a token or more; but one of each
+// choice may repeat the prompt (`echo`), or bring the end of a character that was held back.
+std::uint64_t FewestTokens(std::uint64_t text_events, std::uint64_t text_bytes,
+                           std::uint64_t prompt_bytes, std::uint64_t choices) {
+  const std::uint64_t repeated = choices * prompt_bytes;
+  const std::uint64_t by_events = text_events > choices ? text_events - choices : 0;
+  const std::uint64_t by_bytes =
+      text_bytes > repeated ? (text_bytes - repeated + kTokenBytesMax - 1) / kTokenBytesMax : 0;
+  return std::max(by_events, by_bytes);
 }
 
-// Where nobody counted: about four characters a token.
-std::uint64_t EstimateTokens(std::uint64_t bytes) { return (bytes + 1) / 4; }
+bool IsBelievable(const Usage& usage, std::uint64_t fewest) {
+  return usage.prompt_tokens <= kTokensMax && usage.completion_tokens <= kTokensMax &&
+         usage.cached_tokens <= usage.prompt_tokens && usage.completion_tokens >= fewest;
+}
+
+// Where nobody counted: Databricks' formula.
+std::uint64_t EstimateTokens(std::uint64_t characters) { return (characters + 1) / 4; }
 
 std::uint64_t Microseconds(Duration duration) {
   const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
@@ -61,47 +75,56 @@ meter::Operation ToMeter(Operation operation) {
 
 meter::RequestId Gateway::NewRequestId() { return {.high = run_, .low = next_request_++}; }
 
+std::uint64_t Gateway::Call::Choices() const {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(1, admission.grant().size.choices));
+}
+
+std::uint64_t Gateway::Call::EstimatePrompt(const RequestPeek& peek) {
+  return peek.prompt_token_ids + EstimateTokens(peek.prompt_characters);
+}
+
 void Gateway::Call::NoteWhole(std::string_view answer) {
   if (payload) KeepAnswer(answer);
   const StreamChunk read = ParseStreamChunk(answer);
   usage.output_bytes = read.text_bytes;
-  if (read.usage && Believable(*read.usage)) {
+  const std::uint64_t fewest = FewestTokens(0, usage.output_bytes, usage.input_bytes, Choices());
+  if (read.usage && IsBelievable(*read.usage, fewest)) {
     usage.source = meter::UsageSource::kUpstream;
     usage.tokens = *read.usage;
   } else if (response->status() < 400) {
     usage.source = meter::UsageSource::kEstimated;
-    usage.tokens.prompt_tokens += EstimateTokens(usage.input_bytes);
-    usage.tokens.completion_tokens = EstimateTokens(usage.output_bytes);
+    usage.tokens.completion_tokens = EstimateTokens(CountTextCharacters(answer));
   } else {
     return;
   }
-  metrics.TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
-  metrics.TokensOut(usage.tokens.completion_tokens);
+  metrics->TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
+  metrics->TokensOut(usage.tokens.completion_tokens);
 }
 
 void Gateway::Call::NoteStream(const StreamCount& count) {
-  metrics.StreamEvents(count.events);
+  metrics->StreamEvents(count.events);
   if (count.failed) upstream_failed = true;
   usage.output_bytes = count.text_bytes;
-  if (count.usage && Believable(*count.usage)) {
+  const std::uint64_t fewest =
+      FewestTokens(count.text_events, count.text_bytes, usage.input_bytes, Choices());
+  if (count.usage && IsBelievable(*count.usage, fewest)) {
     usage.source = meter::UsageSource::kUpstream;
     usage.tokens = *count.usage;
   } else if (count.text_events != 0) {
     // Cut before its usage came: each event with text counts as a token.
     usage.source = meter::UsageSource::kCounted;
-    usage.tokens.prompt_tokens += EstimateTokens(usage.input_bytes);
-    usage.tokens.completion_tokens = count.text_events;
+    usage.tokens.completion_tokens = std::max(count.text_events, fewest);
   }
   if (usage.source == meter::UsageSource::kNone) return;
-  metrics.TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
-  metrics.TokensOut(usage.tokens.completion_tokens);
+  metrics->TokensIn(usage.tokens.prompt_tokens, usage.tokens.cached_tokens);
+  metrics->TokensOut(usage.tokens.completion_tokens);
   if (count.text_events == 0) return;
   usage.ttft = count.first_text_at - exchange.arrived_at();
-  metrics.FirstToken(usage.ttft, ToMeter(operation));
+  metrics->FirstToken(usage.ttft, ToMeter(operation));
   if (usage.tokens.completion_tokens < 2) return;
   usage.tpot = (count.last_text_at - count.first_text_at) /
                static_cast<std::int64_t>(usage.tokens.completion_tokens - 1);
-  metrics.TimePerOutputToken(usage.tpot, ToMeter(operation));
+  metrics->TimePerOutputToken(usage.tpot, ToMeter(operation));
 }
 
 void Gateway::Call::NoteLeft() {
@@ -110,19 +133,24 @@ void Gateway::Call::NoteLeft() {
   if (usage.source != meter::UsageSource::kNone || !admission.held() || !sent || refused) return;
   usage.source = meter::UsageSource::kEstimated;
   // As it was reserved: what the endpoint's prompts have taught.
-  usage.tokens.prompt_tokens =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, admission.grant().estimate.input_tokens));
-  if (!stream) {  // Of a stream nothing has come.
+  usage.tokens.prompt_tokens = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, admission.grant().estimate.input_tokens));
+  if (!stream && approach != nullptr) {  // Of a stream nothing has come.
     const Duration elapsed = gateway.loop_.Now() - approach->sent_at;
     usage.tokens.completion_tokens = static_cast<std::uint64_t>(admission.OutputWithin(elapsed));
   }
-  metrics.TokensIn(usage.tokens.prompt_tokens, 0);
-  metrics.TokensOut(usage.tokens.completion_tokens);
+  metrics->TokensIn(usage.tokens.prompt_tokens, 0);
+  metrics->TokensOut(usage.tokens.completion_tokens);
 }
 
 void Gateway::Settle(Call& call, int status) {
   if (std::exchange(call.usage.settled, true)) return;
-  if (call.disconnected || call.revoked) call.NoteLeft();
+  if (call.disconnected || call.revoked) {
+    // It left while the second place worked for it.
+    const bool spilled = call.approach != nullptr && call.is_elsewhere();
+    if (spilled && call.texts[Call::kSpilledFrom].empty()) call.NoteSpillover();
+    call.NoteLeft();
+  }
   if (call.admission.held()) {
     call.usage.cost = policy::Cost(call.usage.AsCounts(), call.admission.weights());
     // A client may be slow to take its last chunk: the replica is free before.
@@ -137,7 +165,7 @@ void Gateway::Settle(Call& call, int status) {
   const bool used = usage.source != meter::UsageSource::kNone;
   double cost = usage.cost;
   if (cost == 0 && used) cost = policy::Cost(usage.AsCounts(), served.lane.weights);
-  call.metrics.CostDrawn(Thousandths(cost));
+  call.metrics->CostDrawn(Thousandths(cost));
   if (usage_sink_ == nullptr) return;
   meter::UsageRecord record{.id = call.id,
                             .ended_at = loop_.WallNow(),
@@ -173,6 +201,33 @@ void Gateway::Settle(Call& call, int status) {
   usage_sink_->Record(record);
 }
 
+void Gateway::SettleSpilled(Call& call) {
+  const Hop& first = call.approach->hops.front();
+  const policy::EndpointRoute& route = *first.endpoint->route;
+  const policy::ServedRoute& served = route.served[first.entity];
+  const int status = call.approach->first_status;
+  const Duration took = loop_.Now() - call.exchange.arrived_at();
+  call.metrics->RequestEnded(EndOf(status), took, ToMeter(call.operation));
+  call.metrics = &MetricsOf(call.endpoint().name);
+  call.metrics->RequestStarted();
+  if (usage_sink_ == nullptr) return;
+  usage_sink_->Record({.id = NewRequestId(),
+                       .ended_at = loop_.WallNow(),
+                       .endpoint = route.name,
+                       .endpoint_id = route.id,
+                       .served_entity = served.name,
+                       .model = served.model,
+                       .model_version = served.model_version,
+                       .requester = call.requester->name,
+                       .client_request_id = call.texts[Call::kClientRequestId],
+                       .spilled_from = route.name,
+                       .operation = ToMeter(call.operation),
+                       .end = EndOf(status),
+                       .stream = call.stream,
+                       .status = static_cast<std::uint16_t>(status),
+                       .duration_us = Microseconds(took)});
+}
+
 void Gateway::Call::KeepAnswer(std::string_view piece) {
   if (payload->response_too_large) return;
   payload->response_too_large =
@@ -199,11 +254,12 @@ void Gateway::LogPayload(Call& call, int status) {
   payload_sink_->Add(std::move(entry));
 }
 
-void Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,
-                            std::string_view requester, const Error& error) {
-  if (usage_sink_ == nullptr) return;
+meter::RequestId Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,
+                                        std::string_view requester, const Error& error) {
+  const meter::RequestId id = NewRequestId();
+  if (usage_sink_ == nullptr) return id;
   const int status = Traits(error.code).http_status;
-  usage_sink_->Record({.id = NewRequestId(),
+  usage_sink_->Record({.id = id,
                        .ended_at = loop_.WallNow(),
                        .endpoint = route.name,
                        .requester = requester,
@@ -212,6 +268,7 @@ void Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,
                        .end = EndOf(status),
                        .status = static_cast<std::uint16_t>(status),
                        .duration_us = Microseconds(loop_.Now() - exchange.arrived_at())});
+  return id;
 }
 
 }  // namespace penstock::gateway

@@ -57,7 +57,8 @@ Result<Row> ReadRow(element json, std::size_t line, std::string_view endpoint) {
   if (json["endpoint"].get(name) != simdjson::SUCCESS) return BadLine(line, "endpoint is missing");
   std::string_view spilled;  // What another endpoint served in its place was asked of it, too.
   (void)json["spilled_from"].get(spilled);
-  row.wanted = (spilled.empty() ? name : spilled) == endpoint;
+  // The refusal itself names its own endpoint there.
+  row.wanted = spilled != name && (spilled.empty() ? name : spilled) == endpoint;
   return row;
 }
 

@@ -108,6 +108,9 @@ class World {
     LanePolicy policy;
     double charged = 0;  // Reserved by those that started, less what was given back.
     double largest = 0;
+    std::int64_t admitted = 0;      // Requests,
+    std::int64_t quota_tokens = 0;  // and what they counted for under its quota.
+    std::int64_t largest_quota_tokens = 0;
   };
   struct Running {
     std::size_t lane = 0;
@@ -124,6 +127,21 @@ class World {
     if (random_.Below(2) == 0) {
       policy.guarantee_per_s = policy.cap_per_s > 0 ? policy.cap_per_s / 2 : 100;
     }
+    if (random_.Below(3) == 0) {  // Azure's units: floor and ceiling are one bucket's.
+      policy.accounting = Accounting::kUtilization;
+      policy.guarantee_per_s = policy.cap_per_s;
+    }
+    if (random_.Below(2) == 0) {
+      policy.cap_burst = policy.guarantee_burst = seconds(1 + random_.Below(60));
+    }
+    if (random_.Below(3) == 0) policy.reserve = Reserve::kLearned;
+    if (random_.Below(4) == 0) {
+      policy.quota =
+          StandardQuota{.tokens_per_minute = static_cast<std::int64_t>(random_.Below(3) * 3000),
+                        .requests_per_minute = static_cast<std::int64_t>(random_.Below(3) * 60),
+                        .request_window = seconds(random_.Below(2) == 0 ? 1 : 10),
+                        .release = random_.Below(2) == 0};
+    }
     lanes_.push_back({.id = pool_.SetLane(std::to_string(index), policy, now_), .policy = policy});
   }
 
@@ -137,6 +155,13 @@ class World {
                             static_cast<double>(size.prompt_token_ids) +
                                 lane.policy.weights.output * static_cast<double>(*size.tokens_max));
     Answer answer = pool_.Arrive({.lane = lane.id, .size = size}, now_);
+    if (answer.kind != Kind::kRefuse) {
+      const std::int64_t tokens =
+          QuotaMeter::TokensOf(size, static_cast<std::int64_t>(size.prompt_token_ids));
+      ++lane.admitted;
+      lane.quota_tokens += tokens;
+      lane.largest_quota_tokens = std::max(lane.largest_quota_tokens, tokens);
+    }
     switch (answer.kind) {
       case Kind::kStart:
         Begin(index, std::move(answer.grant));
@@ -189,10 +214,10 @@ class World {
     const std::size_t index = random_.Below(running_.size());
     Running one = std::move(running_[index]);
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
-    const TokenCounts actual{
-        .input = one.grant.estimate.input_tokens,
-        .output = static_cast<std::int64_t>(
-            random_.Below(static_cast<std::uint64_t>(one.grant.estimate.output_tokens) + 1))};
+    // At most what it asked for: a learned reservation may be less.
+    const TokenCounts actual{.input = one.grant.estimate.input_tokens,
+                             .output = static_cast<std::int64_t>(random_.Below(
+                                 static_cast<std::uint64_t>(*one.grant.size.tokens_max) + 1))};
     const bool failed = random_.Below(10) == 0;
     const double cost = failed ? 0 : Cost(actual, lanes_[one.lane].policy.weights);
     consumed_ += cost;
@@ -204,9 +229,14 @@ class World {
 
   void Check() {
     for (const LaneState& lane : lanes_) {
+      if (lane.policy.quota) CheckQuota(lane);
       if (lane.policy.cap_per_s == 0) continue;
       const double burst = lane.policy.cap_per_s * Seconds(lane.policy.cap_burst);
-      const double bound = burst + lane.policy.cap_per_s * Seconds(now_ - kStart) + lane.largest;
+      double bound = burst + lane.policy.cap_per_s * Seconds(now_ - kStart) + lane.largest;
+      // Where too little was reserved: what each of those that run may take beyond it.
+      if (lane.policy.reserve == Reserve::kLearned) {
+        bound += lane.largest * static_cast<double>(concurrency_ * replicas_);
+      }
       EXPECT_LE(lane.charged, bound + 1e-6);
     }
     std::map<std::uint64_t, std::size_t> on_replica;
@@ -214,6 +244,21 @@ class World {
     for (const auto& [replica, count] : on_replica) EXPECT_LE(count, concurrency_);
     EXPECT_EQ(pool_.waiting(), waiting_.size());
     CheckWorkIsConserved();
+  }
+
+  // Windows begin with the first request after the last one's end: never more of them than this.
+  void CheckQuota(const LaneState& lane) {
+    const StandardQuota& quota = *lane.policy.quota;
+    if (quota.requests_per_minute > 0) {
+      const std::int64_t windows = (now_ - kStart) / quota.request_window + 1;
+      const std::int64_t each = std::max<std::int64_t>(
+          1, quota.requests_per_minute * (quota.request_window / seconds(1)) / 60);
+      EXPECT_LE(lane.admitted, windows * each);
+    }
+    if (quota.tokens_per_minute > 0 && !quota.release) {
+      const std::int64_t minutes = (now_ - kStart) / std::chrono::minutes(1) + 1;
+      EXPECT_LE(lane.quota_tokens, minutes * (quota.tokens_per_minute + lane.largest_quota_tokens));
+    }
   }
 
   // Whoever may run, runs: one more Pump() at the same moment starts nobody.

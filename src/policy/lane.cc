@@ -71,7 +71,8 @@ Lane::Headroom Lane::HeadroomAt(TimePoint now) {
       room.remaining_tokens = left.remaining_tokens;
       room.reset_tokens = left.reset_tokens;
     }
-    room.limit_requests = policy.quota->requests_per_minute;
+    room.limit_requests = left.limit_requests;
+    room.requests_per_minute = policy.quota->requests_per_minute;
     room.remaining_requests = left.remaining_requests;
     room.reset_requests = left.reset_requests;
   }

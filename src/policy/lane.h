@@ -76,7 +76,8 @@ struct Lane {
 
   // The lane as rate headers tell it.
   struct Headroom {
-    std::int64_t limit_requests = 0;  // 0: there is no such limit.
+    std::int64_t limit_requests = 0;       // In its window; 0: there is no such limit.
+    std::int64_t requests_per_minute = 0;  // What that window is a part of.
     std::int64_t limit_tokens = 0;
     std::int64_t remaining_requests = 0;
     std::int64_t remaining_tokens = 0;

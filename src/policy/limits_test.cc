@@ -155,6 +155,35 @@ TEST(RateLimiter, GivesBackWhatWasNotProduced) {
   EXPECT_EQ(limiter.HeadroomOf({.user = "a"}, kStart + seconds(1)).remaining_tokens, 70);
 }
 
+// The time that is told is the time until all of it is there again, and no longer.
+TEST(RateLimiter, TellsWhenALimitIsWholeAgain) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    Random random(seed);
+    RateLimiter limiter;
+    limiter.Configure({{.calls = 50}, {.tokens = 1000}});
+    const Caller ann{.user = "ann"};
+    EXPECT_EQ(limiter.HeadroomOf(ann, kStart).reset_calls, Duration{});
+    TimePoint now = kStart;
+    for (std::uint64_t i = 0; i < 1 + random.Below(40); ++i) {
+      now += milliseconds(random.Below(3000));
+      (void)limiter.Arrive(ann, 1 + static_cast<std::int64_t>(random.Below(50)), now);
+    }
+    now += milliseconds(random.Below(70'000));
+    const RateLimiter::Headroom room = limiter.HeadroomOf(ann, now);
+    EXPECT_EQ(limiter.HeadroomOf(ann, now + room.reset_calls).remaining_calls, 50);
+    EXPECT_EQ(limiter.HeadroomOf(ann, now + room.reset_tokens).remaining_tokens, 1000);
+    EXPECT_LE(room.reset_calls, seconds(65));
+    if (room.reset_calls == Duration{}) continue;
+    RateLimiter early;
+    early.Configure({{.calls = 1}});
+    ASSERT_FALSE(early.Arrive(ann, 0, kStart));
+    const Duration wait = early.HeadroomOf(ann, kStart).reset_calls;
+    EXPECT_EQ(early.HeadroomOf(ann, kStart + wait - Duration(1)).remaining_calls, 0);
+    EXPECT_EQ(early.HeadroomOf(ann, kStart + wait).remaining_calls, 1);
+  }
+}
+
 TEST(RateLimiter, KeepsCountsOfLimitsThatStay) {
   RateLimiter limiter;
   limiter.Configure({{.calls = 1}});
@@ -193,6 +222,9 @@ TEST(QuotaMeter, SpreadsRequestsOverWindows) {
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(meter.Check(quota, kStart).over, QuotaMeter::Short::kNone);
     meter.Take(1, kStart);
+    const auto room = meter.HeadroomOf(quota, kStart);
+    EXPECT_EQ(room.limit_requests, 10);
+    EXPECT_EQ(room.remaining_requests, 9 - i) << "limit and rest are of the same window";
   }
   const auto refused = meter.Check(quota, kStart + seconds(4));
   EXPECT_EQ(refused.over, QuotaMeter::Short::kRequests);

@@ -65,7 +65,8 @@ QuotaMeter::Headroom QuotaMeter::HeadroomOf(const StandardQuota& quota, TimePoin
   room.remaining_tokens = std::max<std::int64_t>(0, quota.tokens_per_minute - tokens_);
   room.reset_tokens = minute_ + kMinute - now;
   if (quota.requests_per_minute > 0) {
-    room.remaining_requests = std::max<std::int64_t>(0, RequestsInWindow(quota) - requests_);
+    room.limit_requests = RequestsInWindow(quota);
+    room.remaining_requests = std::max<std::int64_t>(0, room.limit_requests - requests_);
     room.reset_requests = window_ + quota.request_window - now;
   }
   return room;

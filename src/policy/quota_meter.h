@@ -35,6 +35,7 @@ class QuotaMeter {
               TimePoint taken_at, TimePoint now);
 
   struct Headroom {
+    std::int64_t limit_requests = 0;  // Of one window; 0: there is none.
     std::int64_t remaining_requests = 0;
     std::int64_t remaining_tokens = 0;
     Duration reset_requests{};

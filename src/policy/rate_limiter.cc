@@ -94,6 +94,7 @@ RateLimiter::Headroom RateLimiter::HeadroomOf(const Caller& caller, TimePoint no
     if (limit != 0 && remaining <= left) return;
     limit = LimitOf(rule);
     remaining = left;
+    (rule.calls > 0 ? room.reset_calls : room.reset_tokens) = counter.UntilFits(limit, limit, now);
   });
   return room;
 }

@@ -52,6 +52,8 @@ class RateLimiter {
     std::int64_t limit_tokens = 0;
     std::int64_t remaining_calls = 0;
     std::int64_t remaining_tokens = 0;
+    Duration reset_calls{};  // Until nothing counts any more, if nothing comes.
+    Duration reset_tokens{};
   };
   Headroom HeadroomOf(const Caller& caller, TimePoint now);
 
