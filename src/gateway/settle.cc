@@ -110,8 +110,8 @@ void Gateway::Call::NoteLeft() {
   if (usage.source != meter::UsageSource::kNone || !admission.held() || !sent || refused) return;
   usage.source = meter::UsageSource::kEstimated;
   // As it was reserved: what the endpoint's prompts have taught.
-  usage.tokens.prompt_tokens =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, admission.grant().estimate.input_tokens));
+  usage.tokens.prompt_tokens = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, admission.grant().estimate.input_tokens));
   if (!stream) {  // Of a stream nothing has come.
     const Duration elapsed = gateway.loop_.Now() - approach->sent_at;
     usage.tokens.completion_tokens = static_cast<std::uint64_t>(admission.OutputWithin(elapsed));
@@ -205,7 +205,8 @@ void Gateway::SettleRefused(const http::Exchange& exchange, const Route& route,
   const int status = Traits(error.code).http_status;
   usage_sink_->Record({.id = NewRequestId(),
                        .ended_at = loop_.WallNow(),
-                       .endpoint = route.name,
+                       // Not a row for each name that somebody makes up.
+                       .endpoint = error.code == Code::kNotFound ? std::string_view() : route.name,
                        .requester = requester,
                        .client_request_id = exchange.head().fields.Get("x-request-id"),
                        .operation = ToMeter(route.operation),
