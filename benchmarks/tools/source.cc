@@ -87,6 +87,7 @@ void Source::StartStream(Connection& connection, const Request& request) {
   };
   if (stream.keep_times) {
     stream.written_at.reserve(static_cast<std::size_t>(std::max(stream.tokens_left, 0L)));
+    stream.returned_at.reserve(stream.written_at.capacity());
   }
   if (stream.number >= 0) by_number_[stream.number] = &connection;
   connection.Send(StreamHead());
@@ -167,12 +168,16 @@ void Source::WriteTruth(const Connection& connection) {
                stream.request_id.c_str(), stream.serial, stream.prompt_tokens, stream.tokens_sent,
                stream.arrived_at.count(), stream.first_token_at.count(),
                stream.last_token_at.count(), stream.tokens_left <= 0 ? "true" : "false");
-  if (stream.keep_times) {
-    std::fputs(",\"written_ns\":[", options_.truth);
-    for (std::size_t i = 0; i < stream.written_at.size(); ++i) {
-      std::fprintf(options_.truth, "%s%ld", i > 0 ? "," : "", stream.written_at[i].count());
+  const auto list = [this](const char* name, const std::vector<Nanoseconds>& times) {
+    std::fprintf(options_.truth, ",\"%s\":[", name);
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      std::fprintf(options_.truth, "%s%ld", i > 0 ? "," : "", times[i].count());
     }
     std::fputs("]", options_.truth);
+  };
+  if (stream.keep_times) {
+    list("written_ns", stream.written_at);
+    list("returned_ns", stream.returned_at);
   }
   std::fputs("}\n", options_.truth);
 }

@@ -81,17 +81,19 @@ bool Source::Connection::Receive() {
   return true;
 }
 
-void Source::Connection::Send(std::string_view bytes) {
-  if (!socket_.valid()) return;
+Nanoseconds Source::Connection::Send(std::string_view bytes) {
+  if (!socket_.valid()) return Now();
   if (blocked()) {
     unsent_ += bytes;
-    return;
+    return Now();
   }
+  const Nanoseconds before = Now();
   const ssize_t sent = ::send(socket_.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  if (sent < 0 && errno != EAGAIN) return;  // The peer is gone; reading will say so.
-  if (sent == static_cast<ssize_t>(bytes.size())) return;
+  if (sent == static_cast<ssize_t>(bytes.size())) return before;
+  if (sent < 0 && errno != EAGAIN) return before;  // The peer is gone; reading will say so.
   unsent_ = bytes.substr(sent < 0 ? 0 : static_cast<std::size_t>(sent));
   poller_.Change(socket_, EPOLLIN | EPOLLOUT, this);
+  return before;
 }
 
 void Source::Connection::Flush() {
@@ -101,12 +103,20 @@ void Source::Connection::Flush() {
 }
 
 bool Source::Connection::SendTokens(std::string_view bytes, int events) {
-  stream.last_token_at = Now();
-  if (stream.keep_times) stream.written_at.push_back(stream.last_token_at);
-  if (stream.tokens_sent == 0) stream.first_token_at = stream.last_token_at;
+  // The places of its times are touched first: to find memory for them is no part of the write.
+  if (stream.keep_times) {
+    stream.written_at.emplace_back();
+    stream.returned_at.emplace_back();
+  }
+  const Nanoseconds before = Send(bytes);
+  if (stream.keep_times) {
+    stream.returned_at.back() = Now();
+    stream.written_at.back() = before;
+  }
+  stream.last_token_at = before;
+  if (stream.tokens_sent == 0) stream.first_token_at = before;
   stream.tokens_sent += events;
   stream.tokens_left -= events;
-  Send(bytes);
   if (stream.tokens_left <= 0) FinishStream();
   return stream.running;
 }

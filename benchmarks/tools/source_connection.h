@@ -27,7 +27,10 @@ struct Stream {
   Nanoseconds first_token_at{};  // Just before the write that holds it.
   Nanoseconds last_token_at{};
   bool keep_times = false;
-  std::vector<Nanoseconds> written_at = {};  // Just before each write, where kept.
+  // Just before and just after each write, where kept: over loopback, the peer's kernel has
+  // received it in between.
+  std::vector<Nanoseconds> written_at = {};
+  std::vector<Nanoseconds> returned_at = {};
 };
 
 class Source::Connection final : public Readiness {
@@ -37,8 +40,9 @@ class Source::Connection final : public Readiness {
   void Open(Socket socket);
   void OnReady(std::uint32_t events) override;
 
-  // Sends now what the socket takes and keeps the rest until it takes more.
-  void Send(std::string_view bytes);
+  // Sends now what the socket takes and keeps the rest until it takes more. Gives the moment just
+  // before the write.
+  Nanoseconds Send(std::string_view bytes);
 
   // Sends `events` tokens and, after the last one, the end. Returns whether the stream goes on.
   bool SendTokens(std::string_view bytes, int events);

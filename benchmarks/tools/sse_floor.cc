@@ -1,10 +1,13 @@
 // sse_floor: the least that a load generator can do: it receives, and looks at nothing.
 //
-//   sse_floor port=SOURCE streams=1000 stamps=0
+//   sse_floor port=SOURCE streams=1000 stamps=0 acks=1
 // One thread, edge-triggered epoll, one receive for each readiness; with stamps=1 by recvmsg, with
-// the kernel's receive stamp. What it costs per event is the kernel's price on this machine. Prints
+// the kernel's receive stamp; with acks=0 acknowledgements are put off from the 16th piece on. What
+// it costs per event is the kernel's price on this machine. Prints
 // {"reads":N} when it is told to end (SIGTERM).
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -41,7 +44,8 @@ ssize_t ReceiveStamped(int socket, std::span<char> into) {
 
 class Stream final : public measure::Readiness {
  public:
-  Stream(Socket socket, bool stamped) : socket_(std::move(socket)), stamped_(stamped) {
+  Stream(Socket socket, bool stamped, bool put_off)
+      : socket_(std::move(socket)), stamped_(stamped), put_off_(put_off) {
     if (!stamped_) return;
     const int on = 1;
     if (::setsockopt(socket_.number(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0) {
@@ -56,6 +60,12 @@ class Stream final : public measure::Readiness {
     const ssize_t size = stamped_ ? ReceiveStamped(socket_.number(), buffer)
                                   : ::recv(socket_.number(), buffer.data(), buffer.size(), 0);
     if (size > 0) ++reads;
+    if (size > 0 && put_off_ && ++pieces_ == kPiecesAtOnce) {
+      const int off = 0;
+      if (::setsockopt(socket_.number(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off) != 0) {
+        measure::Die("setsockopt(TCP_QUICKACK)");
+      }
+    }
     if (size == 0) socket_.Close();
   }
 
@@ -77,7 +87,10 @@ class Stream final : public measure::Readiness {
   }
 
   Socket socket_;
+  static constexpr int kPiecesAtOnce = 16;
   const bool stamped_;
+  const bool put_off_;
+  int pieces_ = 0;
   bool asked_ = false;
 };
 
@@ -88,6 +101,7 @@ int main(int count, char** arguments) {
   const auto port = static_cast<std::uint16_t>(words.TakeNumber("port", 0));
   const long wanted = words.TakeNumber("streams", 1000);
   const bool stamped = words.TakeNumber("stamps", 0) != 0;
+  const bool put_off = words.TakeNumber("acks", 1) == 0;
   words.CheckAllTaken();
   std::signal(SIGTERM, [](int) { stop = 1; });
   measure::RaiseDescriptorLimit();
@@ -95,7 +109,8 @@ int main(int count, char** arguments) {
   std::vector<std::unique_ptr<Stream>> streams;
   while (stop == 0) {
     if (std::cmp_less(streams.size(), wanted)) {
-      streams.push_back(std::make_unique<Stream>(measure::ConnectToLoopback(port), stamped));
+      streams.push_back(
+          std::make_unique<Stream>(measure::ConnectToLoopback(port), stamped, put_off));
       Stream& added = *streams.back();
       poller.Watch(added.socket(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &added);
     }

@@ -5,17 +5,27 @@
 namespace penstock {
 
 ChunkHead ReadChunkHead(std::string_view data) {
+  using simdjson::SUCCESS;
   ChunkHead head;
   const simdjson::padded_string padded(data);
   simdjson::ondemand::parser parser;
   simdjson::ondemand::document document;
-  if (parser.iterate(padded).get(document) != simdjson::SUCCESS) return head;
-  std::string_view text;
-  if (document["id"].get_string().get(text) == simdjson::SUCCESS) head.id = text;
-  if (document["model"].get_string().get(text) == simdjson::SUCCESS) head.model = text;
-  std::int64_t created_s = 0;
-  if (document["created"].get_int64().get(created_s) == simdjson::SUCCESS) {
-    head.created_s = created_s;
+  simdjson::ondemand::object object;
+  if (parser.iterate(padded).get(document) != SUCCESS) return head;
+  if (document.get_object().get(object) != SUCCESS) return head;
+  for (auto field : object) {
+    std::string_view key;
+    simdjson::ondemand::value value;
+    if (field.unescaped_key().get(key) != SUCCESS || field.value().get(value) != SUCCESS) break;
+    std::string_view text;
+    if (key == "id" && value.get_string().get(text) == SUCCESS) {
+      head.id = text;
+    } else if (key == "model" && value.get_string().get(text) == SUCCESS) {
+      head.model = text;
+    } else if (key == "created") {
+      std::int64_t created_s = 0;
+      if (value.get_int64().get(created_s) == SUCCESS) head.created_s = created_s;
+    }
   }
   return head;
 }

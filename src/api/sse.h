@@ -43,6 +43,10 @@ class SseParser {
   // over the limit; the parser stays failed.
   Result<std::optional<SseEvent>> Next();
 
+  // The next byte begins an event's first line: whole events from here on may be read past the
+  // parser, if none of begin, end and id is asked for.
+  bool AtEventStart() const { return !failed_ && !skip_line_feed_ && !InsideEvent(); }
+
   // True after part of an event: a stream that ends here was cut.
   bool InsideEvent() const {
     return carried_ != nullptr &&

@@ -3,6 +3,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "api/chunk_reader.h"
 
 namespace penstock {
@@ -29,7 +31,36 @@ std::optional<std::uint32_t> UnescapedBytes(std::string_view text) {
   return static_cast<std::uint32_t>(text.size() - escapes);
 }
 
+// The end of a JSON string's inside: its closing quote; size() where there is none.
+std::size_t FindQuote(std::string_view text) {
+  std::size_t at = 0;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return std::min(at, text.size());
+}
+
 }  // namespace
+
+std::size_t StreamMeter::ReadLikeLast(std::string_view stream, StreamChunk& chunk) {
+  constexpr std::string_view kField = "data: ";
+  constexpr std::string_view kEnd = "\n\n";
+  const std::size_t text_begin = kField.size() + before_bytes_;
+  if (!plain_ || stream.size() <= kField.size() + around_text_.size() + kEnd.size()) return 0;
+  const std::string_view around = around_text_;
+  if (!stream.starts_with(kField)) return 0;
+  if (!stream.substr(kField.size()).starts_with(around.substr(0, before_bytes_))) return 0;
+  const std::string_view rest = stream.substr(text_begin);
+  const std::size_t length = FindQuote(rest);
+  const std::string_view after = around.substr(before_bytes_);
+  if (rest.size() - length < after.size() + kEnd.size()) return 0;
+  if (!rest.substr(length).starts_with(after)) return 0;
+  if (!rest.substr(length + after.size()).starts_with(kEnd)) return 0;
+  const auto bytes = UnescapedBytes(rest.substr(0, length));
+  if (!bytes) return 0;
+  chunk = LikeLearned(*bytes);
+  return text_begin + length + after.size() + kEnd.size();
+}
 
 StreamChunk StreamMeter::Read(std::string_view data) {
   if (before_bytes_ != 0 && data.size() > around_text_.size()) {
@@ -38,9 +69,7 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     if (data.ends_with(after) && data.starts_with(around.substr(0, before_bytes_))) {
       const std::size_t length = data.size() - around.size();
       if (const auto bytes = UnescapedBytes(data.substr(before_bytes_, length))) {
-        return {.kind = learned_kind_,
-                .finish = learned_finish_,
-                .text_bytes = learned_text_bytes_ + *bytes};
+        return LikeLearned(*bytes);
       }
     }
   }
@@ -55,6 +84,7 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     around_text_.reserve(bytes);
     around_text_.assign(data.substr(0, before_bytes_));
     around_text_.append(data.substr(before_bytes_ + found.text_length));
+    plain_ = HasText(found.chunk.kind) && data.find_first_of("\r\n") == std::string_view::npos;
     learned_kind_ = found.chunk.kind;
     learned_finish_ = found.chunk.finish;
     learned_text_bytes_ = found.chunk.text_bytes - static_cast<std::uint32_t>(found.text_bytes);

@@ -51,13 +51,25 @@ class StreamMeter {
   // `data` is an event's data. A chunk may hold several tokens: only usage counts them.
   StreamChunk Read(std::string_view data);
 
+  // The event at the front of `stream`, which begins there, where it is one `data: ` line and a
+  // blank line, ended by LF, and but for its text equal to the last one: the bytes that it takes,
+  // and `chunk` is what Read() would give. 0: it is not so, or not whole; parse the stream.
+  std::size_t ReadLikeLast(std::string_view stream, StreamChunk& chunk);
+
   // What Read() compares with, for whoever fetches it early; "" before a chunk is learned.
   std::string_view memory() const { return around_text_; }
 
  private:
+  StreamChunk LikeLearned(std::uint32_t text_bytes) const {
+    return {.kind = learned_kind_,
+            .finish = learned_finish_,
+            .text_bytes = learned_text_bytes_ + text_bytes};
+  }
+
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
   std::string around_text_;
   std::uint32_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
+  bool plain_ = false;  // What was learned is text, and has no line end inside.
   // Its answer, less the bytes of that text. One with usage is not learned: its figures change.
   ChunkKind learned_kind_ = ChunkKind::kOther;
   FinishReason learned_finish_ = FinishReason::kNone;

@@ -226,5 +226,37 @@ TEST(StreamTraps, OurOwnStreamMetersAsWritten) {
   }
 }
 
+// An event that is not wholly there, framed otherwise, or different by more than its text is none
+// of the short way's.
+TEST(StreamMeter, ReadsWholeEventsThatDifferByTheirTextOnly) {
+  StreamMeter meter;
+  StreamChunk chunk;
+  const auto event = [](std::string_view text) {
+    return "data: " + Delta(R"({"content":")" + std::string(text) + R"("})") + "\n\n";
+  };
+  EXPECT_EQ(meter.ReadLikeLast(event("a"), chunk), 0u) << "nothing is learned yet";
+  meter.Read(Delta(R"({"content":"first"})"));
+  for (const std::string_view text : {"a", " water", R"(\"\\)", R"(\n)", "é", "\"}] {"}) {
+    const std::string bytes = event(text);
+    const bool plain = text != "\"}] {";
+    SCOPED_TRACE(bytes);
+    EXPECT_EQ(meter.ReadLikeLast(bytes + event("next"), chunk), plain ? bytes.size() : 0u);
+    if (plain) EXPECT_EQ(chunk, ParseStreamChunk(bytes.substr(6, bytes.size() - 8)));
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+      EXPECT_EQ(meter.ReadLikeLast(std::string_view(bytes).substr(0, cut), chunk), 0u);
+    }
+  }
+  const std::string bytes = event("x");
+  for (const std::string_view text : {"", "a\nb", "\xC3", R"(\u0041)", "a\"b"}) {
+    EXPECT_EQ(meter.ReadLikeLast(event(text), chunk), 0u) << text;
+  }
+  EXPECT_EQ(meter.ReadLikeLast("data:" + bytes.substr(6), chunk), 0u);
+  EXPECT_EQ(meter.ReadLikeLast(bytes.substr(0, bytes.size() - 2) + "\r\n\r\n", chunk), 0u);
+  EXPECT_EQ(meter.ReadLikeLast(": x\n" + bytes, chunk), 0u);
+  std::string other = bytes;
+  other[other.find("\"c\"") + 1] = 'd';
+  EXPECT_EQ(meter.ReadLikeLast(other, chunk), 0u);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -79,6 +79,8 @@ void AddTermFlags(CLI::App& command, ProveCommandOptions& options) {
   AddFlag(command, "--sold", terms.sold_tokens_per_s,
           "Tokens/s that were sold, input and output together")
       ->required();
+  AddFlag(command, "--output-weight", terms.output_weight,
+          "What an output token counts as, where it is sold so (PTU): in tokens of input");
   AddFlag(command, "--budget", options.budget,
           "The latency that goes with them, as ttft_p95<2s,tpot_p95<100ms")
       ->required();
@@ -110,7 +112,8 @@ void AddBenchProveCommand(Program& program, CLI::App* bench) {
   command->footer("");  // Not the examples of `bench`.
   command->add_option("url", prove.url, "As bench takes it")->required();
   AddFlag(*command, "--model", prove.model, "The endpoint's name, sent as 'model'");
-  AddFlag(*command, "--api-key", prove.api_key, "Sent as a bearer token; never kept");
+  AddFlag(*command, "--api-key", prove.api_key,
+          "Sent as a bearer token, to Azure as api-key; never kept");
   AddTermFlags(*command, *options);
   AddFlag(*command, "--neighbour-url", prove.neighbour_url,
           "A neighbour that floods meanwhile: its URL, model or key, what differs");

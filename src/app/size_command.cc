@@ -64,9 +64,7 @@ Result<Table> TableOf(const std::string& path, Result<Table> (*parse)(const std:
 }
 
 Result<plan::Offers> OffersOf(const SizeOptions& options, plan::SizingBasis& basis) {
-  plan::Offers offers{
-      .standard = plan::QuotaUnit{},
-      .max_tokens = options.max_tokens};
+  plan::Offers offers{.standard = plan::QuotaUnit{}, .max_tokens = options.max_tokens};
   if (options.azure_model != "none") {
     auto table = TableOf(options.ptu_table, plan::ParsePtuTable, plan::BuiltInPtuTable());
     if (!table) return Fail(table.error());

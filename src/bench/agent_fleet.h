@@ -46,6 +46,8 @@ class AgentFleet : public LevelRunner {
              ProgressDisplay& display, const std::atomic<bool>& stop)
       : options_(options), start_(start), writer_(writer), display_(display), stop_(stop) {}
 
+  // An agent's error, which tells whose it is.
+  static Error Naming(const std::string& agent, Error error);
   // Asks every agent at once; `body` makes what is sent to each. The answers are in their order.
   // Errors: the first agent's that failed, naming it.
   Result<std::vector<std::string>> AskAll(const std::string& path,

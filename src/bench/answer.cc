@@ -148,12 +148,18 @@ std::optional<Provision> Recommend(const RunSummary& summary) {
                    summary.header.settings.throughput_chunk_size);
 }
 
+std::string RangeText(const Provision& provision) {
+  const std::string least = Count(provision.min_tokens_per_s);
+  if (provision.min_tokens_per_s == provision.max_tokens_per_s) return least;
+  return fmt::format("{} to {}", least, Count(provision.max_tokens_per_s));
+}
+
 std::string ProvisionText(const Provision& provision) {
   if (provision.chunk <= 0) {
     return fmt::format(
-        "To keep this load, provision {} to {} tokens/s (input and output together; the endpoint "
-        "told no chunk, so round up to its own).",
-        Count(provision.min_tokens_per_s), Count(provision.max_tokens_per_s));
+        "To keep this load, provision {} tokens/s (input and output together; the endpoint told no "
+        "chunk, so round up to its own).",
+        RangeText(provision));
   }
   if (provision.min_tokens_per_s == provision.max_tokens_per_s) {
     return fmt::format(
@@ -169,7 +175,7 @@ std::string ProvisionText(const Provision& provision) {
       provision.chunk);
 }
 
-std::string Answer(const RunSummary& summary) {
+std::string AnswerWithoutProvision(const RunSummary& summary) {
   if (!summary.highest) return "No request succeeded, so there is no figure to give.";
   const bool budgeted = !summary.budget.empty();
   std::string text = budgeted ? BudgetAnswer(summary) : PlainAnswer(summary);
@@ -179,9 +185,13 @@ std::string Answer(const RunSummary& summary) {
     text += fmt::format(" Balanced: {}, at {}: {}.", Throughput(level), LoadText(level),
                         Latency(level));
   }
-  if (budgeted) {
-    if (const auto provision = Recommend(summary)) text += " " + ProvisionText(*provision);
-  }
+  return text;
+}
+
+std::string Answer(const RunSummary& summary) {
+  std::string text = AnswerWithoutProvision(summary);
+  if (!summary.highest || summary.budget.empty()) return text;
+  if (const auto provision = Recommend(summary)) text += " " + ProvisionText(*provision);
   return text;
 }
 

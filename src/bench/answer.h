@@ -23,9 +23,13 @@ std::string TermText(const BudgetTerm& term, const TermVerdict& verdict);
 // of it cannot be met and by how much; without, the most there is; then the balanced point, and
 // what to provision.
 std::string Answer(const RunSummary& summary);
+// The same for pages that tell what to provision elsewhere.
+std::string AnswerWithoutProvision(const RunSummary& summary);
 
 // The recommendation alone; none where nothing held the budget, or nothing succeeded.
 std::optional<Provision> Recommend(const RunSummary& summary);
 std::string ProvisionText(const Provision& provision);
+// "9,000 to 18,000", or "9,000".
+std::string RangeText(const Provision& provision);
 
 }  // namespace penstock::bench

@@ -2,9 +2,9 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bench/record_json.h"
 #include "bench/reply_reader.h"
@@ -12,7 +12,8 @@
 namespace penstock::bench {
 namespace {
 
-void ReadOneEvent(benchmark::State& state) {
+// `state.range(0)` events a read, each a piece of its own, as servers send them.
+void ReadEvents(benchmark::State& state) {
   const std::string event =
       "data: {\"id\":\"chatcmpl-8f2c\",\"object\":\"chat.completion.chunk\",\"created\":1767323045,"
       "\"model\":\"reference-8b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},"
@@ -20,18 +21,20 @@ void ReadOneEvent(benchmark::State& state) {
   std::string padded = event;
   padded.append(64, '\0');
   const std::string_view view(padded.data(), event.size());
+  const std::vector<std::string_view> pieces(static_cast<std::size_t>(state.range(0)), view);
+  const int reads = 256 / static_cast<int>(state.range(0));
   std::int64_t at_ns = 0;
   while (state.KeepRunningBatch(256)) {
     RequestRecord record;
     record.output_tokens_wanted = 256;
     ReplyReader reader(record);
     reader.Head(200, "text/event-stream", at_ns);
-    for (int token = 0; token < 256; ++token) reader.Read(std::span(&view, 1), at_ns += 1000);
+    for (int read = 0; read < reads; ++read) reader.Read(pieces, at_ns += 1000);
     reader.End(at_ns, ErrorKind::kNone, "");
     benchmark::DoNotOptimize(record);
   }
 }
-BENCHMARK(ReadOneEvent);
+BENCHMARK(ReadEvents)->Arg(1)->Arg(16);
 
 void WriteOneRecord(benchmark::State& state) {
   RequestRecord record;

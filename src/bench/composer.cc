@@ -221,9 +221,11 @@ Composer::Turn Composer::First(const RequestPlan& plan) const {
   const bool pooled = pool && plan.blocks.empty() &&
                       plan.input_tokens == settings_.mix.parts[plan.part].input.fixed();
   if (pooled) {
-    turn.pooled = pools_[*pool].Make(plan.id);
-    turn.bytes = turn.pooled->text.size();
-    turn.messages.push_back({.text = std::exchange(turn.pooled->text, {})});
+    Prompt prompt = pools_[*pool].Make(plan.id);
+    turn.body = prompt.body;
+    turn.body_bytes = prompt.body_bytes;
+    turn.bytes = prompt.text.size();
+    turn.messages.push_back({.text = std::move(prompt.text)});
     return turn;
   }
   turn.messages = Opening(plan, turn);
@@ -257,11 +259,12 @@ Composer::Turn Composer::Next(const RequestPlan& plan, int number, Messages mess
 
 void Composer::Observe(const Turn& turn, int input_tokens) {
   if (input_tokens <= 0) return;
-  if (turn.pooled) {
+  if (turn.body >= 0) {
     for (std::size_t part = 0; part < pool_of_part_.size(); ++part) {
       const auto pool = pool_of_part_[part];
       if (pool && settings_.mix.parts[part].input.fixed() == turn.input_tokens) {
-        pools_[*pool].Observe(*turn.pooled, input_tokens);
+        pools_[*pool].Observe({.text = {}, .body = turn.body, .body_bytes = turn.body_bytes},
+                              input_tokens);
         break;
       }
     }

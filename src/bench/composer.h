@@ -96,7 +96,10 @@ class Composer {
     std::size_t bytes = 0;  // Of all texts.
     int input_tokens = 0;   // Wanted, the whole conversation counted.
     int output_tokens = 0;
-    std::optional<Prompt> pooled{};  // Made by the part's pool: what to tell it. Without text.
+    // Made by the part's pool: what to tell it, for a prompt stays in memory as long as its answer
+    // streams. -1: not made by it.
+    int body = -1;
+    std::size_t body_bytes = 0;
   };
   Turn First(const RequestPlan& plan) const;
   // The turn `number`, from 2 on, after `messages`, which end with the reply. `input_before`:

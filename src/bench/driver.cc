@@ -13,8 +13,6 @@ constexpr Duration kPacerPause = std::chrono::microseconds(1);
 // Workers that begin together, and the pause before the next ones.
 constexpr int kWorkersAtOnce = 64;
 constexpr Duration kWorkersPause = std::chrono::milliseconds(4);
-// Later turns of an open loop's conversation have ids above those of all schedules.
-constexpr int kTurnShift = 44;
 
 http::ClientOptions ClientOptionsFor(const DriverSettings& settings) {
   http::ClientOptions options;
@@ -36,6 +34,7 @@ Driver::Driver(io::Loop& loop, DriverSettings settings, Composer composer, OnRec
       authorization_(settings_.key_field == KeyField::kBearer ? "Bearer " + settings_.api_key
                                                               : settings_.api_key),
       client_(loop, ClientOptionsFor(settings_)) {
+  loopback_ = settings_.origin.address.IsLoopback();
   const bool bearer = settings_.key_field == KeyField::kBearer;
   if (!settings_.api_key.empty()) {
     fields_.push_back({bearer ? "authorization" : "api-key", authorization_});
@@ -52,7 +51,7 @@ io::Task<void> Driver::RunLevel(Tickets& tickets, LevelMark mark, int workers) {
   unsent_ = 0;
   watch.Spawn("bench lag", WatchLag(*this));
   for (int worker = 0; worker < workers && !stopped_; ++worker) {
-    scope.Spawn("bench worker", Work(*this, tickets, mark));
+    scope.Spawn("bench worker", Serve(*this, {.mark = mark, .tickets = &tickets}));
     // What a connection takes to open is many times what it holds open, for memory as for the
     // server's backlog.
     if (worker % kWorkersAtOnce == kWorkersAtOnce - 1) {
@@ -112,23 +111,6 @@ io::Task<void> Driver::WatchLag(Driver& driver) {
   }
 }
 
-io::Task<void> Driver::Work(Driver& driver, Tickets& tickets, LevelMark mark) {
-  // Workers of a level that lies ahead, on a clock that several machines share.
-  if (!co_await driver.loop_.SleepUntil(mark.start)) co_return;
-  while (!driver.stopped_) {
-    const TimePoint now = driver.loop_.Now();
-    const auto ticket = tickets.Take((now - mark.start).count());
-    if (!ticket) break;
-    // A closed loop's request is due when its worker comes free: now.
-    co_await driver.Converse({.plan = driver.composer_.PlanOf(ticket->id),
-                              .mark = mark,
-                              .phase = ticket->phase,
-                              .due = now,
-                              .tickets = &tickets});
-    if (driver.settings_.spending->exhausted()) break;
-  }
-}
-
 io::Task<void> Driver::Pace(Driver& driver, io::TaskScope& scope, OpenLevel level, LevelMark mark) {
   const Schedule& schedule = *level.schedule;
   const auto step = static_cast<std::size_t>(level.parts);
@@ -154,6 +136,7 @@ io::Task<void> Driver::Pace(Driver& driver, io::TaskScope& scope, OpenLevel leve
         schedule.blocks.empty() ? std::span<const std::int64_t>() : schedule.blocks[number];
     Job job{.plan = driver.composer_.PlanOf(level.first_id + number, due, blocks,
                                             schedule.block_tokens),
+            .id = level.first_id + number,
             .mark = mark,
             .phase = level.times.PhaseAt(due.at_ns),
             .due = at,
@@ -166,117 +149,6 @@ io::Task<void> Driver::Pace(Driver& driver, io::TaskScope& scope, OpenLevel leve
     ++driver.in_flight_;
     scope.Spawn("bench request", Serve(driver, std::move(job)));
   }
-}
-
-// A place in flight: the request that has it, then those that waited for one.
-io::Task<void> Driver::Serve(Driver& driver, Job job) {
-  for (;;) {
-    co_await driver.Converse(std::move(job));
-    const bool over = driver.stopped_ || (co_await io::ThisTask()).cancelled() ||
-                      driver.settings_.spending->exhausted();
-    if (driver.waiting_.empty() || over) break;
-    job = std::move(driver.waiting_.front());
-    driver.waiting_.pop_front();
-  }
-  --driver.in_flight_;
-}
-
-// The id of the turn after `turn`, and its phase in `job`. None where there shall be no more.
-std::optional<std::uint64_t> Driver::NextTurn(Job& job, int turn, bool failed) {
-  if (turn >= job.plan.turns || failed || stopped_) return std::nullopt;
-  if (job.tickets != nullptr) {
-    const auto ticket = job.tickets->Take((loop_.Now() - job.mark.start).count());
-    if (!ticket) return std::nullopt;
-    job.phase = ticket->phase;
-    return ticket->id;
-  }
-  if (job.closed->load(std::memory_order_relaxed)) return std::nullopt;
-  return job.plan.id | (static_cast<std::uint64_t>(turn) << kTurnShift);
-}
-
-io::Task<void> Driver::Converse(Job job) {
-  const WorkloadPart& part = composer_.part(job.plan);
-  Composer::Turn turn = composer_.First(job.plan);
-  std::uint64_t id = job.plan.id;
-  for (int number = 1;; ++number) {
-    // One at a time, on the heap: a frame would hold one for each place that it is passed on from.
-    auto record = std::make_unique<RequestRecord>();
-    record->id = id;
-    record->turn = job.plan.turns > 1 ? number : 0;
-    auto texts = std::make_unique<Texts>();
-    if (composer_.mix().parts.size() > 1) record->workload = part.name;
-    if (!co_await Turn(job, turn, *record, *texts)) break;
-    const int input_before = Told(turn, *record);
-    const bool failed = record->failed();
-    Messages said;
-    if (job.plan.turns > 1) {
-      said = std::move(turn.messages);
-      said.push_back({.role = Message::Role::kAssistant, .text = texts->output});
-    }
-    HandOver(std::move(record), std::move(texts));
-    if (job.plan.turns <= 1) break;
-    const auto next = NextTurn(job, number, failed);
-    if (!next) break;
-    id = *next;
-    job.due = loop_.Now() + std::chrono::milliseconds(part.think_ms);
-    if (part.think_ms > 0 && !co_await loop_.SleepUntil(job.due)) break;
-    turn = composer_.Next(job.plan, number + 1, std::move(said), input_before);
-  }
-}
-
-// What the reply tells the composer; gives the tokens that the conversation has so far.
-int Driver::Told(const Composer::Turn& turn, const RequestRecord& record) {
-  if (record.input_tokens != kUnknown) composer_.Observe(turn, record.input_tokens);
-  const int input = record.input_tokens != kUnknown ? record.input_tokens : turn.input_tokens;
-  return input + record.OutputTokens();
-}
-
-void Driver::HandOver(std::unique_ptr<RequestRecord> record, std::unique_ptr<Texts> texts) {
-  if (!settings_.keep_text) *texts = {};
-  on_record_(std::move(*record), std::move(*texts));
-}
-
-// The request's body, and what the record tells of the request.
-std::string Driver::Compose(const Job& job, Composer::Turn& turn, RequestRecord& record,
-                            Texts& texts) {
-  record.level = job.mark.number;
-  record.concurrency = job.mark.concurrency;
-  record.phase = job.phase;
-  record.agent = settings_.agent;
-  record.scheduled_ns = Since(job.due);
-  record.input_tokens_wanted = turn.input_tokens;
-  record.output_tokens_wanted =
-      settings_.endpoint.dialect == Dialect::kEmbeddings ? 0 : turn.output_tokens;
-  record.prompt_bytes = static_cast<std::int64_t>(turn.bytes);
-  std::string body = RequestBody(settings_.endpoint.dialect,
-                                 {.model = settings_.model,
-                                  .output_tokens = turn.output_tokens,
-                                  .streamed = settings_.streamed,
-                                  .enforcement = settings_.enforcement},
-                                 turn.messages);
-  if (settings_.keep_text) texts.input = turn.messages;
-  // The body holds it; a stream may run for long.
-  if (job.plan.turns <= 1) Messages().swap(turn.messages);
-  return body;
-}
-
-// One request and its answer. False, and nothing was sent, where the run may spend no more.
-io::Task<bool> Driver::Turn(const Job& job, Composer::Turn& turn, RequestRecord& record,
-                            Texts& texts) {
-  const int output = settings_.endpoint.dialect == Dialect::kEmbeddings ? 0 : turn.output_tokens;
-  const std::int64_t expected = turn.input_tokens + output;
-  if (!settings_.spending->Begin(expected)) co_return false;
-  const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
-  const auto response = co_await Open(Compose(job, turn, record, texts), record, deadline);
-  if (response) {
-    const bool keeps = settings_.keep_text || job.plan.turns > 1;
-    co_await ReadReply(*response, record, keeps ? &texts.output : nullptr, deadline);
-  }
-  Scrub(record);
-  const std::int64_t input =
-      record.input_tokens != kUnknown ? record.input_tokens : record.input_tokens_wanted;
-  settings_.spending->End(expected, record.sent_ns == kNever ? 0 : input + record.OutputTokens());
-  co_return true;
 }
 
 io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int output_tokens) {
@@ -292,7 +164,7 @@ io::Task<RequestRecord> Driver::Ask(std::uint64_t id, const Prompt& prompt, int 
                                  {{.text = prompt.text}});
   const Deadline deadline = Deadline::After(loop_.Now(), settings_.timeout);
   const auto response = co_await Open(std::move(body), record, deadline);
-  if (response) co_await ReadReply(*response, record, nullptr, deadline);
+  if (response) co_await ReadReply(*response, record, deadline);
   Scrub(record);
   on_record_(record, {});
   co_return record;

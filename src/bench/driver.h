@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/ack_trial.h"
 #include "bench/composer.h"
 #include "bench/endpoint.h"
 #include "bench/lag_meter.h"
@@ -119,9 +120,10 @@ class Driver {
   std::int64_t token_chunks() const { return token_chunks_.load(std::memory_order_relaxed); }
 
  private:
-  // A request that is due.
+  // A request that is due. Of a worker of a closed loop: what it has to do next.
   struct Job {
     RequestPlan plan{};
+    std::uint64_t id = 0;  // Of its turn.
     LevelMark mark{};
     Phase phase = Phase::kMeasured;
     TimePoint due{};
@@ -129,23 +131,20 @@ class Driver {
     const std::atomic<bool>* closed = nullptr;  // Of an open loop.
   };
 
-  static io::Task<void> Work(Driver& driver, Tickets& tickets, LevelMark mark);
+  class Reading;
+  class Talk;
+
   static io::Task<void> Pace(Driver& driver, io::TaskScope& scope, OpenLevel level, LevelMark mark);
   static io::Task<void> Serve(Driver& driver, Job job);
   static io::Task<void> WatchLag(Driver& driver);
-  io::Task<void> Converse(Job job);
-  io::Task<bool> Turn(const Job& job, Composer::Turn& turn, RequestRecord& record, Texts& texts);
-  std::optional<std::uint64_t> NextTurn(Job& job, int turn, bool failed);
-  int Told(const Composer::Turn& turn, const RequestRecord& record);
-  void HandOver(std::unique_ptr<RequestRecord> record, std::unique_ptr<Texts> texts);
-  // What a request needs only once must not lie in the frames of its long answer: so sending it is
-  // a task of its own, out of line, and composing it none. Open() gives null where it failed, which
-  // the record then tells.
-  std::string Compose(const Job& job, Composer::Turn& turn, RequestRecord& record, Texts& texts);
+  bool NextJob(Job& job, const io::TaskState& task);
+  bool NextTurn(Job& job, int turn, bool failed);
+  // Sending is a task of its own, out of line: what a request needs only once must not lie in the
+  // frame of its long answer. Gives null where it failed, which the record then tells.
   [[gnu::noinline]] io::Task<std::unique_ptr<http::ClientResponse>> Open(std::string body,
                                                                          RequestRecord& record,
                                                                          Deadline deadline);
-  io::Task<void> ReadReply(http::ClientResponse& response, RequestRecord& record, std::string* text,
+  io::Task<void> ReadReply(http::ClientResponse& response, RequestRecord& record,
                            Deadline deadline);
   http::Request Describe(const std::string& target, const std::string& body,
                          std::span<const http::Field> fields) const;
@@ -160,6 +159,8 @@ class Driver {
   std::vector<http::Field> fields_;  // Views into authorization_ and settings_.
   http::Client client_;
   io::TaskScope* running_ = nullptr;  // Borrowed from RunLevel or RunStoppable while it runs.
+  AckServer ack_server_;
+  bool loopback_ = false;  // The server is on this machine.
   int in_flight_ = 0;
   std::deque<Job> waiting_;  // Due, and held back by in_flight_max.
   LagMeter lag_;

@@ -6,8 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/driver.h"
-#include "bench/reply_reader.h"
+#include "bench/driver_reading.h"
 
 namespace penstock::bench {
 namespace {
@@ -74,36 +73,78 @@ io::Task<std::unique_ptr<http::ClientResponse>> Driver::Open(std::string body,
 }
 
 io::Task<void> Driver::ReadReply(http::ClientResponse& response, RequestRecord& record,
-                                 std::string* text, Deadline deadline) {
-  ReplyReader reader(record, text);
+                                 Deadline deadline) {
+  Reading reading(*this, response, record, nullptr, deadline);
+  while (reading.goes_on()) reading.Take(co_await reading.Next());
+}
+
+Driver::Reading::Reading(Driver& driver, http::ClientResponse& response, RequestRecord& record,
+                         std::string* text, Deadline deadline)
+    : driver_(driver),
+      response_(response),
+      record_(record),
+      reader_(record, text),
+      acks_(driver.ack_server_),
+      last_(response.received_at()),
+      deadline_(deadline) {
   const auto& fields = response.head().fields;
-  reader.Head(response.status(), fields.Get("content-type"), Since(response.received_at()));
-  reader.Head({.retry_after_ms = fields.Get("retry-after-ms"),
-               .retry_after = fields.Get("retry-after"),
-               .queue_time = fields.Get("x-queue-time")});
+  reader_.Head(response.status(), fields.Get("content-type"), driver.Since(last_));
+  reader_.Head({.retry_after_ms = fields.Get("retry-after-ms"),
+                .retry_after = fields.Get("retry-after"),
+                .queue_time = fields.Get("x-queue-time"),
+                .utilization = fields.Get("azure-openai-deployment-utilization")});
   response.ReleaseHead();
-  io::Companions companions;
-  companions.Add(&reader, sizeof reader);
-  companions.Add(&record, sizeof record);
-  response.SetCompanions(&companions);
-  const Duration stall = settings_.stall_timeout;
-  while (!response.ended()) {
-    const Deadline stalled =
-        stall.count() > 0 ? Deadline::After(response.received_at(), stall) : Deadline::Never();
-    const auto piece = co_await response.Next(Earlier(stalled, deadline));
-    if (!piece) {
-      response.SetCompanions(nullptr);
-      const bool stood = piece.error().code == Code::kDeadline && stalled < deadline;
-      reader.End(
-          Since(loop_.Now()), stood ? ErrorKind::kStalled : KindOf(piece.error()),
-          stood ? fmt::format("nothing came for {:.0f} s", Seconds(stall)) : piece.error().message);
-      co_return;
-    }
-    reader.Read(piece->payload, Since(response.received_at()));
-    token_chunks_.store(token_chunks_.load(std::memory_order_relaxed) + reader.chunks_in_read(),
-                        std::memory_order_relaxed);
+  companions_.Add(&reader_, sizeof reader_);
+  companions_.Add(&record, sizeof record);
+  response.SetCompanions(&companions_);
+  EndIfComplete();
+}
+
+http::ClientResponse::NextOp Driver::Reading::Next() {
+  return response_.Next(Earlier(StalledAt(), deadline_));
+}
+
+void Driver::Reading::Take(const Result<http::BodyPiece>& piece) {
+  if (!piece) return EndBroken(piece.error());
+  const bool first = record_.chunks == 0;
+  reader_.Read(piece->payload, driver_.Since(response_.received_at()));
+  if (first && record_.chunks > 0 && !response_.ended()) {
+    companions_.Add(reader_.memory().data(), reader_.memory().size());
   }
-  reader.End(Since(response.received_at()), ErrorKind::kNone, "");
+  if (driver_.loopback_) NoteAcknowledgement();
+  std::atomic<std::int64_t>& chunks = driver_.token_chunks_;
+  chunks.store(chunks.load(std::memory_order_relaxed) + reader_.chunks_in_read(),
+               std::memory_order_relaxed);
+  EndIfComplete();
+}
+
+void Driver::Reading::NoteAcknowledgement() {
+  const Duration gap = response_.received_at() - std::exchange(last_, response_.received_at());
+  const auto act = acks_.Note(gap);
+  if (act != AckTrial::Act::kNothing) {
+    response_.PutOffAcknowledgements(act == AckTrial::Act::kPutOff);
+  }
+}
+
+// When the answer counts as stalled.
+Deadline Driver::Reading::StalledAt() const {
+  const Duration stall = driver_.settings_.stall_timeout;
+  return stall.count() > 0 ? Deadline::After(response_.received_at(), stall) : Deadline::Never();
+}
+
+void Driver::Reading::EndBroken(const Error& error) {
+  response_.SetCompanions(nullptr);
+  const bool stood = error.code == Code::kDeadline && StalledAt() < deadline_;
+  const double stall_s = Seconds(driver_.settings_.stall_timeout);
+  reader_.End(driver_.Since(driver_.loop_.Now()), stood ? ErrorKind::kStalled : KindOf(error),
+              stood ? fmt::format("nothing came for {:.0f} s", stall_s) : error.message);
+  ended_ = true;
+}
+
+void Driver::Reading::EndIfComplete() {
+  if (!response_.ended()) return;
+  reader_.End(driver_.Since(response_.received_at()), ErrorKind::kNone, "");
+  ended_ = true;
 }
 
 io::Task<Result<std::string>> Driver::Post(const std::string& target, const std::string& body) {

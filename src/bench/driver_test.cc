@@ -78,7 +78,7 @@ TEST(Driver, FaultsAreNamedAndTheRunGoesOn) {
       {Fault::kStatus401, ErrorKind::kStatus, 0, "status 401: not now"},
       {Fault::kStatus404, ErrorKind::kStatus, 0, "status 404: not now"},
       {Fault::kStatus503, ErrorKind::kStatus, 0, "status 503: not now"},
-      {Fault::kHtml, ErrorKind::kMalformed, 0, "text/html came"},
+      {Fault::kHtml, ErrorKind::kNotStream, 0, "text/html came"},
       {Fault::kBadJson, ErrorKind::kMalformed, 5, "an event is not a JSON object"},
       {Fault::kSplitUtf8, ErrorKind::kMalformed, 5, "an event is not UTF-8"},
   };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/answer.h"
+#include "bench/summary_times.h"
 #include "bench/validity.h"
 #include "page/numbers.h"
 
@@ -19,23 +20,6 @@ using page::Count;
 using page::DurationText;
 using page::Figure;
 namespace {
-
-struct Times {
-  std::string_view name;
-  Distribution LevelSummary::* of;
-};
-
-constexpr std::array<Times, 10> kTimes = {
-    {{"ttft", &LevelSummary::ttft_ms},
-     {"ttft_service", &LevelSummary::ttft_service_ms},
-     {"ttfo", &LevelSummary::ttfo_ms},
-     {"tpot", &LevelSummary::tpot_ms},
-     {"icl", &LevelSummary::icl_ms},
-     {"latency", &LevelSummary::latency_ms},
-     {"normalised_latency", &LevelSummary::normalised_latency_ms},
-     {"request", &LevelSummary::request_ms},
-     {"send_lag", &LevelSummary::send_lag_ms},
-     {"server_queue", &LevelSummary::server_queue_ms}}};
 
 constexpr std::array<std::pair<std::string_view, double Distribution::*>, 6> kQuantiles = {
     {{"mean", &Distribution::mean},
@@ -134,7 +118,7 @@ std::string Milliseconds(const Distribution& of, double value) {
 std::string RenderCsv(const RunSummary& summary) {
   std::string out = "concurrency,rate_per_s,within_budget";
   for (const Plain& plain : kPlain) fmt::format_to(std::back_inserter(out), ",{}", plain.name);
-  for (const Times& times : kTimes) {
+  for (const SummaryTime& times : kSummaryTimes) {
     for (const auto& [quantile, value] : kQuantiles) {
       fmt::format_to(std::back_inserter(out), ",{}_{}_ms", times.name, quantile);
     }
@@ -148,7 +132,7 @@ std::string RenderCsv(const RunSummary& summary) {
     for (const Plain& plain : kPlain) {
       fmt::format_to(std::back_inserter(out), ",{:.6g}", plain.of(level));
     }
-    for (const Times& times : kTimes) {
+    for (const SummaryTime& times : kSummaryTimes) {
       const Distribution& distribution = level.*times.of;
       for (const auto& [quantile, value] : kQuantiles) {
         out += ',';
@@ -180,7 +164,7 @@ std::string RenderPrometheus(const RunSummary& summary) {
                      Labels(summary, level), plain.of(level));
     }
   }
-  for (const Times& times : kTimes) {
+  for (const SummaryTime& times : kSummaryTimes) {
     const std::string name = fmt::format("{}_seconds", times.name);
     head(name, "Of the measured requests that succeeded, by quantile.");
     for (const LevelSummary& level : summary.levels) {

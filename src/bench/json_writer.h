@@ -60,6 +60,15 @@ class JsonWriter {
     Close('}');
   }
   void Field(std::string_view name, double value) { Key(name), Number(value); }
+  // null where there is no such value: a percentile that so many failures left none of.
+  void FieldOrNull(std::string_view name, double value) {
+    Key(name);
+    if (std::isfinite(value)) {
+      Number(value);
+    } else {
+      Raw("null");
+    }
+  }
   void Field(std::string_view name, std::integral auto value) { Key(name), Integer(value); }
   void Field(std::string_view name, std::string_view value) { Key(name), Text(value); }
   void Flag(std::string_view name, bool value) { Key(name), Raw(value ? "true" : "false"); }

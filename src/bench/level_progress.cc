@@ -18,6 +18,7 @@ LevelProgress::LevelProgress(const LevelPlan& plan, TimePoint start, std::int64_
   } else {
     state_.stage = fmt::format("concurrency {}", plan.concurrency);
     state_.total = plan.duration.count() > 0 ? 0 : plan.warmup + plan.measured;
+    state_.limit_s = Seconds(plan.duration);
   }
   if (plan.expected > 0) state_.total = plan.expected;
   if (!plan.note.empty()) state_.stage += fmt::format(" ({})", plan.note);

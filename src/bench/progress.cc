@@ -15,9 +15,8 @@ namespace {
 
 constexpr int kBarColumns = 20;
 
-std::string Bar(long long done, long long total) {
-  const long long filled =
-      total > 0 ? std::clamp<long long>(done * kBarColumns / total, 0, kBarColumns) : 0;
+std::string Bar(double share) {
+  const int filled = std::clamp(static_cast<int>(share * kBarColumns), 0, kBarColumns);
   std::string bar;
   for (int column = 0; column < kBarColumns; ++column) bar += column < filled ? "█" : "░";
   return bar;
@@ -36,6 +35,8 @@ std::string CutToColumns(std::string line, std::size_t columns) {
 }  // namespace
 
 double SecondsLeft(const ProgressState& state) {
+  if (state.total <= 0)
+    return state.limit_s > 0 ? std::max(0.0, state.limit_s - state.elapsed_s) : -1;
   if (state.done <= 0 || state.elapsed_s <= 0) return -1;
   const auto left = static_cast<double>(std::max<long long>(state.total - state.done, 0));
   return state.elapsed_s / static_cast<double>(state.done) * left;
@@ -44,7 +45,14 @@ double SecondsLeft(const ProgressState& state) {
 std::string ProgressLine(const ProgressState& state, std::size_t columns) {
   std::string line = state.stage;
   if (state.levels > 0) line += fmt::format(" ({} of {})", state.level, state.levels);
-  line += fmt::format("  {} {}/{}", Bar(state.done, state.total), state.done, state.total);
+  const auto done = static_cast<double>(state.done);
+  if (state.total > 0) {
+    line += fmt::format("  {} {}/{}", Bar(done / static_cast<double>(state.total)), state.done,
+                        state.total);
+  } else {
+    const double share = state.limit_s > 0 ? state.elapsed_s / state.limit_s : 0;
+    line += fmt::format("  {} {} done", Bar(share), state.done);
+  }
   if (state.tokens_per_s > 0) line += fmt::format("  {} tokens/s", Figure(state.tokens_per_s));
   if (state.ttft_p50_ms > 0) line += fmt::format("  TTFT p50 {}", DurationText(state.ttft_p50_ms));
   if (state.failed > 0) line += fmt::format("  {} failed", state.failed);

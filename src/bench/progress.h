@@ -12,7 +12,8 @@ struct ProgressState {
   int level = 0;        // Counted from 1; 0 before the first.
   int levels = 0;       // All of them; 0 where the sweep decides as it goes.
   long long done = 0;   // Requests of this stage that have ended.
-  long long total = 0;  // Requests of this stage.
+  long long total = 0;  // Requests of this stage; 0: as many as end within `limit_s`.
+  double limit_s = 0;   // The stage's time, where it has one.
   long long failed = 0;
   double elapsed_s = 0;     // Since the stage began.
   double tokens_per_s = 0;  // Output, over the last seconds.

@@ -25,6 +25,14 @@ TEST(Progress, LeavesOutWhatIsNotKnownYet) {
             "fitting prompts  ░░░░░░░░░░░░░░░░░░░░ 0/24");
 }
 
+// A stage that ends by the clock has no number of requests: the bar is the time's.
+TEST(Progress, AStageOfGivenTimeCountsTime) {
+  const ProgressState state{.stage = "concurrency 8", .done = 30, .limit_s = 20, .elapsed_s = 5};
+  EXPECT_EQ(ProgressLine(state, 0), "concurrency 8  █████░░░░░░░░░░░░░░░ 30 done  15.0 s left");
+  EXPECT_DOUBLE_EQ(SecondsLeft(state), 15);
+  EXPECT_LT(SecondsLeft({.stage = "", .done = 3, .elapsed_s = 5}), 0);
+}
+
 TEST(Progress, FitsTheTerminalByCharacters) {
   const ProgressState state{.stage = "concurrency 8", .done = 20, .total = 40, .elapsed_s = 1};
   EXPECT_EQ(ProgressLine(state, 20), "concurrency 8  █████");

@@ -26,8 +26,8 @@ struct Rule {
   double most;
 };
 
-double Tokens(const RequestRecord& record) {
-  return std::max(record.input_tokens, 0) + record.OutputTokens();
+double Tokens(const ProofTerms& terms, const RequestRecord& record) {
+  return std::max(record.input_tokens, 0) + terms.output_weight * record.OutputTokens();
 }
 
 ProofWindow WindowOf(const ProofTerms& terms, int number,
@@ -42,7 +42,7 @@ ProofWindow WindowOf(const ProofTerms& terms, int number,
       ++window.failed;
     } else {
       ++window.answered;
-      tokens += Tokens(*record);
+      tokens += Tokens(terms, *record);
     }
   }
   window.delivered_tokens_per_s = tokens / window.seconds;
@@ -98,6 +98,15 @@ bool AllKept(const std::vector<ProofWindow>& windows) {
   return !windows.empty() && std::ranges::all_of(windows, &ProofWindow::kept);
 }
 
+Distribution UtilizationOf(const ProofStage& stage) {
+  std::vector<double> percent;
+  for (const RequestRecord& record : stage.requests) {
+    if (record.scheduled_ns < stage.from_ns || record.utilization_permille == kUnknown) continue;
+    percent.push_back(record.utilization_permille / 10.0);
+  }
+  return Describe(std::move(percent));
+}
+
 Promise DeliveryPromise(const ProofTerms& terms, const ProofEvidence& evidence,
                         const std::vector<ProofWindow>& windows) {
   Promise promise{.name = "delivery",
@@ -109,10 +118,15 @@ Promise DeliveryPromise(const ProofTerms& terms, const ProofEvidence& evidence,
   }
   promise.kept = AllKept(windows) ? Kept::kKept : Kept::kBroken;
   promise.evidence = WindowsText(terms, windows);
+  const Distribution used = UtilizationOf(evidence.delivery);
+  if (used.count > 0) {
+    promise.evidence += fmt::format("; utilization as the deployment told it: p50 {} %, max {} %",
+                                    Figure(used.p50), Figure(used.maximum));
+  }
   return promise;
 }
 
-RefusalFacts RefusalsOf(const ProofStage& stage) {
+RefusalFacts RefusalsOf(const ProofTerms& terms, const ProofStage& stage) {
   RefusalFacts facts;
   std::vector<double> refusals;
   std::vector<double> hints;
@@ -137,7 +151,7 @@ RefusalFacts RefusalsOf(const ProofStage& stage) {
       ++facts.failed;
     } else {
       ++facts.answered;
-      tokens += Tokens(record);
+      tokens += Tokens(terms, record);
     }
   }
   facts.refusal_ms = Describe(std::move(refusals));
@@ -165,8 +179,8 @@ Promise RefusalPromise(const ProofTerms& terms, const ProofEvidence& evidence,
     promise.evidence = "more than was sold was not sent";
     return promise;
   }
-  promise.evidence = fmt::format("{} times the rate: {} answered at {} tokens/s, {} refused",
-                                 Figure(evidence.beyond_factor), Count(facts.answered),
+  promise.evidence = fmt::format("{:g} times the rate: {} answered at {} tokens/s, {} refused",
+                                 evidence.beyond_factor, Count(facts.answered),
                                  Figure(facts.delivered_tokens_per_s), Count(facts.refused));
   if (facts.failed > 0) promise.evidence += fmt::format(", {} failed", Count(facts.failed));
   if (facts.refused > 0) {
@@ -239,18 +253,6 @@ Promise NeighbourPromise(const ProofTerms& terms, const ProofEvidence& evidence,
 
 }  // namespace
 
-std::string_view Name(Kept kept) {
-  switch (kept) {
-    case Kept::kKept:
-      return "kept";
-    case Kept::kBroken:
-      return "broken";
-    case Kept::kNotTested:
-      return "not_tested";
-  }
-  return "";
-}
-
 std::int64_t ProofTerms::WindowRequests() const {
   return std::llround(std::ceil(RequestsPerSecond() * Seconds(window) - 1e-9));
 }
@@ -261,6 +263,7 @@ double ProofTerms::WindowSeconds() const {
 
 Status ProofTerms::Check() const {
   const Rule rules[] = {{"sold", sold_tokens_per_s, 1, 1e9},
+                        {"output-weight", output_weight, 0.01, 1000},
                         {"windows", static_cast<double>(windows), 1, 10'000},
                         {"window-s", Seconds(window), 1, 3600},
                         {"warmup-s", Seconds(warmup), 0, 3600},
@@ -321,7 +324,8 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
               .header = header,
               .windows = WindowsOf(terms, evidence.delivery),
               .neighbour_windows = WindowsOf(terms, evidence.neighbour),
-              .refusals = RefusalsOf(evidence.beyond),
+              .utilization_percent = UtilizationOf(evidence.delivery),
+              .refusals = RefusalsOf(terms, evidence.beyond),
               .retries = evidence.retries,
               .neighbour_sent = evidence.neighbour_sent,
               .neighbour_answered = evidence.neighbour_answered,
@@ -335,46 +339,6 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
       proof.promises, [](const Promise& promise) { return promise.kept == Kept::kBroken; });
   proof.kept = !broken && proof.promises.front().kept == Kept::kKept;
   return proof;
-}
-
-std::string EvidenceText(const ProofEvidence& evidence) {
-  std::string lines;
-  const auto add = [&lines](std::string_view name, const ProofStage& stage) {
-    lines += fmt::format("{{\"kind\":\"stage\",\"name\":\"{}\",\"done\":{},\"from_ns\":{}}}\n",
-                         name, stage.done, stage.from_ns);
-    for (const RequestRecord& record : stage.requests) AppendLine(record, lines);
-  };
-  add("delivery", evidence.delivery);
-  add("beyond", evidence.beyond);
-  add("neighbour", evidence.neighbour);
-  for (const ProofRetry& retry : evidence.retries) {
-    lines += fmt::format(
-        "{{\"kind\":\"retry\",\"promised_ms\":{},\"waited_ms\":{},\"admitted\":{},\"error\":\"{}\"}"
-        "}\n",
-        retry.promised_ms, retry.waited_ms, retry.admitted, Name(retry.error));
-  }
-  return lines;
-}
-
-std::string ProofAnswer(const Proof& proof) {
-  const std::string sold = Figure(proof.terms.sold_tokens_per_s) + " tokens/s";
-  if (proof.kept) {
-    std::string text = fmt::format("Kept: {} were delivered in each of {} windows, within {}.",
-                                   sold, proof.windows.size(), proof.terms.budget.Text());
-    for (const Promise& promise : proof.promises) {
-      if (promise.kept == Kept::kNotTested) {
-        text += fmt::format(" Not tested: {} ({}).", promise.name, promise.evidence);
-      }
-    }
-    return text;
-  }
-  std::string text;
-  for (const Promise& promise : proof.promises) {
-    if (promise.kept != Kept::kBroken) continue;
-    text += fmt::format("{}{}: {}", text.empty() ? "" : ". ", promise.name, promise.evidence);
-  }
-  return text.empty() ? fmt::format("Not proven: {}: {}.", sold, proof.promises.front().evidence)
-                      : fmt::format("Broken: {}: {}.", sold, text);
 }
 
 }  // namespace penstock::bench

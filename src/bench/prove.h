@@ -22,7 +22,10 @@ namespace penstock::bench {
 // What was sold, and how it is looked at.
 struct ProofTerms {
   double sold_tokens_per_s = 0;  // Input and output together.
-  Budget budget{};               // The latency that goes with it. Not empty.
+  // What an output token counts as, in tokens of input: throughput is sold so in PTU. All tokens/s
+  // of a proof are counted so.
+  double output_weight = 1;
+  Budget budget{};  // The latency that goes with it. Not empty.
   int input_tokens = 0;
   int output_tokens = 0;
   int windows = 10;
@@ -39,7 +42,7 @@ struct ProofTerms {
   Duration retry_wait_max = std::chrono::seconds(60);  // A longer Retry-After is not waited for.
   double neighbour = 4;  // Times the rate sold, by which a neighbour floods.
 
-  double RequestTokens() const { return input_tokens + output_tokens; }
+  double RequestTokens() const { return input_tokens + output_weight * output_tokens; }
   double RequestsPerSecond() const { return sold_tokens_per_s / RequestTokens(); }
   // Requests that fall due in each window, and its exact length.
   std::int64_t WindowRequests() const;
@@ -118,6 +121,7 @@ struct Proof {
   std::vector<Promise> promises{};
   std::vector<ProofWindow> windows{};
   std::vector<ProofWindow> neighbour_windows{};
+  Distribution utilization_percent{};  // As the deployment told it in the windows, if it did.
   RefusalFacts refusals{};
   std::vector<ProofRetry> retries{};
   std::int64_t neighbour_sent = 0;
@@ -138,7 +142,13 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
 // All that was gathered, as JSON lines: what a proof's digest is of.
 std::string EvidenceText(const ProofEvidence& evidence);
 
-// "Kept: 5,000 tokens/s were delivered in each of 10 windows …", for people.
+// "5,000 tokens/s, as 2.2 requests/s of 2,048 input and 256 output tokens", for people.
+std::string SoldText(const ProofTerms& terms);
+// ", an output token counted as 4"; "" where it counts as one.
+std::string WeightText(const ProofTerms& terms);
+
+// "Kept: 5,000 tokens/s were delivered in each of 10 windows …", for people: the verdict alone; the
+// evidence stands with each promise.
 std::string ProofAnswer(const Proof& proof);
 
 }  // namespace penstock::bench

@@ -33,7 +33,10 @@ std::string_view Word(Kept kept) {
 void AddVerdict(const Proof& proof, Page& page) {
   page.Add("<p class=\"answer\">{}</p>",
            proof.kept ? "Kept what was sold" : "Did not keep what was sold");
-  page.Add("<p class=\"lead\">{}</p>", EscapeHtml(ProofAnswer(proof)));
+  constexpr std::string_view kKept = "Kept: ";  // The line above says it.
+  const std::string answer = ProofAnswer(proof);
+  page.Add("<p class=\"lead\">{}</p>",
+           EscapeHtml(answer.starts_with(kKept) ? answer.substr(kKept.size()) : answer));
   page.Add(
       "<div class=\"wide\"><table class=\"promises\"><thead><tr><th>promise</th><th>verdict"
       "</th><th>evidence</th></tr></thead><tbody>");
@@ -104,6 +107,7 @@ void AddChart(const Proof& proof, Page& page) {
   if (!proof.neighbour_windows.empty()) {
     chart.series.push_back(DeliveredSeries("beside a neighbour", proof.neighbour_windows));
   }
+  page.Add("<h2>Delivered in each window</h2>");
   chart.description = ProofAnswer(proof);
   chart.y_rules.push_back({.value = proof.terms.sold_tokens_per_s, .text = "sold"});
   page.Add("<figure class=\"curve\">{}</figure>", RenderChart(chart));
@@ -113,12 +117,14 @@ void AddBeyond(const Proof& proof, Page& page) {
   const RefusalFacts& facts = proof.refusals;
   if (facts.sent == 0) return;
   page.Add("<h2>Above what was sold</h2><div class=\"facts\"><dl>");
-  page.AddTerm("Sent", fmt::format("{} requests, at {} times the rate", Count(facts.sent),
-                                   Figure(proof.beyond_factor)));
+  page.AddTerm("Sent", fmt::format("{} requests, at {:g} times the rate", Count(facts.sent),
+                                   proof.beyond_factor));
   page.AddTerm("Answered", fmt::format("{}, {} tokens/s", Count(facts.answered),
                                        Figure(facts.delivered_tokens_per_s)));
-  page.AddTerm("Refused", fmt::format("{}, {} of them without Retry-After", Count(facts.refused),
-                                      Count(facts.without_hint)));
+  page.AddTerm("Refused", facts.refused == 0
+                              ? std::string("none")
+                              : fmt::format("{}, {} of them without Retry-After",
+                                            Count(facts.refused), Count(facts.without_hint)));
   page.AddTerm("Failed", Count(facts.failed));
   page.Add("</dl><dl>");
   if (facts.refusal_ms.count > 0) {
@@ -132,23 +138,30 @@ void AddBeyond(const Proof& proof, Page& page) {
   }
   const auto admitted =
       std::ranges::count_if(proof.retries, [](const ProofRetry& retry) { return retry.admitted; });
-  page.AddTerm("Retries", fmt::format("{} of {} were admitted after the time named", admitted,
-                                      proof.retries.size()));
+  page.AddTerm("Retries", proof.retries.empty()
+                              ? std::string("none")
+                              : fmt::format("{} of {} were admitted after the time named", admitted,
+                                            proof.retries.size()));
   page.Add("</dl></div>");
 }
 
 void AddTerms(const Proof& proof, Page& page) {
   const ProofTerms& terms = proof.terms;
   page.Add("<h2>What was sold, and how it was looked at</h2><div class=\"facts\"><dl>");
-  page.AddTerm("Sold", fmt::format("{} tokens/s, input and output together",
-                                   Figure(terms.sold_tokens_per_s)));
+  page.AddTerm("Sold", fmt::format("{} tokens/s, input and output together{}",
+                                   Figure(terms.sold_tokens_per_s), WeightText(terms)));
   page.AddTerm("Within", terms.budget.Text());
   page.AddTerm("Requests", fmt::format("{} input and {} output tokens, {} each second, evenly",
                                        Count(terms.input_tokens), Count(terms.output_tokens),
                                        Figure(terms.RequestsPerSecond())));
-  page.AddTerm("Windows", fmt::format("{} of {}; each may lack {} % of its tokens", terms.windows,
-                                      DurationText(terms.WindowSeconds() * 1000),
-                                      Figure(100 * terms.shortfall_max)));
+  page.AddTerm("Windows",
+               fmt::format("{} of {}; each may lack {:g} % of its tokens", terms.windows,
+                           DurationText(terms.WindowSeconds() * 1000), 100 * terms.shortfall_max));
+  if (proof.utilization_percent.count > 0) {
+    page.AddTerm("Utilization, as told",
+                 fmt::format("p50 {} %, max {} %", Figure(proof.utilization_percent.p50),
+                             Figure(proof.utilization_percent.maximum)));
+  }
   page.AddTerm("Endpoint", proof.header.settings.url);
   page.AddTerm("Evidence", "SHA-256 " + proof.digest);
   page.Add("</dl>");

@@ -52,12 +52,6 @@ void AddWindows(const Proof& proof, const std::vector<ProofWindow>& windows, std
   }
 }
 
-std::string Workload(const Proof& proof) {
-  return fmt::format("{} tokens/s, as {} requests/s of {} input and {} output tokens",
-                     Figure(proof.terms.sold_tokens_per_s), Figure(proof.terms.RequestsPerSecond()),
-                     proof.terms.input_tokens, proof.terms.output_tokens);
-}
-
 void WriteWindows(std::string_view name, const Proof& proof,
                   const std::vector<ProofWindow>& windows, JsonWriter& writer) {
   writer.Key(name);
@@ -76,12 +70,7 @@ void WriteWindows(std::string_view name, const Proof& proof,
     writer.Key("terms");
     writer.Open('{');
     for (std::size_t i = 0; i < window.seen.size(); ++i) {
-      writer.Key(proof.terms.budget.terms[i].text);
-      if (std::isfinite(window.seen[i])) {
-        writer.Number(window.seen[i]);
-      } else {
-        writer.Raw("null");
-      }
+      writer.FieldOrNull(proof.terms.budget.terms[i].text, window.seen[i]);
     }
     writer.Close('}');
     writer.Close('}');
@@ -119,7 +108,7 @@ void WriteRefusals(const Proof& proof, JsonWriter& writer) {
 
 std::string RenderProofText(const Proof& proof) {
   std::string out =
-      fmt::format("sold: {}, within {}\n\n", Workload(proof), proof.terms.budget.Text());
+      fmt::format("sold: {}, within {}\n\n", SoldText(proof.terms), proof.terms.budget.Text());
   for (const Promise& promise : proof.promises) {
     out += fmt::format("{:<11} {:<12} {}\n{:<24} {}\n", Word(promise.kept), promise.name,
                        promise.promise, "", promise.evidence);
@@ -139,7 +128,7 @@ std::string RenderProofMarkdown(const Proof& proof) {
       "| "
       "evidence |\n|---|---|---|\n",
       proof.header.settings.model.empty() ? proof.header.settings.url : proof.header.settings.model,
-      proof.kept ? "kept" : "not kept", ProofAnswer(proof), Workload(proof),
+      proof.kept ? "kept" : "not kept", ProofAnswer(proof), SoldText(proof.terms),
       proof.terms.budget.Text());
   for (const Promise& promise : proof.promises) {
     out += fmt::format("| {} | **{}** | {} |\n", promise.promise, Word(promise.kept),
@@ -166,6 +155,7 @@ std::string RenderProofJson(const Proof& proof) {
   writer.Field("budget", std::string_view(proof.terms.budget.Text()));
   writer.Field("input_tokens", proof.terms.input_tokens);
   writer.Field("output_tokens", proof.terms.output_tokens);
+  writer.Field("output_weight", proof.terms.output_weight);
   writer.Field("requests_per_s", proof.terms.RequestsPerSecond());
   writer.Key("promises");
   writer.Open('[');
@@ -179,6 +169,9 @@ std::string RenderProofJson(const Proof& proof) {
   }
   writer.Close(']');
   WriteWindows("windows", proof, proof.windows, writer);
+  if (proof.utilization_percent.count > 0) {
+    writer.Field("utilization_percent", proof.utilization_percent);
+  }
   WriteRefusals(proof, writer);
   WriteWindows("neighbour_windows", proof, proof.neighbour_windows, writer);
   writer.Key("neighbour");

@@ -126,6 +126,22 @@ TEST(Prove, AnHonestSellerKeepsEveryPromise) {
   EXPECT_NE(RenderProofJson(proof).find("\"kept\":true"), std::string::npos);
 }
 
+// Sold in PTU: an output token counts as several, for the seller as for the proof.
+TEST(Prove, OutputTokensCountAsTheyWereSold) {
+  Bed bed;
+  bed.terms.output_weight = 4;
+  bed.seller.request_tokens = kInput + 4 * kOutput;
+  const Proof proof = Prove(bed);
+  EXPECT_EQ(KeptOf(proof, "delivery"), Kept::kKept) << proof.Find("delivery")->evidence;
+  EXPECT_EQ(KeptOf(proof, "refusal"), Kept::kKept) << proof.Find("refusal")->evidence;
+  EXPECT_DOUBLE_EQ(bed.terms.RequestsPerSecond(), 1000.0 / 160);
+  for (const ProofWindow& window : proof.windows) {
+    EXPECT_GE(window.delivered_tokens_per_s, 980);
+    EXPECT_LE(window.delivered_tokens_per_s, 1100);
+  }
+  EXPECT_NE(SoldText(proof.terms).find("an output token counted as 4"), std::string::npos);
+}
+
 TEST(Prove, OneLateWindowBreaksIt) {
   Bed bed;
   bed.seller.late_from = seconds(24);  // Warm-up 3 s, windows of 10 s: the third.
@@ -137,8 +153,13 @@ TEST(Prove, OneLateWindowBreaksIt) {
     EXPECT_EQ(window.on_time, window.number != 3) << window.number;
     EXPECT_TRUE(window.delivered);
   }
-  EXPECT_NE(ProofAnswer(proof).find("window 3"), std::string::npos) << ProofAnswer(proof);
-  EXPECT_NE(ProofAnswer(proof).find("ttft_p95"), std::string::npos) << ProofAnswer(proof);
+  const std::string& evidence = proof.Find("delivery")->evidence;
+  EXPECT_NE(evidence.find("window 3"), std::string::npos) << evidence;
+  EXPECT_NE(evidence.find("ttft_p95"), std::string::npos) << evidence;
+  // The answer names what broke, and leaves the evidence to the promises.
+  EXPECT_TRUE(ProofAnswer(proof).starts_with("Broken: delivery, of 1,000 tokens/s within ttft_p95"))
+      << ProofAnswer(proof);
+  EXPECT_EQ(ProofAnswer(proof).find("window 3"), std::string::npos) << ProofAnswer(proof);
 }
 
 TEST(Prove, ASellerOfLessThanItSaysBreaksIt) {

@@ -9,8 +9,8 @@ namespace penstock::bench {
 namespace {
 
 constexpr std::array<std::string_view, kErrorKinds> kErrorNames = {
-    "none",   "connect",   "timeout",   "stalled", "rate_limited", "status",
-    "stream", "truncated", "malformed", "empty",   "cancelled"};
+    "none",   "connect",   "timeout",   "stalled",      "rate_limited", "status",
+    "stream", "truncated", "malformed", "not_a_stream", "empty",        "cancelled"};
 constexpr std::array<std::string_view, 4> kPhaseNames = {"fit", "warmup", "measured", "cooldown"};
 constexpr std::array<std::string_view, kOddities> kOddityNames = {
     "no_done", "bad_utf8", "usage_too_small", "usage_too_large", "after_done"};

@@ -26,10 +26,11 @@ enum class ErrorKind {
   kStream,       // An error event inside a stream that had begun well.
   kTruncated,    // The connection or the stream ended before the answer did.
   kMalformed,    // Not HTTP, not SSE, not JSON, or not the shape that the API promises.
+  kNotStream,    // A stream was asked for, and something else came: one JSON text, a page.
   kEmpty,        // A good status and a clean end, but not one token.
   kCancelled,    // The run was stopped while the request was under way.
 };
-inline constexpr int kErrorKinds = 11;
+inline constexpr int kErrorKinds = 12;
 std::string_view Name(ErrorKind kind);  // "none", "connect", "timeout", "rate_limited", ...
 std::optional<ErrorKind> ErrorKindNamed(std::string_view name);
 
@@ -95,8 +96,9 @@ struct RequestRecord {
   int reads = 0;               // Socket reads of the response's body.
   int shared_reads = 0;        // Those of them that held more than one token chunk.
 
-  int http_status = 0;                    // 0: none arrived.
-  std::int64_t retry_after_ms = kNever;   // From retry-after-ms, else retry-after.
+  int http_status = 0;                   // 0: none arrived.
+  std::int64_t retry_after_ms = kNever;  // From retry-after-ms, else retry-after.
+  int utilization_permille = kUnknown;   // Of a deployment sold in PTU, as Azure's header tells it.
   std::int64_t server_queue_ns = kNever;  // Time that the request waited there, if it told.
   ErrorKind error = ErrorKind::kNone;
   std::string error_message{};  // For people; bounded by the driver; never holds a key.

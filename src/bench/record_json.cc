@@ -40,6 +40,7 @@ void VisitRequest(Visitor& visit, Record& record) {
   visit("shared_reads", record.shared_reads);
   visit("http_status", record.http_status);
   visit("retry_after_ms", record.retry_after_ms);
+  visit("utilization_permille", record.utilization_permille);
   visit("server_queue_ns", record.server_queue_ns);
   visit("error", record.error);
   visit("error_message", record.error_message);

@@ -89,7 +89,7 @@ void ReplyReader::Head(int status, std::string_view content_type, std::int64_t a
     mode_ = Mode::kWhole;
   } else if (!content_type.starts_with("text/event-stream")) {
     mode_ = Mode::kRefusal;
-    Fail(ErrorKind::kMalformed,
+    Fail(ErrorKind::kNotStream,
          fmt::format("a stream was asked for, and {} came",
                      content_type.empty() ? "no content-type" : content_type));
   } else {
@@ -106,6 +106,12 @@ void ReplyReader::Head(const Hints& hints) {
   if (const auto queued_ms = NumberOf(hints.queue_time)) {
     record_.server_queue_ns = std::llround(*queued_ms * 1e6);
   }
+  if (const auto end = hints.utilization.find('%'); end != std::string_view::npos) {
+    const auto percent = NumberOf(hints.utilization.substr(0, end));
+    if (percent && *percent < 1e6) {
+      record_.utilization_permille = static_cast<int>(std::lround(*percent * 10));
+    }
+  }
 }
 
 void ReplyReader::Read(std::span<const std::string_view> pieces, std::int64_t at_ns) {
@@ -117,22 +123,60 @@ void ReplyReader::Read(std::span<const std::string_view> pieces, std::int64_t at
       body_.append(piece.substr(0, room));
       continue;
     }
-    parser_.Feed(piece);
-    for (;;) {
-      const auto event = parser_.Next();
-      if (!event) {
-        Fail(ErrorKind::kMalformed, event.error().message);
-        mode_ = Mode::kRefusal;  // The parser stays failed: skip the rest.
-        break;
-      }
-      if (!*event) break;
-      TakeEvent((*event)->data, at_ns);
-    }
+    ReadStream(piece, at_ns);
   }
   if (chunks_in_read_ > 1) ++record_.shared_reads;
 }
 
+void ReplyReader::ReadStream(std::string_view bytes, std::int64_t at_ns) {
+  if (!any_event_) NoteBeginning(bytes);
+  if (text_ == nullptr && !done_ && parser_.AtEventStart()) {
+    bytes.remove_prefix(TakeTokensLikeLast(bytes, at_ns));
+    if (bytes.empty()) return;
+  }
+  parser_.Feed(bytes);
+  for (;;) {
+    const auto event = parser_.Next();
+    if (!event) {
+      Fail(ErrorKind::kMalformed, event.error().message);
+      mode_ = Mode::kRefusal;  // The parser stays failed: skip the rest.
+      return;
+    }
+    if (!*event) return;
+    TakeEvent((*event)->data, at_ns);
+  }
+}
+
+// The short way, for the events that most streams consist of. Returns the bytes taken.
+std::size_t ReplyReader::TakeTokensLikeLast(std::string_view bytes, std::int64_t at_ns) {
+  const std::size_t before = bytes.size();
+  StreamChunk chunk;
+  while (const std::size_t taken = meter_.ReadLikeLast(bytes, chunk)) {
+    TakeToken(chunk, at_ns);
+    TakeEnds(chunk);
+    bytes.remove_prefix(taken);
+  }
+  return before - bytes.size();
+}
+
+// A server may announce events, and send one JSON text or a page: to the parser they are fields
+// that nobody knows. What it said is kept for the error's message.
+void ReplyReader::NoteBeginning(std::string_view bytes) {
+  constexpr std::size_t kKeptMax = 4096;
+  // Of a comment, data, event, id, retry, and a byte order mark.
+  constexpr std::string_view kBeginsEvents = ":deir\xEF";
+  if (first_byte_ == 0) {
+    const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return;
+    bytes.remove_prefix(first);
+    first_byte_ = bytes.front();
+  }
+  if (kBeginsEvents.contains(first_byte_)) return;
+  body_.append(bytes.substr(0, kKeptMax - std::min(body_.size(), kKeptMax)));
+}
+
 void ReplyReader::TakeEvent(std::string_view data, std::int64_t at_ns) {
+  any_event_ = true;
   if (done_) {
     record_.oddities.Add(Oddity::kAfterDone);
     return;
@@ -164,6 +208,11 @@ void ReplyReader::TakeEvent(std::string_view data, std::int64_t at_ns) {
     case ChunkKind::kOther:
       break;
   }
+  TakeEnds(chunk);
+}
+
+// What any chunk may tell besides.
+void ReplyReader::TakeEnds(const StreamChunk& chunk) {
   if (chunk.finish != FinishReason::kNone) record_.finish_reason = ToWord(chunk.finish);
   if (chunk.usage) TakeUsage(*chunk.usage);
 }
@@ -232,6 +281,14 @@ void ReplyReader::TakeRefusal() {
 }
 
 void ReplyReader::EndStream() {
+  if (!any_event_ && !body_.empty()) {
+    return Fail(ErrorKind::kNotStream,
+                fmt::format("text/event-stream was announced, and {} came: {}",
+                            first_byte_ == '{' || first_byte_ == '[' ? "one JSON text"
+                            : first_byte_ == '<'                     ? "a page"
+                                                                     : "no event",
+                            ErrorMessageOf(body_)));
+  }
   if (!done_ && (record_.finish_reason.empty() || parser_.InsideEvent())) {
     Fail(ErrorKind::kTruncated, "the stream ended before its answer did");
   }

@@ -40,6 +40,7 @@ class ReplyReader {
     std::string_view retry_after_ms{};
     std::string_view retry_after{};  // Seconds; a date is passed over.
     std::string_view queue_time{};   // Milliseconds, as TGI's x-queue-time.
+    std::string_view utilization{};  // "97.5%", as azure-openai-deployment-utilization.
   };
   void Head(const Hints& hints);
 
@@ -50,11 +51,18 @@ class ReplyReader {
   // complete. A failure behind an answer that was complete is none. Call once.
   void End(std::int64_t at_ns, ErrorKind failure, std::string_view message);
 
+  // What reading compares with, for whoever fetches it early; "" before the first token.
+  std::string_view memory() const { return meter_.memory(); }
+
   // Token chunks in the last Read(), for a live display.
   int chunks_in_read() const { return chunks_in_read_; }
 
  private:
+  void ReadStream(std::string_view bytes, std::int64_t at_ns);
+  std::size_t TakeTokensLikeLast(std::string_view bytes, std::int64_t at_ns);
+  void NoteBeginning(std::string_view bytes);
   void TakeEvent(std::string_view data, std::int64_t at_ns);
+  void TakeEnds(const StreamChunk& chunk);
   void TakeToken(const StreamChunk& chunk, std::int64_t at_ns);
   void TakeUsage(const Usage& usage);
   void TakeWhole();
@@ -70,11 +78,13 @@ class ReplyReader {
   Mode mode_ = Mode::kStream;
   SseParser parser_;
   StreamMeter meter_;
-  std::string body_;  // Of a reply in one piece, or of a refusal.
+  std::string body_;  // Of a reply in one piece, of a refusal, or of what is no stream.
   std::int64_t first_chunk_bytes_ = 0;
   std::int64_t text_bytes_ = 0;
   int chunks_in_read_ = 0;
-  bool done_ = false;  // [DONE] came.
+  char first_byte_ = 0;     // Of the body, white space left out; 0 before it came.
+  bool any_event_ = false;  // The body held an event.
+  bool done_ = false;       // [DONE] came.
 };
 
 // "message" or "error.message" of an error body, else the body's beginning; one line, bounded.

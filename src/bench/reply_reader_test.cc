@@ -180,10 +180,42 @@ TEST(ReplyReader, AnAnswerWithoutTokensIsAFailure) {
   EXPECT_EQ(ReadStream({kDone}).error, ErrorKind::kEmpty);
 }
 
+TEST(ReplyReader, AUtilizationIsKeptWhereItIsOne) {
+  for (const auto& [text, permille] : {std::pair<std::string_view, int>{"97.5%", 975},
+                                       {"0.0%", 0},
+                                       {"130%", 1300},
+                                       {"97.5", kUnknown},
+                                       {"-1%", kUnknown},
+                                       {"%", kUnknown},
+                                       {"", kUnknown}}) {
+    RequestRecord record;
+    ReplyReader reader(record);
+    reader.Head({.utilization = text});
+    EXPECT_EQ(record.utilization_permille, permille) << text;
+  }
+}
+
 TEST(ReplyReader, WhatIsNotAStreamIsNamed) {
   const auto html = ReadStream({"<html>Bad gateway</html>"}, ErrorKind::kNone, "text/html");
-  EXPECT_EQ(html.error, ErrorKind::kMalformed);
+  EXPECT_EQ(html.error, ErrorKind::kNotStream);
   EXPECT_EQ(html.error_message, "a stream was asked for, and text/html came");
+  const auto json =
+      ReadStream({"{\"choices\":[{\"message\":", "{\"content\":\"all at once\"}}]}\n"});
+  EXPECT_EQ(json.error, ErrorKind::kNotStream);
+  EXPECT_TRUE(
+      json.error_message.starts_with("text/event-stream was announced, and one JSON text "
+                                     "came: {\"choices\""))
+      << json.error_message;
+  const auto refusal = ReadStream({"\n[{}, ", "1]"});
+  EXPECT_EQ(refusal.error_message,
+            "text/event-stream was announced, and one JSON text came: [{}, 1]");
+  const auto said = ReadStream({R"({"error":{"message":"no such deployment"}})"});
+  EXPECT_EQ(said.error, ErrorKind::kNotStream);
+  EXPECT_TRUE(said.error_message.ends_with("one JSON text came: no such deployment"));
+  EXPECT_EQ(ReadStream({"<p>hello\n\n</p>"}).error, ErrorKind::kNotStream);
+  // Events that stop are a stream all the same.
+  EXPECT_EQ(ReadStream({": ping\n\n"}).error, ErrorKind::kTruncated);
+  EXPECT_EQ(ReadStream({"data: {\"choi"}).error, ErrorKind::kTruncated);
   const auto garbage = ReadStream({"data: hello\n\n", kDone});
   EXPECT_EQ(garbage.error, ErrorKind::kMalformed);
   EXPECT_EQ(garbage.error_message, "an event is not a JSON object: hello");

@@ -39,13 +39,10 @@ void AddBudgetAnswer(const RunSummary& summary, Page& page) {
   } else {
     page.Add("<p class=\"answer\">The budget cannot be met</p>");
   }
-  page.Add("<p class=\"lead\">{}</p>", EscapeHtml(Answer(summary)));
+  page.Add("<p class=\"lead\">{}</p>", EscapeHtml(AnswerWithoutProvision(summary)));
   if (const auto provision = Recommend(summary)) {
-    page.Add(
-        "<section class=\"provision\"><strong>Provision {} to {} tokens/s</strong><br>{}"
-        "</section>",
-        Count(provision->min_tokens_per_s), Count(provision->max_tokens_per_s),
-        EscapeHtml(ProvisionText(*provision)));
+    page.Add("<section class=\"provision\"><strong>Provision {} tokens/s</strong><br>{}</section>",
+             RangeText(*provision), EscapeHtml(ProvisionText(*provision)));
   }
 }
 
@@ -147,8 +144,8 @@ void AddCharts(const RunSummary& summary, Page& page) {
            RenderChart(ThroughputCurve(summary)));
   page.Add(
       "<figcaption>Each point is a level, labelled with its concurrency. Up is more tokens, "
-      "left is less waiting. The ring is the balanced point, where throughput ÷ latency is "
-      "greatest; beyond it, further requests mostly wait.</figcaption></figure>");
+      "left is less waiting. The balanced point is where throughput ÷ latency is greatest; beyond "
+      "it, further requests mostly wait.</figcaption></figure>");
   AddPair("First token and each further token",
           ByLoad(summary, Metric::kTtft, "ttft", "TTFT", &LevelSummary::ttft_ms),
           "Time until an answer begins to show.",
@@ -245,11 +242,11 @@ void AddFacts(const RunHeader& header, Page& page) {
 }
 
 void AddTerms(Page& page) {
-  page.Add("<h2>What the words mean</h2><dl class=\"terms\">");
+  page.Add("<div class=\"keep\"><h2>What the words mean</h2><dl class=\"terms\">");
   for (const auto& [term, meaning] : kReportTerms) {
     page.Add("<div><dt>{}</dt><dd>{}</dd></div>", term, meaning);
   }
-  page.Add("</dl>");
+  page.Add("</dl></div>");
 }
 
 }  // namespace

@@ -2,10 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+
 #include "page/numbers.h"
 #include "page/svg_chart.h"
 
 namespace penstock::bench {
+namespace {
+
+// A command line that breaks between its words, never within a flag.
+std::string Words(std::string_view command) {
+  std::string html;
+  for (std::size_t at = 0; at < command.size();) {
+    const std::size_t end = std::min(command.find(' ', at), command.size());
+    if (!html.empty()) html += ' ';
+    html += fmt::format("<span class=\"word\">{}</span>",
+                        page::EscapeHtml(command.substr(at, end - at)));
+    at = end + 1;
+  }
+  return html;
+}
+
+}  // namespace
 
 void AddEnvironment(const RunHeader& header, page::Page& page) {
   const Environment& environment = header.environment;
@@ -29,7 +49,7 @@ void AddEnvironment(const RunHeader& header, page::Page& page) {
     page.AddTerm("Its own error", "not measured; --self-test measures it");
   }
   if (!header.settings.command.empty()) {
-    page.Add("<dt>Command</dt><dd><code>{}</code></dd>", page::EscapeHtml(header.settings.command));
+    page.Add("<dt>Command</dt><dd><code>{}</code></dd>", Words(header.settings.command));
   }
   page.Add("</dl>");
 }

@@ -154,8 +154,27 @@ void Search::End(SearchEnd end) {
   }
 }
 
+// The scouted load below the one found that gave the most, if more than any that was judged.
+std::optional<double> Search::BetterBelow() const {
+  double most = 0;
+  for (const auto& [load, probe] : judged_) {
+    if (probe.passes && load <= held_.value_or(0)) most = std::max(most, probe.output_tokens_per_s);
+  }
+  most *= 1 + limits_.gain_min;
+  std::optional<double> better;
+  for (const auto& [load, probe] : scouted_) {
+    const bool open = probe.passes && load < held_.value_or(0) && !judged_.contains(load);
+    if (!open || probe.output_tokens_per_s <= most) continue;
+    most = probe.output_tokens_per_s;
+    better = load;
+  }
+  return better;
+}
+
 void Search::Refine() {
   next_.reset();
+  if (count_ >= limits_.probes_max) return;
+  if (const auto better = BetterBelow()) return JudgeAt(*better);
   if (knee_probes_++ >= limits_.knee_probes_max || count_ >= limits_.probes_max) return;
   const std::vector<ProbeOutcome> all = probes();
   const auto knee = std::ranges::max_element(all, {}, Power);

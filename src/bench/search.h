@@ -3,7 +3,8 @@
 // Two kinds of probes. A *scout* is short: it says where to look, and proves nothing. Scouts double
 // the load until the budget seems to break or more load gives no more throughput; the loads between
 // are then *judged*, each until its verdict is clear, halving the bracket until it is narrow. Both
-// of its ends are judged before the search ends, so that no scout is ever believed. Last, scouts
+// of its ends are judged before the search ends, so that no scout is ever believed. A load below
+// that a scout saw give more throughput than what was found is judged as well. Last, scouts
 // look around the best ratio of throughput to latency, so that the balanced point is more than the
 // nearest power of two.
 #pragma once
@@ -86,6 +87,7 @@ class Search {
   void Grow(double low);
   void End(SearchEnd end);
   void Refine();
+  std::optional<double> BetterBelow() const;
   std::optional<double> BetweenOf(double low, double high) const;
   void Scout(double load) { next_ = ProbeStep{.load = load, .scout = true}; }
   void JudgeAt(double load) { next_ = ProbeStep{.load = load}; }

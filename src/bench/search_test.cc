@@ -56,6 +56,28 @@ TEST(Search, FindsTheMostThatHolds) {
   EXPECT_EQ(counts.judged, 3);
 }
 
+// An endpoint that gives less the more is asked of it: the budget holds at the most load, but what
+// is wanted is the most throughput within it, so the lower load is judged, too.
+TEST(Search, JudgesALowerLoadThatGaveMore) {
+  Search search({.most = 4});
+  std::vector<double> judged;
+  while (const auto step = search.Next()) {
+    if (!step->scout) judged.push_back(step->load);
+    search.Observe({.load = step->load,
+                    .scout = step->scout,
+                    .passes = true,
+                    .output_tokens_per_s = step->load == 2   ? 124.0
+                                           : step->load == 1 ? 90.0
+                                                             : 48.0,
+                    .latency_p50_ms = 100});
+  }
+  EXPECT_TRUE(std::ranges::find(judged, 2.0) != judged.end());
+  const auto probes = search.probes();
+  const auto best = std::ranges::max_element(probes, {}, &ProbeOutcome::output_tokens_per_s);
+  EXPECT_EQ(best->load, 2);
+  EXPECT_FALSE(best->scout);
+}
+
 // Any knee, any limits: the answer lies within the tolerance of the truth, below it, and both ends
 // of the bracket were judged, whatever scouts said.
 TEST(Search, FindsRandomKneesWithinTheTolerance) {

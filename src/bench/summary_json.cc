@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <optional>
 #include <string_view>
 
 #include "bench/answer.h"
 #include "bench/json_writer.h"
+#include "bench/summary_times.h"
 
 namespace penstock::bench {
 namespace {
@@ -45,7 +45,6 @@ void WriteErrors(const LevelSummary& level, JsonWriter& writer) {
   writer.Close('}');
 }
 
-// Infinite where so many requests failed that there is no such value: then null.
 void WriteVerdict(const Budget& budget, const LevelSummary& level, JsonWriter& writer) {
   writer.Field("goodput_share", level.goodput_share);
   writer.Key("budget");
@@ -61,12 +60,7 @@ void WriteVerdict(const Budget& budget, const LevelSummary& level, JsonWriter& w
     writer.Field("term", std::string_view(budget.terms[i].text));
     writer.Flag("holds", term.holds);
     writer.Field("over", term.over);
-    writer.Key("seen");
-    if (std::isfinite(term.seen)) {
-      writer.Number(term.seen);
-    } else {
-      writer.Raw("null");
-    }
+    writer.FieldOrNull("seen", term.seen);
     writer.Close('}');
   }
   writer.Close(']');
@@ -113,18 +107,9 @@ void WriteLevel(const RunSummary& summary, const LevelSummary& level, JsonWriter
   writer.Field("succeeded", level.succeeded);
   writer.Field("warmup", level.warmup);
   WriteErrors(level, writer);
-  writer.Field("ttft_ms", level.ttft_ms);
-  writer.Field("ttft_service_ms", level.ttft_service_ms);
-  writer.Field("ttfo_ms", level.ttfo_ms);
-  writer.Field("tpot_ms", level.tpot_ms);
-  writer.Field("icl_ms", level.icl_ms);
-  writer.Field("latency_ms", level.latency_ms);
-  writer.Field("normalised_latency_ms", level.normalised_latency_ms);
-  writer.Field("end_ms", level.end_ms);
-  writer.Field("request_ms", level.request_ms);
-  writer.Field("server_queue_ms", level.server_queue_ms);
-  writer.Field("retry_after_ms", level.retry_after_ms);
-  writer.Field("send_lag_ms", level.send_lag_ms);
+  for (const SummaryTime& time : kSummaryTimes) {
+    writer.Field(fmt::format("{}_ms", time.name), level.*time.of);
+  }
   WriteRates("in_steady", level.in_steady, writer);
   WriteRates("whole", level.whole, writer);
   writer.Field("failed_output_tokens_per_s", level.failed_output_tokens_per_s);

@@ -200,7 +200,8 @@ void JudgeLengths(const LevelSummary& level, Judgement& judgement) {
         Severity::kDoubt, "input_tokens",
         fmt::format("{} prompts missed the tokens asked for by over 2 % (mean {:.0f}, "
                     "asked {:.0f})",
-                    facts.input_off, level.input_tokens_mean, ShareOf(level, facts.input_wanted)));
+                    facts.input_off, level.input_tokens_mean, ShareOf(level, facts.input_wanted)),
+        ShareOf(level, facts.input_off));
   }
   if (ShareOf(level, facts.output_off) > kOffShareDoubt) {
     judgement.Add(
@@ -208,7 +209,8 @@ void JudgeLengths(const LevelSummary& level, Judgement& judgement) {
         fmt::format("{} replies were not the tokens asked for (mean {:.1f}, asked {:.1f}): the "
                     "server does not honour ignore_eos or min_tokens",
                     facts.output_off, level.output_tokens_mean,
-                    ShareOf(level, facts.output_wanted)));
+                    ShareOf(level, facts.output_wanted)),
+        ShareOf(level, facts.output_off));
   }
 }
 
@@ -228,7 +230,8 @@ void JudgeCache(const LevelSummary& level, const RunSettings& settings, Judgemen
                 fmt::format("{:.1f} % of the input tokens came from a prefix cache, though every "
                             "prompt begins with text of its own: TTFT is flattered; find out what "
                             "this server caches",
-                            100 * cached));
+                            100 * cached),
+                cached);
 }
 
 // Figures that contradict each other or the request.
@@ -258,9 +261,11 @@ void JudgeDrift(const LevelSummary& level, Judgement& judgement) {
           ? fmt::format("latency rose by {:.0f} % from the first third to the last: the endpoint "
                         "cannot keep this rate, and a longer run shows longer times; lower --rate",
                         100 * (drift.ratio - 1))
-          : fmt::format("latency changed by {:+.0f} % from the first third to the last: something "
-                        "warms up, throttles or fills; raise --warmup or find out what",
-                        100 * (drift.ratio - 1)));
+          : fmt::format(
+                "latency changed by up to {:+.0f} % from the first third to the last: something "
+                "warms up, throttles or fills; raise --warmup or find out what",
+                100 * (drift.ratio - 1)),
+      std::abs(drift.ratio - 1));
 }
 
 bool HasInvalid(const std::vector<Warning>& warnings) {

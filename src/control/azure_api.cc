@@ -57,6 +57,18 @@ std::string_view AzureWord(const Error& error) {
   return {};
 }
 
+// What brings the tags `old` to those that a body has, as PatchTags() takes it.
+std::string TagsPatch(const boost::json::object& tags, const std::vector<Tag>& old) {
+  boost::json::array add;
+  boost::json::array gone;
+  for (const auto& [key, value] : tags) add.push_back({{"key", key}, {"value", value}});
+  for (const Tag& tag : old) {
+    if (!tags.contains(tag.key)) gone.emplace_back(tag.key);
+  }
+  return boost::json::serialize(
+      boost::json::object{{"add_tags", std::move(add)}, {"delete_tags", std::move(gone)}});
+}
+
 // Kept for its reader: a version stays until somebody asks for another.
 Status CheckUpgradeOption(const boost::json::object& properties) {
   std::optional<Error> failure;
@@ -285,6 +297,7 @@ Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& ac
                         .model_format = model_reader.String("format").value_or("OpenAI"),
                         .model_name = model_reader.RequiredString("name"),
                         .model_version = model_reader.String("version").value_or("")};
+  const auto* tags = reader.Object("tags");
   if (failure) return Fail(std::move(*failure));
   if (properties != nullptr) {
     if (auto good = CheckUpgradeOption(*properties); !good) return Fail(good.error());
@@ -305,19 +318,22 @@ Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& ac
                               "account",
                               name));
     }
+    // PUT replaces: tags that it does not name are gone.
+    const std::string patch = TagsPatch(tags == nullptr ? none : *tags, present->tags);
+    if (auto good = PatchTags(patch, present->tags); !good) return Fail(good.error());
     const Status set =
         parts_.endpoints.SetConfig(name, std::move(*config), azure, request.caller, moment);
     if (!set) return Fail(set.error());
+    const auto tagged = parts_.endpoints.PatchTags(name, patch, request.caller, moment);
+    if (!tagged) return Fail(tagged.error());
     return Answer(200, DeploymentJson(*parts_.endpoints.Find(name), moment.now));
   }
   EndpointDefinition definition;
   definition.name = name;
   definition.config = std::move(*config);
-  if (const auto* tags = reader.Object("tags"); tags != nullptr) {
-    for (const auto& [key, value] : *tags) {
-      if (value.is_string()) definition.tags.push_back({key, std::string(value.get_string())});
-    }
-  }
+  auto tagged = PatchTags(TagsPatch(tags == nullptr ? none : *tags, {}), {});
+  if (!tagged) return Fail(tagged.error());
+  definition.tags = std::move(*tagged);
   const auto added = parts_.endpoints.Add(std::move(definition), azure, request.caller, moment);
   if (!added) return Fail(added.error());
   boost::json::object json = DeploymentJson(**added, moment.now);

@@ -22,15 +22,30 @@ constexpr int kRequestsMin = 4;
 // A small model's loads take a second or two, in which a virtual machine may be slow or fast: they
 // are measured again, one after another, as often as fits into this time, and their medians taken.
 constexpr int kRoundsMax = 3;
-constexpr Duration kRoundsTime = std::chrono::seconds(24);
+constexpr Duration kRoundsTime = std::chrono::seconds(10);
+// Requests with pauses between, for what it costs to have slept; not where they take so long that
+// hardly anything would fit into the time.
+constexpr int kPausedRequests = 10;
+constexpr double kPausedLoad = 0.4;  // Of what fits one after another.
+constexpr double kPausedSecondsMax = 1;
 
 policy::Percentiles PercentilesOf(const bench::Distribution& of) {
   return {.p50 = of.p50, .p90 = of.p90, .p99 = of.p99};
 }
 
-// With so few requests, Little's law tells a closed loop's rate better than a window does.
-policy::CurvePoint PointOf(const bench::LevelSummary& level) {
+// With so few requests, Little's law tells a closed loop's rate better than a window does. An open
+// loop has its own, and one request at a time.
+policy::CurvePoint PointOf(const bench::LevelSummary& level, const bench::BenchOptions& options) {
   const double latency_s = level.latency_ms.mean * 1e-3;
+  if (options.shape.open()) {
+    policy::CurvePoint point = PointOf(level, {});
+    point.concurrency = 1;
+    point.requests_per_s = options.shape.rates.front();
+    point.ttft_ms.p50 = level.ttft_ms.mean;  // See plan::HasPauses().
+    point.tpot_ms.p50 = level.tpot_ms.mean;
+    point.latency_ms.p50 = level.latency_ms.mean;
+    return point;
+  }
   return {.concurrency = level.concurrency,
           .input_tokens = level.input_tokens_mean,
           .output_tokens = std::max(1.0, level.output_tokens_mean),
@@ -67,12 +82,14 @@ class Run {
     }
     if (!measured) return Fail(measured.error());
     const std::string ended = ended_;
+    if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
     const auto rounds = MeasureAgain(measuring);
     if (!rounds) return Fail(rounds.error());
     auto made = policy::FitCalibration(points_, plan_.settings);
     if (!made) return made;
+    made->probes.insert(made->probes.end(), paused_.begin(), paused_.end());
     std::int64_t requests = 0;
-    for (const auto* list : {&points_.curve, &points_.probes}) {
+    for (const auto* list : {&made->curve, &made->probes}) {
       for (const policy::CurvePoint& point : *list) requests += point.requests;
     }
     made->how = fmt::format(
@@ -107,7 +124,7 @@ class Run {
     if (!outcome) return Fail(outcome.error());
     if (stopped()) return Fail(Code::kCancelled, "the calibration was stopped");
     for (const bench::LevelSummary& level : outcome->summary.levels) {
-      if (level.succeeded > 0) points.push_back(PointOf(level));
+      if (level.succeeded > 0) points.push_back(PointOf(level, options));
     }
     ended_ = std::string(bench::Describe(outcome->stop_reason));
     if (!points.empty()) return {};
@@ -132,6 +149,19 @@ class Run {
       if (auto measured = Measure(options, what, points_.probes); !measured) return measured;
     }
     return {};
+  }
+
+  // The curve's requests one at a time, after pauses: an engine that has slept is slower.
+  Status MeasurePauses() {
+    const policy::CurvePoint& alone = points_.curve.front();
+    const double alone_s = alone.latency_ms.p50 * 1e-3;
+    if (plan_.settings.embeds || alone.concurrency != 1 || alone_s > kPausedSecondsMax) return {};
+    bench::BenchOptions options = OptionsFor(input_, output_);
+    options.shape.arrivals = "constant";
+    options.shape.rates = {kPausedLoad / alone_s};
+    options.requests = kPausedRequests;
+    options.warmup = 1;
+    return Measure(options, "the same with pauses", paused_);
   }
 
   // Prompts of at most half of a small model's context.
@@ -201,15 +231,18 @@ class Run {
       if (auto measured = Measure(levels, what, points_.curve); !measured) {
         return Fail(measured.error());
       }
+      if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
     }
     points_.curve = plan::PoolPoints(points_.curve);
     points_.probes = plan::PoolPoints(points_.probes);
+    paused_ = plan::PoolPoints(paused_);
     return rounds;
   }
 
   const CalibrationPlan& plan_;
   JobHandle& job_;
   policy::CalibrationPoints points_;
+  std::vector<policy::CurvePoint> paused_;  // Loads with pauses between.
   int input_ = policy::kReferenceInputTokens;
   int output_ = policy::kReferenceOutputTokens;
   std::string ended_;

@@ -258,5 +258,14 @@ TEST_F(EndpointUpdateTest, NotificationsAndBudgetsAreCheckedKeptAndShown) {
                    .contains("on_update_success"));
 }
 
+TEST_F(EndpointUpdateTest, TheNextReplicaTakesANewSystemPrompt) {
+  Create("chat", 1);
+  Run(true);
+  const Reply changed = Send("PATCH", "/api/2.1/unity-catalog/models/a.b.c",
+                             R"({"default_system_prompt":"Be brief."})");
+  EXPECT_EQ(changed.status, 200);
+  EXPECT_EQ(parts_->endpoints.plan().begin()->second.served.system_prompt, "Be brief.");
+}
+
 }  // namespace
 }  // namespace penstock::control

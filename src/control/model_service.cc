@@ -281,6 +281,7 @@ ModelService::Answer ModelService::Update(const std::string& full_name, std::str
   model->details = Serialize(details);
   model->updated_at = moment.wall;
   if (auto updated = catalog_.Update(*model); !updated) return Fail(updated.error());
+  endpoints_.Relearn(moment.now);  // Replicas that start from now on take the new prompt.
   return Get(full_name);
 }
 

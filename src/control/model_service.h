@@ -36,7 +36,7 @@ class ModelService {
   using Answer = Result<boost::json::object>;
 
   // All are borrowed and outlive this.
-  ModelService(Catalog& catalog, const EndpointService& endpoints, ModelWorks& works)
+  ModelService(Catalog& catalog, EndpointService& endpoints, ModelWorks& works)
       : catalog_(catalog), endpoints_(endpoints), works_(works) {}
 
   // {"name" with "catalog_name" and "schema_name", or the full name in "name"; "comment"}: a new
@@ -90,7 +90,7 @@ class ModelService {
   boost::json::object CalibrationState(const store::ModelVersionRecord& version);
 
   Catalog& catalog_;
-  const EndpointService& endpoints_;
+  EndpointService& endpoints_;
   ModelWorks& works_;
 };
 

@@ -230,13 +230,13 @@ bool Gateway::MayTryAnother(const Call& call, const Error& error) const {
 io::Task<Status> Gateway::Send(Call& call) {
   ReplicaFields fields(call.approach->request_id, call.requester->key);
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
-  std::vector<std::uint64_t> tried;
+  std::vector<std::uint64_t> tried;  // In vain: none, as a rule.
   for (;;) {
-    tried.push_back(call.admission.replica());
     const auto [origin, reads_headers] = pool->UpstreamOf(call.admission.replica());
-    Result<std::unique_ptr<http::ClientResponse>> response =
-        Fail(Code::kUnavailable, "the replica is gone");
-    if (origin != nullptr) {
+    Result<std::unique_ptr<http::ClientResponse>> response = nullptr;
+    if (origin == nullptr) {
+      response = Fail(Code::kUnavailable, "the replica is gone");
+    } else {
       http::SendReport report;
       response = co_await client_.Send(
           *origin,
@@ -248,21 +248,20 @@ io::Task<Status> Gateway::Send(Call& call) {
           Deadline::After(loop_.RecentNow(), limits_.answer_wait_max), &report);
       call.approach->sent_at = report.sent ? report.sent_at : TimePoint{};
     }
-    const bool may_retry = tried.size() < limits_.attempts_max;
+    const bool may_retry = tried.size() + 1 < limits_.attempts_max;
     if (response) {
       const int status = (*response)->status();
       const bool busy = status == 429 || status == 503;
       call.response = *std::move(response);
-      if (!busy || !may_retry || !call.admission.Retry(tried, Fate::kBusy, loop_.Now())) {
-        co_return Status();
-      }
+      if (!busy || !may_retry) co_return Status();
+      tried.push_back(call.admission.replica());
+      if (!call.admission.Retry(tried, Fate::kBusy, loop_.Now())) co_return Status();
       call.response.reset();
     } else {
       const Error& error = response.error();
-      if (!MayTryAnother(call, error) || !may_retry ||
-          !call.admission.Retry(tried, Fate::kFailed, loop_.Now())) {
-        co_return Fail(error);
-      }
+      if (!MayTryAnother(call, error) || !may_retry) co_return Fail(error);
+      tried.push_back(call.admission.replica());
+      if (!call.admission.Retry(tried, Fate::kFailed, loop_.Now())) co_return Fail(error);
     }
     call.metrics.FailedOver();
   }

@@ -66,11 +66,12 @@ io::Task<Result<std::unique_ptr<ClientResponse>>> Client::Send(const Origin& ori
   SendReport unwanted;
   SendReport& told = report != nullptr ? *report : unwanted;
   told = {};
-  auto stream = pool_.Take(pool_.Find(origin));
+  const std::size_t place = pool_.Find(origin);
+  auto stream = pool_.Take(place);
   told.reused = stream != nullptr;
   if (stream) {
     told.connected = true;
-    auto response = co_await Exchange(origin, request, std::move(stream), deadline, told);
+    auto response = co_await Exchange(origin, request, {place, std::move(stream)}, deadline, told);
     const bool stale = !response && !told.answered && response.error().code == Code::kClosed;
     if (!stale || !request.retry_stale) co_return response;
     told = {};
@@ -78,13 +79,14 @@ io::Task<Result<std::unique_ptr<ClientResponse>>> Client::Send(const Origin& ori
   auto fresh = co_await Connect(origin, deadline);
   if (!fresh) co_return Fail(std::move(fresh).error());
   told.connected = true;
-  co_return co_await Exchange(origin, request, *std::move(fresh), deadline, told);
+  co_return co_await Exchange(origin, request, {place, *std::move(fresh)}, deadline, told);
 }
 
-io::Task<Result<std::unique_ptr<ClientResponse>>> Client::Exchange(
-    const Origin& origin, const Request& request, std::unique_ptr<io::Stream> stream,
-    Deadline deadline, SendReport& report) {
-  auto response = std::make_unique<ClientResponse>(*this, pool_.Find(origin), std::move(stream));
+io::Task<Result<std::unique_ptr<ClientResponse>>> Client::Exchange(const Origin& origin,
+                                                                   const Request& request, Way way,
+                                                                   Deadline deadline,
+                                                                   SendReport& report) {
+  auto response = std::make_unique<ClientResponse>(*this, way.place, std::move(way.stream));
   out_.clear();
   AppendHead(origin, request, out_);
   report.sent_at = loop_.Now();

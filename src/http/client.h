@@ -101,6 +101,13 @@ class ClientResponse : public io::InFrames {
   // itself, which is added. Borrowed until the response has ended, or until nullptr is set.
   void SetCompanions(io::Companions* companions);
 
+  // For who decides it alone, in place of ClientOptions::put_off_acks; see io::Stream. Without
+  // effect once the response has ended.
+  void PutOffAcknowledgements(bool put_off) {
+    if (stream_) stream_->PutOffAcknowledgements(put_off);
+    told_to_put_off_ = put_off;
+  }
+
   bool ended() const { return ended_; }
   // The pieces so far were whole chunks: a relay may end the message with a chunk of its own.
   bool between_chunks() const {
@@ -137,6 +144,7 @@ class ClientResponse : public io::InFrames {
   std::uint32_t reads_ = 0;
   BodyKind body_ = BodyKind::kNone;
   AckPolicy acks_;
+  bool told_to_put_off_ = false;
   bool ended_ = false;
   bool keep_alive_ = false;
   bool written_ = true;  // The whole request was sent.
@@ -188,10 +196,14 @@ class Client {
   // Out of line, so that Send()'s frame does not hold the frames of all its steps.
   [[gnu::noinline]] io::Task<Result<std::unique_ptr<io::Stream>>> Connect(const Origin& origin,
                                                                           Deadline deadline);
-  // One attempt on `stream`.
+  // A connection, and where in the pool it goes afterwards.
+  struct Way {
+    std::size_t place;
+    std::unique_ptr<io::Stream> stream;
+  };
+  // One attempt on a connection.
   [[gnu::noinline]] io::Task<Result<std::unique_ptr<ClientResponse>>> Exchange(
-      const Origin& origin, const Request& request, std::unique_ptr<io::Stream> stream,
-      Deadline deadline, SendReport& report);
+      const Origin& origin, const Request& request, Way way, Deadline deadline, SendReport& report);
   [[gnu::noinline]] io::Task<Status> ReadHead(ClientResponse& response, std::string_view method,
                                               Deadline deadline, SendReport& report);
   void AppendHead(const Origin& origin, const Request& request, std::string& to) const;

@@ -25,7 +25,7 @@ class BusyWait {
   static constexpr double kPaysFrom = 0.25;
   // Without looking, after the processor was wanted by others: at first, and at most.
   static constexpr Duration kRestMin = std::chrono::milliseconds(100);
-  static constexpr Duration kRestMax = std::chrono::seconds(10);
+  static constexpr Duration kRestMax = std::chrono::seconds(2);
 
   // Never longer than `longest`; zero: never.
   explicit BusyWait(Duration longest = Duration::zero()) : longest_(longest) {}

@@ -4,6 +4,7 @@
 // A string is its length and its bytes. Signed integers are zigzag: 0, -1, 1, -2 are 0, 1, 2, 3.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,11 +21,16 @@ class ByteWriter {
       out_.push_back(static_cast<char>(value));
       return;
     }
-    char bytes[10];
-    std::size_t size = 0;
-    for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
-    bytes[size++] = static_cast<char>(value);
-    out_.append(bytes, size);
+    char bytes[kIntegerBytesMax];
+    out_.append(bytes, Put(value, bytes));
+  }
+  // One after the other, at the price of one append.
+  template <std::size_t kCount>
+  void Integers(const std::array<std::uint64_t, kCount>& values) {
+    char bytes[kCount * kIntegerBytesMax];
+    char* end = bytes;
+    for (const std::uint64_t value : values) end = Put(value, end);
+    out_.append(bytes, end);
   }
   void Signed(std::int64_t value) {
     Integer((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
@@ -40,6 +46,15 @@ class ByteWriter {
   }
 
  private:
+  static constexpr std::size_t kIntegerBytesMax = 10;
+
+  // Returns where it ends.
+  static char* Put(std::uint64_t value, char* to) {
+    for (; value >= 0x80; value >>= 7) *to++ = static_cast<char>(value | 0x80);
+    *to++ = static_cast<char>(value);
+    return to;
+  }
+
   std::string& out_;
 };
 

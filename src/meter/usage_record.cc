@@ -120,18 +120,14 @@ void Encode(const UsageRecord& record, std::string& text) {
   const bool whole = record.usage_context.size() <= kUsageContextBytesMax;
   out.Text(whole ? record.usage_context : std::string_view());
   WriteText(out, record.spilled_from);
-  out.Integer(static_cast<std::uint64_t>(record.operation));
-  out.Integer(static_cast<std::uint64_t>(record.end));
-  out.Integer(static_cast<std::uint64_t>(record.source));
-  out.Integer((record.stream ? kStreamFlag : 0) | (record.ttft_us ? kTtftFlag : 0) |
-              (record.tpot_ns ? kTpotFlag : 0));
-  for (const std::uint64_t value :
-       {std::uint64_t{record.status}, record.input_tokens, record.cached_tokens,
-        record.output_tokens, record.input_bytes, record.output_bytes, record.duration_us,
-        record.queue_wait_us, record.ttft_us.value_or(0), record.tpot_ns.value_or(0),
-        record.cost_milli, record.reserved_milli}) {
-    out.Integer(value);
-  }
+  const std::uint64_t flags = (record.stream ? kStreamFlag : 0) | (record.ttft_us ? kTtftFlag : 0) |
+                              (record.tpot_ns ? kTpotFlag : 0);
+  out.Integers(std::to_array<std::uint64_t>(
+      {static_cast<std::uint64_t>(record.operation), static_cast<std::uint64_t>(record.end),
+       static_cast<std::uint64_t>(record.source), flags, record.status, record.input_tokens,
+       record.cached_tokens, record.output_tokens, record.input_bytes, record.output_bytes,
+       record.duration_us, record.queue_wait_us, record.ttft_us.value_or(0),
+       record.tpot_ns.value_or(0), record.cost_milli, record.reserved_milli}));
 }
 
 Result<UsageRecord> DecodeUsage(std::string_view payload) {

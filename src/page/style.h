@@ -55,6 +55,8 @@ figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font
 .tick, .legend { fill: var(--soft); } .axis-title { fill: var(--soft); font-weight: 600; }
 .tick { font-variant-numeric: tabular-nums; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.label, .mark, .rule-text { paint-order: stroke; stroke: var(--paper); stroke-width: 4px;
+  stroke-linejoin: round; }
 .label { font-weight: 600; } .mark { font-weight: 700; fill: var(--p50); }
 .ring { fill: none; stroke: var(--p50); stroke-width: 2; }
 .series-0 { stroke: var(--p50); } .series-1 { stroke: var(--p90); } .series-2 { stroke: var(--p99); }
@@ -69,6 +71,8 @@ figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font
 .pill.note { color: var(--soft); } td.bad { color: var(--bad); font-weight: 700; }
 .promises td, .promises th { text-align: left; white-space: normal; vertical-align: top;
   padding: .45rem .6rem; } .promises td:first-child { min-width: 14rem; }
+.promises { margin-bottom: 1.6rem; }
+.word { display: inline-block; max-width: 100%; }
 .sign { display: grid; grid-template-columns: 1fr 10rem 1fr; gap: 2rem; margin: 4rem 0 1rem;
   break-inside: avoid; }
 .sign div { border-top: 1px solid var(--ink); padding-top: .3rem; color: var(--soft);
@@ -83,7 +87,7 @@ thead tr:first-child th:not(:empty) { border-bottom: 1px solid var(--faint); }
 tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
 tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
 td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }
-.facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; }
+.facts { display: grid; grid-template-columns: 1fr 1fr; gap: 0 2.5rem; break-inside: avoid; }
 .facts dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem .8rem; margin: 0;
   align-content: start; font-size: .9rem; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
@@ -99,6 +103,10 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
   main { padding: 1.5rem 1rem 2rem; } figure { overflow-x: auto; }
   .curve .chart { width: auto; min-width: 34rem; }
   .answer { font-size: 1.7rem; } header { flex-direction: column; gap: .3rem; }
+  .cards { grid-template-columns: 1fr; }
+  .promises thead { display: none; } .promises tr { display: block; padding: .5rem 0; }
+  .promises td, .promises td:first-child { display: block; min-width: 0; padding: .1rem 0; }
+  .sign { grid-template-columns: 1fr; gap: 2.5rem; }
 }
 @page { margin: 14mm 13mm; }
 @media print {
@@ -107,7 +115,7 @@ footer { margin-top: 2rem; padding-top: .6rem; border-top: 1px solid var(--faint
   main { max-width: none; padding: 0; }
   .answer { margin-top: 1.2rem; } h2 { margin-top: 1.1rem; margin-bottom: .35rem; }
   .verdict { margin: 1rem 0; }
-  .cards { grid-template-columns: repeat(3, 1fr); }
+  .cards { grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); }
   .curve .chart { width: auto; max-width: 100%; max-height: 88mm; margin: 0 auto; }
   .terms { font-size: 7.6pt; line-height: 1.35; } .facts dl { font-size: 8pt; }
   footer { margin-top: .5rem; padding-top: .3rem; }

@@ -12,7 +12,7 @@ namespace penstock::page {
 namespace {
 
 constexpr double kLogSpan = 40;  // Beyond this factor a linear axis hides the small values.
-constexpr int kLeft = 62;
+constexpr int kLeftMin = 62;     // More where the figures of the axis are longer.
 constexpr int kRight = 20;
 constexpr int kTop = 34;  // Room for the legend.
 constexpr int kBottom = 50;
@@ -80,8 +80,17 @@ Axis VerticalAxis(const Chart& chart) {
   return axis;
 }
 
-Axis HorizontalAxis(const Chart& chart) {
-  Axis axis{.from_unit = kLeft, .to_unit = static_cast<double>(chart.width - kRight)};
+// Room for the longest figure of the vertical axis.
+int LeftOf(const Axis& vertical) {
+  std::size_t longest = 0;
+  for (const double tick : vertical.ticks) longest = std::max(longest, TickText(tick).size());
+  return std::max(kLeftMin,
+                  static_cast<int>(static_cast<double>(longest) * kLabelWidthPerCharacter) + 16);
+}
+
+Axis HorizontalAxis(const Chart& chart, int left) {
+  Axis axis{.from_unit = static_cast<double>(left),
+            .to_unit = static_cast<double>(chart.width - kRight)};
   if (chart.x_categories.empty()) {
     const double most =
         WithRules(Range(chart, [](const ChartPoint& p) { return p.x; }), chart.x_rules).second;
@@ -101,7 +110,10 @@ Axis HorizontalAxis(const Chart& chart) {
 class Drawing {
  public:
   explicit Drawing(const Chart& chart)
-      : chart_(chart), x_(HorizontalAxis(chart)), y_(VerticalAxis(chart)) {}
+      : chart_(chart),
+        y_(VerticalAxis(chart)),
+        left_(LeftOf(y_)),
+        x_(HorizontalAxis(chart, left_)) {}
 
   std::string Draw() {
     Add(R"(<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d" )"
@@ -133,8 +145,8 @@ class Drawing {
     for (const double tick : y_.ticks) {
       const double y = y_.Place(tick);
       Add(R"(<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)",
-          tick == y_.from ? "axis" : "grid", kLeft, right, y, y);
-      Add(R"(<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>)", kLeft - 8, y + 4,
+          tick == y_.from ? "axis" : "grid", left_, right, y, y);
+      Add(R"(<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>)", left_ - 8, y + 4,
           TickText(tick));
     }
     for (const double tick : x_.ticks) {
@@ -144,21 +156,33 @@ class Drawing {
           named ? EscapeHtml(chart_.x_categories[static_cast<std::size_t>(tick)]) : TickText(tick));
     }
     Add(R"(<text class="axis-title" x="{:.1f}" y="{}" text-anchor="middle">{}</text>)",
-        (kLeft + right) / 2.0, chart_.height - 10, EscapeHtml(chart_.x_title));
+        (left_ + right) / 2.0, chart_.height - 10, EscapeHtml(chart_.x_title));
     // Above the axis and upright: a turned title is slower to read.
     Add(R"(<text class="axis-title" x="{}" y="14" text-anchor="start">{}{}</text>)", 4,
-        EscapeHtml(chart_.y_title), y_.logarithmic ? " (logarithmic)" : "");
+        EscapeHtml(chart_.y_title), YTitleEnd());
   }
 
+  const char* YTitleEnd() const { return y_.logarithmic ? " (logarithmic)" : ""; }
+
+  // Beside the axis' title, or below it where both do not fit into a line.
   void DrawLegend() {
+    constexpr double kEntryWidth = 46;  // Of an entry's line and gaps.
+    constexpr int kBelow = 15;
     double x = chart_.width - kRight;
+    double width = 0;
+    for (const ChartSeries& series : chart_.series) {
+      width += static_cast<double>(series.name.size()) * kLabelWidthPerCharacter + kEntryWidth;
+    }
+    const std::string title = chart_.y_title + YTitleEnd();
+    const bool fits = static_cast<double>(title.size()) * kLabelWidthPerCharacter + width < x - 4;
+    const int base = fits ? 14 : 14 + kBelow;
     for (std::size_t i = chart_.series.size(); i-- > 0;) {
       const std::string& name = chart_.series[i].name;
       x -= static_cast<double>(name.size()) * kLabelWidthPerCharacter;
-      Add(R"(<text class="legend" x="{:.1f}" y="14">{}</text>)", x, EscapeHtml(name));
+      Add(R"(<text class="legend" x="{:.1f}" y="{}">{}</text>)", x, base, EscapeHtml(name));
       x -= 30;
-      Add(R"(<line class="line series-{}" x1="{:.1f}" x2="{:.1f}" y1="10" y2="10"/>)", i, x,
-          x + 22);
+      Add(R"(<line class="line series-{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>)", i, x, x + 22,
+          base - 4, base - 4);
       x -= 16;
     }
   }
@@ -177,7 +201,7 @@ class Drawing {
     for (const ChartRule& rule : chart_.y_rules) {
       if (rule.value <= y_.from || rule.value > y_.to) continue;
       const double y = y_.Place(rule.value);
-      Add(R"(<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)", kLeft, right, y, y);
+      Add(R"(<line class="rule" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>)", left_, right, y, y);
       DrawRuleText(rule.text, right, y - 5);
     }
   }
@@ -185,7 +209,7 @@ class Drawing {
   // Ends left of `x`, or begins right of it where there is no room.
   void DrawRuleText(const std::string& text, double x, double baseline) {
     const double width = static_cast<double>(text.size()) * kLabelWidthPerCharacter;
-    const bool fits = x - 5 - width > kLeft;
+    const bool fits = x - 5 - width > left_;
     const double left = fits ? x - 5 - width : x + 5;
     taken_.push_back({left, baseline - kLabelHeight + 2, left + width, baseline + 3});
     Add(R"(<text class="rule-text" x="{:.1f}" y="{:.1f}">{}</text>)", left, baseline,
@@ -252,7 +276,7 @@ class Drawing {
         const double left = to_right ? x + 10 : x - 10 - width;
         const double baseline = y + away;
         const Box box{left, baseline - kLabelHeight + 2, left + width, baseline + 3};
-        const bool outside = box.left < kLeft || box.right > chart_.width - kRight ||
+        const bool outside = box.left < left_ || box.right > chart_.width - kRight ||
                              box.bottom > y_.Place(y_.from) || box.top < kTop - 14;
         if (outside || std::ranges::any_of(taken_, [&](const Box& b) { return b.Touches(box); })) {
           continue;
@@ -266,8 +290,9 @@ class Drawing {
   }
 
   const Chart& chart_;
-  Axis x_;
   Axis y_;
+  int left_;  // Where the plot begins.
+  Axis x_;
   std::vector<Box> taken_;
   std::string out_;
 };

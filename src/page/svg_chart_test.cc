@@ -59,6 +59,28 @@ TEST(SvgChart, IsReadableWithoutSight) {
   EXPECT_NE(svg.find("<desc id=\"c-d\">What it shows</desc>"), std::string::npos);
 }
 
+// A long figure is seen whole: the plot begins right of it.
+TEST(SvgChart, TheAxisLeavesRoomForItsFigures) {
+  Chart chart = ThreePoints();
+  EXPECT_NE(RenderChart(chart).find(R"(class="axis" x1="62")"), std::string::npos);
+  for (ChartPoint& point : chart.series[0].points) point.y *= 2e6;
+  const std::string svg = RenderChart(chart);
+  EXPECT_NE(svg.find(">50,000,000</text>"), std::string::npos);
+  EXPECT_NE(svg.find(R"(class="axis" x1="84")"), std::string::npos);
+}
+
+TEST(SvgChart, ALegendThatMeetsTheTitleStandsBelowIt) {
+  Chart chart = ThreePoints();
+  chart.y_title = "tokens per second";
+  EXPECT_NE(RenderChart(chart).find(R"(y="14">p50</text>)"), std::string::npos);
+  chart.y_title = std::string(70, 'x');
+  for (const char* name : {"one name", "another name", "a third one"}) {
+    chart.series.push_back(chart.series[0]);
+    chart.series.back().name = name;
+  }
+  EXPECT_NE(RenderChart(chart).find(R"(y="29">p50</text>)"), std::string::npos);
+}
+
 TEST(SvgChart, DrawsEachPointAndItsLabel) {
   Chart chart = ThreePoints();
   chart.marks = {{.point = 1, .text = "best"}};

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <utility>
+
+#include "plan/closed_loop.h"
 
 namespace penstock::plan {
 namespace {
@@ -14,8 +17,8 @@ using policy::CurvePoint;
 
 bool SameLoad(const CurvePoint& a, const CurvePoint& b) {
   const auto near = [](double x, double y) { return std::abs(x - y) <= 0.02 * std::max(x, y); };
-  return a.concurrency == b.concurrency && near(a.input_tokens, b.input_tokens) &&
-         near(a.output_tokens, b.output_tokens);
+  return a.concurrency == b.concurrency && HasPauses(a) == HasPauses(b) &&
+         near(a.input_tokens, b.input_tokens) && near(a.output_tokens, b.output_tokens);
 }
 
 template <typename Take>
@@ -80,6 +83,11 @@ Result<policy::Calibration> PoolCalibrations(std::span<const policy::Calibration
     curve.insert(curve.end(), each.curve.begin(), each.curve.end());
     probes.insert(probes.end(), each.probes.begin(), each.probes.end());
   }
+  // Pauses are no load that a fleet could be sized by.
+  const std::vector<CurvePoint> all = PoolPoints(probes);
+  std::vector<CurvePoint> paused;
+  std::ranges::copy_if(all, std::back_inserter(paused), HasPauses);
+  std::erase_if(probes, HasPauses);
   const bool embeds =
       std::ranges::all_of(curve, [](const CurvePoint& point) { return point.output_tokens <= 1; });
   auto pooled = policy::FitCalibration({.curve = PoolPoints(curve), .probes = PoolPoints(probes)},
@@ -87,6 +95,7 @@ Result<policy::Calibration> PoolCalibrations(std::span<const policy::Calibration
                                         .cached_weight = first.weights.cached,
                                         .embeds = embeds});
   if (!pooled) return pooled;
+  pooled->probes.insert(pooled->probes.end(), paused.begin(), paused.end());
   pooled->model_hash = first.model_hash;
   pooled->hardware_hash = first.hardware_hash;
   pooled->hardware = first.hardware;

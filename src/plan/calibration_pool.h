@@ -12,8 +12,8 @@
 
 namespace penstock::plan {
 
-// Points of equal loads (concurrency, input and output tokens within 2 %) become one: the medians
-// of their times, and the sum of their requests. In the order in which loads first came.
+// Points of equal loads (concurrency, pauses, input and output tokens within 2 %) become one: the
+// medians of their times, and the sum of their requests. In the order in which loads first came.
 std::vector<policy::CurvePoint> PoolPoints(std::span<const policy::CurvePoint> points);
 
 // One calibration out of several of one model, hardware and engine settings, fitted anew. Errors:

@@ -34,6 +34,18 @@ class Loop {
 
   LoopTimes Play() {
     for (int i = 0; i < warm_; ++i) Begin(0);
+    return RunOut();
+  }
+
+  LoopTimes PlayAlone() {
+    total_ = 1;
+    warm_ = 0;
+    Begin(1);
+    return RunOut();
+  }
+
+ private:
+  LoopTimes RunOut() {
     std::vector<SimReplica::Happening> happened;
     while (!replica_.idle()) {
       happened.clear();
@@ -43,7 +55,6 @@ class Loop {
     return {.ttft_s = MedianOf(ttft_), .tpot_s = MedianOf(tpot_), .latency_s = MedianOf(latency_)};
   }
 
- private:
   struct Times {
     double begin = 0;
     double first = 0;
@@ -85,6 +96,15 @@ class Loop {
 
 LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape) {
   return Loop(model, concurrency, shape).Play();
+}
+
+LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape) {
+  return Loop(model, 1, shape).PlayAlone();
+}
+
+bool HasPauses(const policy::CurvePoint& point) {
+  constexpr double kBusy = 0.7;  // Of the time; a closed loop's is nearly all of it.
+  return point.concurrency == 1 && point.requests_per_s * point.latency_ms.p50 < kBusy * 1e3;
 }
 
 }  // namespace penstock::plan

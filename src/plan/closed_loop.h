@@ -1,4 +1,5 @@
-// Closed loop: a load of so many requests of one shape always under way, played on a SimReplica.
+// Closed loop: a load of so many requests of one shape always under way, played on a SimReplica. Or
+// of one now and then, with pauses between.
 #pragma once
 
 #include "plan/step_model.h"
@@ -13,5 +14,12 @@ struct LoopTimes {
   double latency_s = 0;
 };
 LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape);
+
+// A request after a pause.
+LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape);
+
+// The point was measured with pauses: one request at a time, and fewer than would fit. Its p50 are
+// means: after a pause a virtual processor is fast or slow by chance, and a median would be either.
+bool HasPauses(const policy::CurvePoint& point);
 
 }  // namespace penstock::plan

@@ -79,8 +79,10 @@ void UseCalibration(Fields& fields, const std::string& folder, const ReadCalibra
   if (!calibration) return fields.Bad(calibration.error());
   // As the engine is set without other words.
   constexpr double kStepTargetSeconds = 0.2;
+  constexpr int kCellBlock = 256;  // As llama.cpp pads what a batch looks at.
   const StepFit fit =
-      FitStepModel(*calibration, {.slots = into.fleet.step.slots,
+      FitStepModel(*calibration, {.cell_block = kCellBlock,
+                                  .slots = into.fleet.step.slots,
                                   .step_target_s = kStepTargetSeconds,
                                   .step_tokens_max = into.fleet.step.step_tokens_max});
   into.fleet.step = fit.model;

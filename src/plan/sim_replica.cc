@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 namespace penstock::plan {
@@ -51,12 +52,26 @@ void SimReplica::Add(const Request& request, double now) {
   const bool was_idle = idle();
   arrived_.push_back({.request = request, .ready = ready});
   if (was_idle) {
-    at_ = ready;
+    WakeAt(ready);
     TakeArrived();
     Plan();
     return;
   }
   Shorten();
+}
+
+// The end of a pause.
+void SimReplica::WakeAt(double ready) {
+  if (ready - at_ >= StepModel::kWakeAfter) waking_until_ = ready + StepModel::kWakeFor;
+  at_ = ready;
+}
+
+// Slows the stretch down, and ends it where that ends.
+void SimReplica::Pace() {
+  if (at_ >= waking_until_ || model_->wake_pace == 1) return;
+  stretch_.first_s *= model_->wake_pace;
+  stretch_.growth_s *= model_->wake_pace;
+  stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, waking_until_ - at_));
 }
 
 bool SimReplica::full() const {
@@ -128,19 +143,38 @@ void SimReplica::PlanPrefill() {
   }
 }
 
+// A stretch of steps until the first sequence ends, or until the longest needs another block.
+void SimReplica::PlanDecode() {
+  if (decodes_.empty()) return;
+  const auto sequences = static_cast<double>(decodes_.size());
+  const std::int64_t until_end = decodes_.front().end_step - steps_;
+  stretch_.steps = until_end;
+  double cells = cells_;
+  if (model_->cell_block > 1) {
+    double longest = 1;
+    for (const Decode& decode : decodes_) {
+      longest = std::max(longest, decode.cells - static_cast<double>(decode.end_step - steps_));
+    }
+    const double block = model_->cell_block;
+    const double looked_at = std::ceil(longest / block) * block;
+    cells = sequences * looked_at;
+    stretch_.steps = std::min(until_end, static_cast<std::int64_t>(looked_at - longest) + 1);
+  } else {
+    stretch_.growth_s = sequences * model_->per_decode_cell_s;
+  }
+  stretch_.first_s = model_->DecodeSeconds(sequences) + cells * model_->per_decode_cell_s;
+}
+
 void SimReplica::Plan() {
   stretch_ = {};
   if (prefills_.empty() && decodes_.empty()) return;
-  const auto sequences = static_cast<double>(decodes_.size());
-  stretch_.first_s = model_->DecodeSeconds(sequences) + cells_ * model_->per_decode_cell_s;
-  stretch_.growth_s = sequences * model_->per_decode_cell_s;
-  stretch_.steps = 1;
-  if (prefills_.empty()) {
-    stretch_.steps = decodes_.top().end_step - steps_;
-  } else {
+  PlanDecode();
+  if (!prefills_.empty()) {
+    stretch_.steps = 1;
     PlanPrefill();
   }
   stretch_.first_s = std::max(stretch_.first_s, kStepMin);
+  Pace();
   Shorten();
 }
 
@@ -154,9 +188,11 @@ void SimReplica::FinishPrefills(std::vector<Happening>& happened) {
       happened.push_back({.request = request.id, .at = at_, .is_end = true});
       continue;
     }
-    decodes_.push({.end_step = steps_ + request.output_tokens - 1,
-                   .request = request.id,
-                   .cells = static_cast<double>(request.input_tokens) + request.output_tokens});
+    decodes_.push_back(
+        {.end_step = steps_ + request.output_tokens - 1,
+         .request = request.id,
+         .cells = static_cast<double>(request.input_tokens) + request.output_tokens});
+    std::ranges::push_heap(decodes_, std::greater<>());
     cells_ += request.input_tokens + 1;
   }
   std::erase_if(prefills_, [](const Prefill& prefill) {
@@ -171,15 +207,17 @@ void SimReplica::Advance(std::vector<Happening>& happened) {
   busy_s_ += seconds;
   steps_ += stretch_.steps;
   cells_ += static_cast<double>(stretch_.steps) * static_cast<double>(decodes_.size());
-  while (!decodes_.empty() && decodes_.top().end_step <= steps_) {
-    happened.push_back({.request = decodes_.top().request, .at = at_, .is_end = true});
-    cells_ = decodes_.size() == 1 ? 0 : std::max(0.0, cells_ - decodes_.top().cells);
-    decodes_.pop();
+  while (!decodes_.empty() && decodes_.front().end_step <= steps_) {
+    const Decode ended = decodes_.front();
+    std::ranges::pop_heap(decodes_, std::greater<>());
+    decodes_.pop_back();
+    happened.push_back({.request = ended.request, .at = at_, .is_end = true});
+    cells_ = decodes_.empty() ? 0 : std::max(0.0, cells_ - ended.cells);
   }
   FinishPrefills(happened);
   // Nothing but what has not come yet: the engine sleeps until then.
-  if (prefills_.empty() && decodes_.empty() && !arrived_.empty()) {
-    at_ = std::max(at_, arrived_.front().ready);
+  if (prefills_.empty() && decodes_.empty() && !arrived_.empty() && arrived_.front().ready > at_) {
+    WakeAt(arrived_.front().ready);
   }
   TakeArrived();
   Plan();
@@ -191,7 +229,11 @@ void SimReplica::Fail(double now, std::vector<std::uint32_t>& begun,
   for (const Arrived& arrived : arrived_) waiting.push_back(arrived.request.id);
   for (const Prefill& prefill : waiting_) waiting.push_back(prefill.request.id);
   for (const Prefill& prefill : prefills_) waiting.push_back(prefill.request.id);
-  for (; !decodes_.empty(); decodes_.pop()) begun.push_back(decodes_.top().request);
+  std::ranges::sort(decodes_, {}, [](const Decode& decode) {
+    return std::pair(decode.end_step, decode.request);
+  });
+  for (const Decode& decode : decodes_) begun.push_back(decode.request);
+  decodes_.clear();
   arrived_.clear();
   waiting_.clear();
   prefills_.clear();

@@ -3,14 +3,13 @@
 // As in the engine, a step decodes one token of every running sequence and fills what its target
 // leaves with prompts, the one that is due first before the others; what arrives while a step runs
 // joins the next one, or waits for a slot. Steps that only decode differ by the cells that they
-// look at, so a whole stretch of them is one calculation: an event costs O(log of the batch),
+// look at, so a whole stretch of them is one calculation: an event costs O(of the batch) at most,
 // whatever the number of tokens. Times are seconds of the simulation. Pure.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <limits>
-#include <queue>
 #include <vector>
 
 #include "plan/step_model.h"
@@ -85,6 +84,9 @@ class SimReplica {
   static double Seconds(const Stretch& stretch);
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
   bool full() const;  // Every slot is taken.
+  void WakeAt(double ready);
+  void Pace();
+  void PlanDecode();
   void TakeArrived();
   void Plan();
   void PlanPrefill();
@@ -101,7 +103,8 @@ class SimReplica {
   std::deque<Arrived> arrived_;    // For later steps.
   std::vector<Prefill> waiting_;   // For a slot. The one that is due first before the others.
   std::vector<Prefill> prefills_;  // In the same order.
-  std::priority_queue<Decode, std::vector<Decode>, std::greater<>> decodes_;
+  std::vector<Decode> decodes_;    // A heap: the one that ends first is at its front.
+  double waking_until_ = 0;        // Steps that begin before it are slower.
   double busy_s_ = 0;
 };
 

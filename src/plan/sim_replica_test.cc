@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <utility>
 
 namespace penstock::plan {
 namespace {
@@ -82,6 +83,32 @@ TEST(SimReplica, TheEngineHasARequestAfterItsOverhead) {
   EXPECT_NEAR(replica.busy_s(), 0.02, 1e-12);
 }
 
+// Waking is felt for a second, also after a short pause, and not by who never slept.
+TEST(SimReplica, StepsAreSlowerForAWhileAfterASleep) {
+  StepModel model = ModelOf({.fixed_s = 0.01}, 512);
+  model.wake_pace = 1.5;
+  SimReplica replica(model);
+  replica.Add({.id = 1, .input_tokens = 9, .output_tokens = 2}, 0);  // Awake: 0.01 a step.
+  EXPECT_NEAR(RunOut(replica).back().at, 0.02, 1e-12);
+  replica.Add({.id = 2, .input_tokens = 9, .output_tokens = 2}, 1);
+  EXPECT_NEAR(RunOut(replica).back().at, 1.03, 1e-12);
+  replica.Add({.id = 3, .input_tokens = 9, .output_tokens = 1}, 1.05);
+  EXPECT_NEAR(RunOut(replica).back().at, 1.065, 1e-12);
+  replica.Add({.id = 4, .input_tokens = 9, .output_tokens = 201}, 1.09);
+  // 61 steps begin before the second is over, 140 after it.
+  EXPECT_NEAR(RunOut(replica).back().at, 1.09 + 61 * 0.015 + 140 * 0.01, 1e-9);
+}
+
+TEST(SimReplica, CellsAreLookedAtInWholeBlocksOfTheLongest) {
+  StepModel model = ModelOf({.fixed_s = 0.01, .per_context_token_s = 1e-5}, 512);
+  model.cell_block = 256;
+  SimReplica replica(model);
+  replica.Add({.id = 1, .input_tokens = 254, .output_tokens = 5}, 0);
+  const auto happened = RunOut(replica);
+  // 255 and 256 cells are one block, 257 and 258 two.
+  EXPECT_NEAR(happened[1].at, 0.01 + 2 * (0.01 + 256e-5) + 2 * (0.01 + 512e-5), 1e-12);
+}
+
 // A step with sequences that decode is kept within its target, or has the least piece of a prompt.
 TEST(SimReplica, AStepKeepsToItsTarget) {
   SimReplica replica(kModel);
@@ -134,6 +161,9 @@ TEST(SimReplica, BeyondItsSlotsRequestsWait) {
 
 // The engine step by step, the obvious way.
 struct Obvious {
+  explicit Obvious(const StepModel& of) : model(of) {}
+  const StepModel& model;
+  double waking_until = 0;
   struct Sequence {
     std::uint32_t request;
     double ready;
@@ -148,29 +178,34 @@ struct Obvious {
     return position * tokens + tokens * (tokens + 1) / 2;
   }
   int Budget(int decodes, double decode_s, int position) const {
-    const int most = kModel.step_tokens_max - decodes;
+    const int most = model.step_tokens_max - decodes;
     int tokens = 0;
     while (tokens < most &&
-           decode_s + kModel.prefill_pass_s + (tokens + 1) * kModel.per_prefill_token_s +
+           decode_s + model.prefill_pass_s + (tokens + 1) * model.per_prefill_token_s +
                    // As the engine estimates: half a token's cells aside.
                    (position * (tokens + 1.0) + (tokens + 1.0) * (tokens + 1) / 2) *
-                       kModel.per_prefill_cell_s <=
-               kModel.step_target_s + 1e-12) {
+                       model.per_prefill_cell_s <=
+               model.step_target_s + 1e-12) {
       ++tokens;
     }
-    const int least = decodes > 0 ? kModel.prefill_tokens_min : kModel.prefill_tokens_alone_min;
+    const int least = decodes > 0 ? model.prefill_tokens_min : model.prefill_tokens_alone_min;
     return std::clamp(tokens, std::min(least, most), most);
   }
   void Join() {
     std::ranges::sort(coming, {}, [](const Sequence& s) { return std::pair(s.ready, s.request); });
-    if (running.empty() && !coming.empty()) now = std::max(now, coming.front().ready);
+    if (running.empty() && waiting.empty() && !coming.empty() && coming.front().ready > now) {
+      if (coming.front().ready - now >= StepModel::kWakeAfter) {
+        waking_until = coming.front().ready + StepModel::kWakeFor;
+      }
+      now = coming.front().ready;
+    }
     while (!coming.empty() && coming.front().ready <= now + 1e-12) {
       waiting.push_back(coming.front());
       coming.erase(coming.begin());
     }
     const auto by_due = [](const Sequence& s) { return std::pair(s.due, s.request); };
     std::ranges::sort(waiting, {}, by_due);
-    while (!waiting.empty() && std::ssize(running) < kModel.slots) {
+    while (!waiting.empty() && std::ssize(running) < model.slots) {
       running.push_back(waiting.front());
       waiting.erase(waiting.begin());
     }
@@ -180,12 +215,15 @@ struct Obvious {
     Join();
     int decodes = 0;
     double cells = 0;
+    int blocks = 0;
     for (const Sequence& s : running) {
       if (s.position < s.input) continue;
       ++decodes;
       cells += s.input + s.made;
+      blocks = std::max(blocks, (s.input + s.made + model.cell_block - 1) / model.cell_block);
     }
-    double seconds = kModel.DecodeSeconds(decodes) + cells * kModel.per_decode_cell_s;
+    if (model.cell_block > 1) cells = decodes * blocks * model.cell_block;
+    double seconds = model.DecodeSeconds(decodes) + cells * model.per_decode_cell_s;
     int budget = -1;
     bool any = false;
     std::vector<std::uint32_t> decoded;
@@ -200,15 +238,15 @@ struct Obvious {
       const int taken = std::min(left, budget);
       if (taken == 0 || (any && taken < left && taken < 32)) budget = 0;
       if (budget == 0) continue;
-      if (!any) seconds += kModel.prefill_pass_s;
+      if (!any) seconds += model.prefill_pass_s;
       any = true;
       seconds +=
-          taken * kModel.per_prefill_token_s + Cells(s.position, taken) * kModel.per_prefill_cell_s;
+          taken * model.per_prefill_token_s + Cells(s.position, taken) * model.per_prefill_cell_s;
       s.position += taken;
       budget -= taken;
       if (s.position == s.input) filled.push_back(&s);
     }
-    now += seconds;
+    now += now < waking_until ? seconds * model.wake_pace : seconds;
     for (Sequence& s : running) {
       if (std::ranges::count(decoded, s.request) != 0) ++s.made;
     }
@@ -226,11 +264,14 @@ struct Obvious {
 
 // Whole stretches of steps give what single steps give.
 TEST(SimReplica, AgreesWithSingleSteps) {
-  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+  StepModel model = kModel;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed=" << seed);
     std::mt19937_64 random(seed);
-    SimReplica replica(kModel);
-    Obvious obvious;
+    model.cell_block = seed % 2 == 0 ? 1 : 256;
+    model.wake_pace = seed % 3 == 0 ? 1.3 : 1;
+    SimReplica replica(model);
+    Obvious obvious(model);
     std::vector<SimReplica::Happening> happened;
     double at = 0;
     const int requests = 1 + static_cast<int>(random() % 12);

@@ -92,6 +92,7 @@ boost::json::object StepJson(const Scenario& scenario) {
           {"prefill_token_us", step.per_prefill_token_s * 1e6},
           {"prefill_cell_us", step.per_prefill_cell_s * 1e6},
           {"overhead_ms", step.overhead_s * 1e3},
+          {"wake_pace", step.wake_pace},
           {"fit_error_mean", scenario.terms.fit_error_mean},
           {"fit_error_max", scenario.terms.fit_error_max}};
 }

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "page/numbers.h"
+
 namespace penstock::plan {
 namespace {
 
@@ -69,8 +71,8 @@ SizingRow QuotaRow(const TokensPerMinute& tokens, const QuotaUnit& unit, double 
           .unit = "quota units",
           .raw = estimate.counted_tpm / unit.tokens_per_minute,
           .amount = estimate.units,
-          .note = fmt::format("{:g} TPM, {:g} RPM; {} bind", estimate.tokens_per_minute,
-                              estimate.requests_per_minute,
+          .note = fmt::format("{} TPM, {} RPM; {} bind", page::Figure(estimate.tokens_per_minute),
+                              page::Figure(estimate.requests_per_minute),
                               estimate.bound_by_requests ? "requests" : "tokens")};
 }
 

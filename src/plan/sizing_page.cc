@@ -77,12 +77,14 @@ void AddOffers(const Sizing& sizing, const SizingBasis& basis, Page& page) {
 
 void AddFigures(const UsageSummary& usage, Page& page) {
   page.Add(
-      "<div class=\"wide\"><table><thead><tr><th></th><th>mean</th><th>p50</th><th>p95</th>"
+      "<div "
+      "class=\"wide\"><table><thead><tr><th></th><th>min</th><th>mean</th><th>p50</th><th>p95</th>"
       "<th>p99</th><th>greatest</th></tr></thead><tbody>");
   const auto row = [&page](const char* what, const MinuteFigures& figures) {
-    page.Add("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", what,
-             Figure(figures.mean), Figure(figures.p50), Figure(figures.p95), Figure(figures.p99),
-             Figure(figures.max));
+    page.Add(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        what, Figure(figures.min), Figure(figures.mean), Figure(figures.p50), Figure(figures.p95),
+        Figure(figures.p99), Figure(figures.max));
   };
   row("requests a minute", usage.requests_per_minute);
   row("input TPM", usage.input);

@@ -52,10 +52,10 @@ std::vector<std::string> HistoryLines(const UsageSummary& usage) {
                               Count(usage.requests), MinuteText(usage.first_minute),
                               Count(usage.minutes), Count(usage.empty_minutes)));
   const auto line = [&lines](const char* what, const MinuteFigures& figures) {
-    lines.push_back(
-        fmt::format("{:<16} mean {:>9}  p50 {:>9}  p95 {:>9}  p99 {:>9}  max {:>9} at {}", what,
-                    Figure(figures.mean), Figure(figures.p50), Figure(figures.p95),
-                    Figure(figures.p99), Figure(figures.max), MinuteText(figures.max_minute)));
+    lines.push_back(fmt::format(
+        "{:<16} min {:>9}  mean {:>9}  p50 {:>9}  p95 {:>9}  p99 {:>9}  max {:>9} at {}", what,
+        Figure(figures.min), Figure(figures.mean), Figure(figures.p50), Figure(figures.p95),
+        Figure(figures.p99), Figure(figures.max), MinuteText(figures.max_minute)));
   };
   line("requests/min", usage.requests_per_minute);
   line("input TPM", usage.input);
@@ -74,8 +74,13 @@ std::vector<std::string> HistoryLines(const UsageSummary& usage) {
 }
 
 boost::json::object FiguresJson(const MinuteFigures& figures) {
-  return {{"mean", figures.mean}, {"p50", figures.p50}, {"p95", figures.p95},
-          {"p99", figures.p99},   {"max", figures.max}, {"max_at", MinuteText(figures.max_minute)}};
+  return {{"min", figures.min},
+          {"mean", figures.mean},
+          {"p50", figures.p50},
+          {"p95", figures.p95},
+          {"p99", figures.p99},
+          {"max", figures.max},
+          {"max_at", MinuteText(figures.max_minute)}};
 }
 
 boost::json::object UsageJson(const UsageSummary& usage) {

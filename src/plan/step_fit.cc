@@ -17,6 +17,7 @@ using policy::CurvePoint;
 // The unknowns stand as logarithms in a vector: these, then the seconds of each decode point.
 enum : std::size_t {
   kOverhead,
+  kWake,
   kPrefillPass,
   kPrefillToken,
   kPrefillCell,
@@ -28,6 +29,10 @@ using Vector = std::vector<double>;
 // What a measurement leaves open stays where the linear fit has it.
 constexpr double kPriorWeight = 0.02;
 constexpr double kDecodePriorWeight = 0.005;
+// A request reaches the engine in a millisecond or so, which one can tell from the time of a pass
+// only where several wait for each other.
+constexpr double kOverheadSeconds = 1e-3;
+constexpr double kOverheadPriorWeight = 0.2;
 // Beyond it a point counts by its distance, not by the square: a slow second must not bend the fit.
 constexpr double kOutlier = 0.1;
 constexpr double kSecondsMin = 1e-9;
@@ -73,6 +78,7 @@ Vector BatchesOf(const std::vector<CurvePoint>& points) {
 StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel& settings) {
   StepModel model = settings;
   model.overhead_s = std::exp(unknowns[kOverhead]);
+  model.wake_pace = std::max(1.0, std::exp(unknowns[kWake]));
   model.prefill_pass_s = std::exp(unknowns[kPrefillPass]);
   model.per_prefill_token_s = std::exp(unknowns[kPrefillToken]);
   model.per_prefill_cell_s = std::exp(unknowns[kPrefillCell]);
@@ -86,13 +92,26 @@ StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel
   return model;
 }
 
-Vector StartOf(const policy::StepTimes& step, const Vector& batches) {
+double PriorWeightOf(std::size_t unknown) {
+  if (unknown == kOverhead) return kOverheadPriorWeight;
+  return unknown < kFixedUnknowns ? kPriorWeight : kDecodePriorWeight;
+}
+
+LoopTimes Play(const StepModel& model, const CurvePoint& point) {
+  const policy::Shape shape{point.input_tokens, point.output_tokens};
+  return HasPauses(point) ? PlayAlone(model, shape) : PlayLoop(model, point.concurrency, shape);
+}
+
+Vector StartOf(const policy::StepTimes& step, const Vector& batches,
+               const std::vector<CurvePoint>& points) {
+  const bool paused = std::ranges::any_of(points, HasPauses);
   const auto log = [](double seconds) { return std::log(std::max(seconds, kSecondsMin)); };
   const double token = std::max(step.per_prefill_token_s, 1e-7);
   const double cell = std::max(step.per_context_token_s, token * 1e-5);
   Vector start(kFixedUnknowns + batches.size());
-  start[kOverhead] = log(2e-3);
-  start[kPrefillPass] = log(std::max(step.fixed_s, 1e-4) / 2);
+  start[kOverhead] = log(kOverheadSeconds);
+  start[kWake] = paused ? 0.1 : 0;
+  start[kPrefillPass] = log(std::max(step.fixed_s, 2e-3) / 2);
   start[kPrefillToken] = log(token);
   start[kPrefillCell] = log(cell / 10);
   start[kDecodeCell] = log(cell);
@@ -116,15 +135,15 @@ class Fit {
       : points_(PointsOf(calibration)),
         batches_(BatchesOf(points_)),
         settings_(settings),
-        start_(StartOf(calibration.step, batches_)) {}
+        start_(StartOf(calibration.step, batches_, points_)) {}
 
   StepFit Run() {
     if (batches_.empty()) return {};
     Minimum best;
     // Several beginnings, for the error has more than one valley: what a pass costs and what comes
     // before it can stand for each other.
-    for (const double pass : {1.0, 0.2, 3.0}) {
-      for (const double overhead : {1.0, 0.2}) {
+    for (const double pass : {1.0, 0.2, 5.0}) {
+      for (const double overhead : {1.0, 0.3}) {
         Vector begin = start_;
         begin[kPrefillPass] += std::log(pass);
         begin[kOverhead] += std::log(overhead);
@@ -147,16 +166,14 @@ class Fit {
       residuals.push_back(weight * Tamed(std::log(ratio)));
     };
     for (const CurvePoint& point : points_) {
-      const LoopTimes played =
-          PlayLoop(model, point.concurrency, {point.input_tokens, point.output_tokens});
+      const LoopTimes played = Play(model, point);
       const Weights weights = WeightsOf(point);
       compare(played.ttft_s, point.ttft_ms.p50, weights.ttft);
       compare(played.tpot_s, point.tpot_ms.p50, weights.tpot);
       compare(played.latency_s, point.latency_ms.p50, weights.latency);
     }
     for (std::size_t i = 0; i < unknowns.size(); ++i) {
-      residuals.push_back((i < kFixedUnknowns ? kPriorWeight : kDecodePriorWeight) *
-                          (unknowns[i] - start_[i]));
+      residuals.push_back(PriorWeightOf(i) * (unknowns[i] - start_[i]));
     }
     return residuals;
   }
@@ -172,8 +189,7 @@ class Fit {
       ++count;
     };
     for (const CurvePoint& point : points_) {
-      const LoopTimes played =
-          PlayLoop(fit.model, point.concurrency, {point.input_tokens, point.output_tokens});
+      const LoopTimes played = Play(fit.model, point);
       const Weights weights = WeightsOf(point);
       add(played.ttft_s, point.ttft_ms.p50, weights.ttft);
       add(played.tpot_s, point.tpot_ms.p50, weights.tpot);

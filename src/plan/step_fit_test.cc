@@ -80,6 +80,32 @@ TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
   EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.10);
 }
 
+// Requests after pauses take longer than those of a closed loop: so much slower is who has slept.
+TEST(StepFit, PausesTellWhatASleepCosts) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    StepModel truth = RandomModel(random);
+    truth.cell_block = 256;
+    truth.wake_pace = 1.3;
+    policy::Calibration calibration = Measured(truth, 0, seed);
+    const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
+    EXPECT_EQ(FitStepModel(calibration, settings).model.wake_pace, 1);  // Nothing tells it.
+    const LoopTimes paused = PlayAlone(truth, {256, 16});
+    calibration.probes.push_back({.concurrency = 1,
+                                  .input_tokens = 256,
+                                  .output_tokens = 16,
+                                  .requests_per_s = 0.4 / paused.latency_s,
+                                  .ttft_ms = {.p50 = paused.ttft_s * 1e3},
+                                  .tpot_ms = {.p50 = paused.tpot_s * 1e3},
+                                  .latency_ms = {.p50 = paused.latency_s * 1e3},
+                                  .requests = 6});
+    const StepFit fit = FitStepModel(calibration, settings);
+    EXPECT_NEAR(fit.model.wake_pace, 1.3, 0.06);
+    EXPECT_LT(fit.error_mean, 0.03);
+  }
+}
+
 // An operator's word has no points: the linear fit is what there is.
 TEST(StepFit, WithoutPointsTheLinearFitIsTaken) {
   policy::Calibration given{.step = {.fixed_s = 0.01, .per_prefill_token_s = 1e-4}};

@@ -3,7 +3,8 @@
 // A step decodes one token of each running sequence and reads prompt tokens beside them. Decoding
 // takes what was measured for so many sequences, and a little for every cell they look at; prompts
 // take a pass of their own where the engine makes one, a time for each token, and a little for
-// every cell.
+// every cell. For a while after a sleep all steps are slower: caches are cold, and a virtual
+// processor wakes up wherever there is room.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +24,13 @@ struct StepModel {
   };
   std::vector<Decode> decode{};  // In order; between two it is linear, beyond the last as before.
   double per_decode_cell_s = 0;
+  int cell_block = 1;         // Above 1: each looks at as many whole blocks as the longest needs.
   double prefill_pass_s = 0;  // Of a step that reads prompts.
   bool shares_pass = false;   // One pass for both: prefill_pass_s only where nothing decodes.
   double per_prefill_token_s = 0;
   double per_prefill_cell_s = 0;
   double overhead_s = 0;  // Of a request, before the engine has it.
+  double wake_pace = 1;   // Steps take so many times as long for kWakeFor after a sleep.
 
   // How the engine fills a step: its own defaults (engine/scheduler.h).
   int slots = 0;                // Sequences that run at once, others wait; 0: as many as come.
@@ -37,6 +40,10 @@ struct StepModel {
   int prefill_tokens_alone_min = 256;  // Where nothing decodes.
 
   bool operator==(const StepModel&) const = default;
+
+  // Seconds: so long without work is a sleep, and for so long its end is felt.
+  static constexpr double kWakeAfter = 0.03;
+  static constexpr double kWakeFor = 1;
 
   // 0 for no sequences.
   double DecodeSeconds(double sequences) const;

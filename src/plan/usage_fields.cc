@@ -29,7 +29,7 @@ constexpr UsualName kUsualNames[] = {
     {"input_tokens", UsageField::kInput},
     {"input_token_count", UsageField::kInput},
     {"contexttokens", UsageField::kInput},
-    {"input_length", UsageField::kInput},
+    {"input_length", UsageField::kInputLength},
     {"request tokens", UsageField::kInput},
     {"completion_tokens", UsageField::kOutput},
     {"output_tokens", UsageField::kOutput},
@@ -69,11 +69,15 @@ bool NamesZone(std::string_view text) {
   return text.ends_with('Z') || text.find_first_of("+-", 10) != std::string_view::npos;
 }
 
-std::optional<std::int64_t> ParseSeconds(std::string_view text, const UsageColumns& columns) {
+constexpr double kBareMax = 1e11;  // As seconds: the year 5138.
+
+std::optional<std::int64_t> ParseSeconds(std::string_view text, const UsageColumns& columns,
+                                         bool& bare) {
   double number = 0;
   const char* const end = text.data() + text.size();
   const auto read = std::from_chars(text.data(), end, number);
   if (read.ec == std::errc() && read.ptr == end && std::isfinite(number)) {
+    bare = columns.time_unit_ns == 0 && std::abs(number) < kBareMax;
     if (columns.time_unit_ns == 0) return SecondsBySize(number);
     return static_cast<std::int64_t>(
         std::floor(number * static_cast<double>(columns.time_unit_ns) / 1e9));
@@ -88,19 +92,20 @@ std::optional<std::int64_t> ParseSeconds(std::string_view text, const UsageColum
 
 std::int64_t SecondsBySize(double number) {
   const double size = std::abs(number);
-  const double divisor = size < 1e11 ? 1 : size < 1e14 ? 1e3 : size < 1e17 ? 1e6 : 1e9;
+  const double divisor = size < kBareMax ? 1 : size < 1e14 ? 1e3 : size < 1e17 ? 1e6 : 1e9;
   return static_cast<std::int64_t>(std::floor(number / divisor));
 }
 
 std::string_view Name(UsageField field) {
-  constexpr std::array<std::string_view, kUsageFields> kNames = {"time", "input", "output",
-                                                                 "cached", "key"};
+  constexpr std::array<std::string_view, kUsageFields> kNames = {"time",   "input", "output",
+                                                                 "cached", "key",   "input"};
   return kNames[static_cast<std::size_t>(field)];
 }
 
 std::optional<UsageField> FieldOf(std::string_view name, const UsageColumns& columns) {
-  const std::array<const std::string*, kUsageFields> given = {
-      &columns.time, &columns.input, &columns.output, &columns.cached, &columns.key};
+  const std::array<const std::string*, kUsageFields> given = {&columns.time,   &columns.input,
+                                                              &columns.output, &columns.cached,
+                                                              &columns.key,    &columns.input};
   for (std::size_t i = 0; i < kUsageFields; ++i) {
     if (!given[i]->empty() && *given[i] == name) return static_cast<UsageField>(i);
   }
@@ -116,8 +121,11 @@ std::optional<UsageField> FieldOf(std::string_view name, const UsageColumns& col
 bool SetField(UsageField field, std::string_view text, const UsageColumns& columns, UsageRow& row) {
   switch (field) {
     case UsageField::kTime:
-      row.at_s = ParseSeconds(text, columns);
+      row.at_s = ParseSeconds(text, columns, row.time_is_bare);
       return row.at_s.has_value();
+    case UsageField::kInputLength:
+      row.in_milliseconds = true;
+      [[fallthrough]];
     case UsageField::kInput:
       row.input = ParseCount(text);
       return row.input.has_value();

@@ -12,8 +12,15 @@
 
 namespace penstock::plan {
 
-enum class UsageField { kTime, kInput, kOutput, kCached, kKey };
-inline constexpr std::size_t kUsageFields = 5;
+enum class UsageField {
+  kTime,
+  kInput,
+  kOutput,
+  kCached,
+  kKey,
+  kInputLength  // Input, as Mooncake's traces call it, whose times are milliseconds.
+};
+inline constexpr std::size_t kUsageFields = 6;
 
 // What `name` stands for under `columns`: a name given there, else a usual one, case set aside.
 std::optional<UsageField> FieldOf(std::string_view name, const UsageColumns& columns);
@@ -24,6 +31,8 @@ std::string_view Name(UsageField field);
 // One row as it was read; numbers may come as numbers or as text.
 struct UsageRow {
   std::optional<std::int64_t> at_s;
+  bool time_is_bare = false;     // A number of no unit, and too small to tell one.
+  bool in_milliseconds = false;  // Such numbers are milliseconds.
   std::optional<std::int64_t> input;
   std::optional<std::int64_t> output;
   std::int64_t cached = 0;

@@ -25,6 +25,16 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 // Progress is told, and the share of bad rows judged, once in so many rows.
 constexpr std::int64_t kRowsPerLook = 1 << 16;
 
+// What a terminal can show of a file that may be anything.
+std::string Printable(std::string_view text) {
+  constexpr std::size_t kShownMax = 200;
+  std::string shown(text.substr(0, kShownMax));
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < ' ' || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  }
+  return text.size() > kShownMax ? shown + "…" : shown;
+}
+
 // Takes the lines of one file, one after another, whichever way they came in.
 class LineTaker {
  public:
@@ -63,10 +73,13 @@ Status LineTaker::TakeHeader(std::string_view line) {
   if (!rows.Next(cells_)) return {};
   for (const std::string& cell : cells_) places_.push_back(FieldOf(cell, columns_));
   for (const UsageField needed : {UsageField::kTime, UsageField::kInput, UsageField::kOutput}) {
-    if (std::ranges::find(places_, std::optional(needed)) == places_.end()) {
+    const bool there = std::ranges::any_of(
+        places_, [&](const auto& place) { return place && Name(*place) == Name(needed); });
+    if (!there) {
       return Fail(Code::kCorrupt,
                   fmt::format("row {}: no column for {}; there are: {}. Name it: --columns {}=NAME",
-                              line_, Name(needed), fmt::join(cells_, ", "), Name(needed)),
+                              line_, Name(needed),
+                              Printable(fmt::format("{}", fmt::join(cells_, ", "))), Name(needed)),
                   std::string(Name(needed)));
     }
   }
@@ -118,10 +131,12 @@ std::string LineTaker::AddRow(const UsageRow& row) {
   }
   UsageSeries* const series = SeriesOf(row.key);
   if (series == nullptr) return fmt::format("is of another key after {} of them", kUsageKeysMax);
-  full_ = history_.quarters >= history_.quarters_max && !series->Keeps(*row.at_s);
+  const bool milliseconds = row.in_milliseconds && row.time_is_bare;
+  const std::int64_t at_s = milliseconds ? *row.at_s / 1000 : *row.at_s;
+  full_ = history_.quarters >= history_.quarters_max && !series->Keeps(at_s);
   if (full_) return {};
   const std::size_t before = series->quarters();
-  series->Add(*row.at_s, tokens);
+  series->Add(at_s, tokens);
   history_.quarters += series->quarters() - before;
   return {};
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "plan/usage_fields.h"
 
 namespace penstock::plan {
@@ -79,6 +81,29 @@ TEST(UsageReader, TheUnitOfAPlainTimeIsToldByItsSize) {
   for (const double number : {1686676106.0, 1686676106e3, 1686676106e6, 1686676106e9}) {
     EXPECT_EQ(SecondsBySize(number), 1686676106);
   }
+}
+
+// Its times are milliseconds from zero on, too small to tell that by themselves.
+TEST(UsageReader, MooncakesTimesAreMilliseconds) {
+  const UsageSummary summary =
+      Only(Read("{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1, \"hash_ids\": [1]}\n"
+                "{\"timestamp\": 119999, \"input_length\": 5, \"output_length\": 1}\n"));
+  EXPECT_EQ(summary.minutes, 2);
+  const UsageSummary csv = Only(Read("timestamp,input_length,output_length\n0,1,1\n60000,1,1\n"));
+  EXPECT_EQ(csv.minutes, 2);
+  // Where the size tells the unit, or the time is one of the calendar, it stands.
+  EXPECT_EQ(Only(Read("timestamp,input_length,output_length\n1686676106000,1,1\n")).first_minute,
+            1686676106 / 60);
+  EXPECT_EQ(
+      Only(Read("timestamp,input_length,output_length\n2023-06-13T17:08:26Z,1,1\n")).first_minute,
+      1686676106 / 60);
+}
+
+TEST(UsageReader, WhatIsNoTableIsNotPouredOut) {
+  const std::string message =
+      Refusal(std::string("GGUF\x03\0\x01\x7f", 7) + std::string(5000, '\xff') + "\n");
+  EXPECT_LT(message.size(), 500u);
+  EXPECT_EQ(std::ranges::count_if(message, [](char c) { return c == '\xff' || c == '\x03'; }), 0);
 }
 
 TEST(UsageReader, AMissingColumnIsNamedWithThoseThatAreThere) {

@@ -34,7 +34,10 @@ MinuteFigures Figures(std::vector<std::pair<double, std::int64_t>> values, std::
     const auto rank = static_cast<std::int64_t>(Rank(quantile, count));
     return rank < silent ? 0.0 : values[static_cast<std::size_t>(rank - silent)].first;
   };
-  MinuteFigures figures{.p50 = at(0.5), .p95 = at(0.95), .p99 = at(0.99)};
+  MinuteFigures figures{.min = silent > 0 ? 0.0 : values.front().first,
+                        .p50 = at(0.5),
+                        .p95 = at(0.95),
+                        .p99 = at(0.99)};
   for (const auto& [value, minute] : values) figures.mean += value;
   figures.mean /= static_cast<double>(count);
   figures.max = values.back().first;

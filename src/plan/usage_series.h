@@ -23,6 +23,7 @@ inline constexpr std::int64_t kMinutesMax = 1'600'000;
 
 // One figure over all minutes of the span, those without any request included.
 struct MinuteFigures {
+  double min = 0;
   double mean = 0;
   double p50 = 0;
   double p95 = 0;

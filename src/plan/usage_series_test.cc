@@ -30,6 +30,7 @@ TEST(UsageSeries, CountsSilentMinutesAndNamesTheGreatestOne) {
   EXPECT_EQ(summary.input.p50, 0);
   EXPECT_EQ(summary.input.p99, 150);
   EXPECT_EQ(summary.input.max, 150);
+  EXPECT_EQ(summary.input.min, summary.empty_minutes > 0 ? 0 : 100);
   EXPECT_EQ(summary.input.max_minute, 1);
   EXPECT_EQ(summary.uncached.max, 110);
   EXPECT_EQ(summary.total.max, 180);

@@ -60,6 +60,20 @@ test('a provisioned deployment: create and wait, get, scale, list, delete', asyn
   assert.deepEqual(skus, ['ProvisionedManaged']);
 });
 
+// As ARM has it: PUT replaces tags as a whole, and what a field may be is said.
+test('tags are replaced, and wrong ones refused', async () => {
+  const put = (tags, properties = {}) => client.deployments.beginCreateOrUpdateAndWait(...kPlace, 'tagged', {
+    ...deployment('Standard', 1), tags, properties: { ...deployment('Standard', 1).properties, ...properties } },
+  { updateIntervalInMs: 100 });
+  assert.deepEqual((await put({ team: 'a', stage: 'test' })).tags, { team: 'a', stage: 'test' });
+  assert.deepEqual((await put({ team: 'b' })).tags, { team: 'b' });
+  const many = Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`t${i}`, 'x']));
+  await assert.rejects(put(many), (error) => error.statusCode === 400 && /20/.test(error.message));
+  await assert.rejects(put({}, { versionUpgradeOption: 'Sometimes' }),
+    (error) => error.statusCode === 400 && /NoAutoUpgrade/.test(error.message));
+  await client.deployments.beginDeleteAndWait(...kPlace, 'tagged');
+});
+
 test('a standard deployment has a quota', async () => {
   const made = await client.deployments.beginCreateOrUpdateAndWait(
     ...kPlace, 'standard', deployment('Standard', 240), { updateIntervalInMs: 100 });

@@ -337,6 +337,7 @@ const kFaults = {
     Buffer.from('data: {"choices":[{"index":0,"delta":{"content":"'), Buffer.from('é').subarray(0, 1),
     Buffer.from(`"}}]}\n\n${kToken.repeat(3)}${kEnd()}${kDone}`)])),
   noJson: (answer) => answer.end(`${kToken}data: {"choices": [\n\n${kToken.repeat(3)}${kEnd()}${kDone}`),
+  oneJsonText: (answer) => answer.end('{"choices":[{"index":0,"message":{"content":"all at once"}}]}'),
   notEvents: (answer) => answer.end('this is no event stream\n\nat all\n\n'),
   noDone: (answer) => answer.end(kToken.repeat(4) + kEnd()),
   errorInStream: (answer) => answer.end(`${kToken.repeat(2)}data: {"error":{"message":"out of memory"}}\n\n`),
@@ -383,15 +384,15 @@ test('a server with every fault there is: each is counted under its name, and th
   const summary = JSON.parse(measured.stdout);
   assert.equal(summary.valid, false);
   assert.deepEqual(summary.levels[0].errors, {
-    // Fields that nobody knows are no fault of an event stream: it only ends before its answer does.
-    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 6, malformed: 6,
+    stalled: 2, rate_limited: 2, status: 6, stream: 2, truncated: 4, malformed: 4, not_a_stream: 6,
   });
   assert.equal(summary.levels[0].succeeded, 8, 'those without [DONE] and with a lying usage are usable');
   assert.equal(summary.levels[0].retry_after_ms.p50, 3000);
   const lines = readFileSync(records, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   const about = (name) => lines.find((line) => line.kind === 'request' && line.id === names.indexOf(name));
   for (const [name, pattern] of [
-    ['html', /text\/html came/], ['noJson', /not a JSON object/], ['splitCharacter', /not UTF-8/],
+    ['html', /text\/html came/], ['oneJsonText', /one JSON text came.*all at once/],
+    ['notEvents', /no event came: this is no event stream/], ['noJson', /not a JSON object/], ['splitCharacter', /not UTF-8/],
     ['errorInStream', /out of memory/], ['status401', /401.*who are you/], ['status404', /404.*no such model/],
     ['status503', /503.*warming up/], ['stall', /nothing came for 1 s/],
   ]) assert.match(about(name).error_message, pattern, name);

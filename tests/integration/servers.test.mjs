@@ -219,6 +219,23 @@ test('a served entity\'s own external model shares traffic; its key comes and go
   assert.deepEqual(readdirSync(join(secrets, 'team')), ['azure']);
 });
 
+test('a restart finds the keys that are used, and removes those that nobody came to store', async (t) => {
+  const first = await Server.start(t);
+  const secrets = join(first.dataDirectory, 'secrets');
+  await first.call('POST', kModels, { name: 'main.test.m', external_model: external('http://127.0.0.1:1/v1', 'sk-of-model') });
+  await first.call('POST', kEndpoints, { name: 'far', config: { served_entities: [
+    { external_model: external('http://127.0.0.1:1/v1', 'sk-of-endpoint') }] } });
+  const used = readdirSync(secrets).sort();
+  assert.equal(used.length, 2);
+  await first.kill();
+  writeFileSync(join(secrets, '0123456789abcdef01234567'), 'sk-of-nobody', { mode: 0o600 });
+  writeFileSync(join(secrets, '0123456789abcdef01234567.new'), 'sk-of-nobody', { mode: 0o600 });
+  const second = await Server.start(t, { dataDirectory: first.dataDirectory });
+  assert.deepEqual(readdirSync(secrets).sort(), used);
+  assert.equal((await second.call('DELETE', `${kEndpoints}/far`)).status, 200);
+  assert.equal(readdirSync(secrets).length, 1);
+});
+
 test('a relay runs beside the server, whatever runs the models', async (t) => {
   const provider = await startProvider(t);
   const hook = join(temporaryFolder(t), 'hook');

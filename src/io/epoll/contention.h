@@ -16,7 +16,7 @@ class Contention {
   bool Look(TimePoint now);
 
   static constexpr Duration kInterval = std::chrono::milliseconds(100);
-  static constexpr double kShareMax = 0.02;
+  static constexpr double kShareMax = 0.1;
 
  private:
   Duration Waited() const;
