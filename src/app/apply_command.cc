@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,78 @@ boost::json::value JsonOf(const YAML::Node& node, int depth = 0) {
   return node.IsNull() ? boost::json::value() : ScalarOf(node);
 }
 
+// The fields that the API knows, by where they stand. What is deeper, the server checks.
+const std::map<std::string, std::set<std::string, std::less<>>, std::less<>>& KnownFields() {
+  static const std::set<std::string, std::less<>> kEntity = {"entity_name",
+                                                             "entity_version",
+                                                             "model_name",
+                                                             "model_version",
+                                                             "name",
+                                                             "external_model",
+                                                             "min_provisioned_throughput",
+                                                             "max_provisioned_throughput",
+                                                             "provisioned_model_units",
+                                                             "burst_scaling_enabled",
+                                                             "min_provisioned_concurrency",
+                                                             "max_provisioned_concurrency",
+                                                             "workload_size",
+                                                             "workload_type",
+                                                             "scale_to_zero_enabled",
+                                                             "environment_vars",
+                                                             "instance_profile_arn",
+                                                             "strategy",
+                                                             "isolation",
+                                                             "overload"};
+  static const std::map<std::string, std::set<std::string, std::less<>>, std::less<>> kKnown = {
+      {"",
+       {"name", "config", "tags", "description", "ai_gateway", "rate_limits", "route_optimized",
+        "budget_policy_id", "email_notifications"}},
+      {"config", {"served_entities", "served_models", "traffic_config", "auto_capture_config"}},
+      {"config.served_entities[]", kEntity},
+      {"config.served_models[]", kEntity},
+      {"config.traffic_config", {"routes"}},
+      {"config.traffic_config.routes[]",
+       {"served_entity_name", "served_model_name", "traffic_percentage"}},
+      {"config.auto_capture_config",
+       {"catalog_name", "schema_name", "table_name_prefix", "enabled"}},
+      {"tags[]", {"key", "value"}}};
+  return kKnown;
+}
+
+// The path of the first field that nobody knows; "" if there is none. `place`: as in KnownFields.
+std::string UnknownField(const boost::json::value& json, const std::string& place,
+                         const std::string& path) {
+  if (const auto* array = json.if_array(); array != nullptr) {
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      auto unknown = UnknownField((*array)[i], place + "[]", fmt::format("{}[{}]", path, i));
+      if (!unknown.empty()) return unknown;
+    }
+  }
+  const auto known = KnownFields().find(place);
+  const auto* object = json.if_object();
+  if (object == nullptr || known == KnownFields().end()) return {};
+  for (const auto& [key, value] : *object) {
+    const std::string name(key);
+    const std::string here = path.empty() ? name : path + "." + name;
+    if (!known->second.contains(name)) return here;
+    auto unknown = UnknownField(value, place.empty() ? name : place + "." + name, here);
+    if (!unknown.empty()) return unknown;
+  }
+  return {};
+}
+
+// What is wrong with the list as a whole; "" if nothing.
+std::string ProblemOf(const std::vector<boost::json::object>& endpoints) {
+  std::set<std::string> names;
+  for (const boost::json::object& endpoint : endpoints) {
+    const std::string name = JsonText(endpoint, "name");
+    if (!names.insert(name).second) return fmt::format("endpoint '{}' stands there twice", name);
+    const std::string unknown = UnknownField(endpoint, "", "");
+    if (!unknown.empty()) return fmt::format("endpoint '{}': {} is not a field", name, unknown);
+  }
+  return {};
+}
+
 Result<std::vector<boost::json::object>> ReadFile(const std::string& path) {
   const auto refuse = [&path](const std::string& why) {
     return Fail(Code::kInvalidArgument, fmt::format("--file {}: {}", path, why), "--file");
@@ -75,8 +149,12 @@ Result<std::vector<boost::json::object>> ReadFile(const std::string& path) {
   std::vector<boost::json::object> endpoints;
   try {
     const YAML::Node root = YAML::LoadFile(path == "-" ? "/dev/stdin" : path);
-    if (!root.IsMap() || !root["endpoints"].IsSequence()) {
-      return refuse("expected 'endpoints:' with a list");
+    if (!root.IsMap() || !root["endpoints"] || !root["endpoints"].IsSequence()) {
+      return refuse("expected 'endpoints:' with a list, and nothing beside it");
+    }
+    for (const auto& entry : root) {
+      const auto key = entry.first.as<std::string>();
+      if (key != "endpoints") return refuse(fmt::format("'{}' stands beside 'endpoints'", key));
     }
     for (const YAML::Node& node : root["endpoints"]) {
       boost::json::value json = JsonOf(node);
@@ -85,9 +163,12 @@ Result<std::vector<boost::json::object>> ReadFile(const std::string& path) {
       }
       endpoints.push_back(std::move(json.get_object()));
     }
+  } catch (const YAML::BadFile&) {
+    return refuse("cannot be read");
   } catch (const YAML::Exception& exception) {
     return refuse(exception.what());
   }
+  if (const std::string problem = ProblemOf(endpoints); !problem.empty()) return refuse(problem);
   return endpoints;
 }
 
@@ -284,6 +365,10 @@ bool Agreed() {
 int Run(const ApplyOptions& options) {
   const auto changes = ChangesOf(options);
   if (!changes) return Report(changes.error());
+  if (changes->empty()) {
+    fmt::print(stderr, "penstock: --file {} names no endpoint: nothing is to be done\n",
+               options.file);
+  }
   bool any = false;
   boost::json::array told;
   for (const Change& change : *changes) {

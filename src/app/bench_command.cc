@@ -79,7 +79,12 @@ int Run(BenchCommandOptions& options) {
     options.bench.agent_key = agents->key();
   }
   const auto outcome = bench::RunBench(options.bench, stop_requested);
-  if (!outcome) return Report(outcome.error());
+  if (!outcome) {
+    // At the URL only a bad one is a matter of usage; the others are what it answered.
+    Error error = outcome.error();
+    if (error.field == "url" && error.code != Code::kInvalidArgument) error.field = kAnswered;
+    return Report(error);
+  }
   const int code = ShowOutputs(outcome->summary, options.outputs);
   return stop_requested ? kExitMissedGoal : code;
 }
@@ -140,7 +145,7 @@ void AddBenchCommand(Program& program) {
           "Connect from so many loopback addresses, where ports run out");
   AddFlag(*command, "--records", bench.records_path, "Keep a record per request: FILE.jsonl");
   AddOutputFlags(*command, options->outputs);
-  AddSwitch(*command, "--progress", bench.progress, "Live progress on stderr (default)");
+  AddSwitch(*command, "--progress", bench.progress, "Live progress on stderr");
   AddBenchReportCommand(program, command);
   AddBenchCompareCommand(program, command);
   AddBenchProveCommand(program, command);

@@ -28,8 +28,7 @@ Result<std::string> ReadKey(const std::string& path) {
     text->pop_back();
   }
   if (text->empty()) {
-    return Fail(Code::kInvalidArgument, fmt::format("api-key-file {} is empty", path),
-                "api-key-file");
+    return Fail(Code::kInvalidArgument, fmt::format("{} is empty", path), "api-key-file");
   }
   return text;
 }
@@ -132,14 +131,13 @@ void AddContentFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& 
   group(AddFlag(command, "--dataset", content.data_set_path,
                 "JSON lines of prompt or messages, or ShareGPT"));
   group(AddSwitch(command, "--salt", content.salted,
-                  "Each prompt begins unlike all others (default), so that no cache flatters"));
+                  "Each prompt begins unlike all others, so that no cache flatters"));
   group(AddFlag(command, "--corpus", bench.corpus_path,
                 "UTF-8 text to cut prompts from; else our own"));
   group(AddFlag(command, "--tokenizer", flags.tokenizer,
                 "FILE.gguf whose vocabulary counts tokens beside the server"));
   group(AddFlag(command, "--seed", bench.seed, "Chooses texts, lengths and arrivals"));
-  group(
-      AddSwitch(command, "--stream", bench.streamed, "Streamed replies (default), or whole ones"));
+  group(AddSwitch(command, "--stream", bench.streamed, "Streamed replies, or whole ones"));
 }
 
 Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
@@ -163,7 +161,9 @@ Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
   bench.content.output = flags.output_tokens;
   if (!flags.api_key_file.empty()) {
     auto key = ReadKey(flags.api_key_file);
-    if (!key) return Fail(key.error());
+    if (!key) {
+      return Fail(Code::kInvalidArgument, "--api-key-file: " + key.error().message, "api-key-file");
+    }
     bench.api_key = std::move(*key);
   }
   if (flags.source_addresses < 0 || flags.source_addresses > kSourceAddressesMax) {
@@ -177,7 +177,9 @@ Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
   }
   if (!flags.tokenizer.empty()) {
     auto tokenizer = OpenTokenizer(flags.tokenizer);
-    if (!tokenizer) return Fail(tokenizer.error());
+    if (!tokenizer) {
+      return Fail(Code::kInvalidArgument, "--tokenizer: " + tokenizer.error().message, "tokenizer");
+    }
     bench.count_tokens = std::move(*tokenizer);
     bench.tokenizer = flags.tokenizer.substr(flags.tokenizer.rfind('/') + 1);
   }

@@ -129,7 +129,7 @@ void AddBenchProveCommand(Program& program, CLI::App* bench) {
           "Keep the evidence: FILE.jsonl, whose SHA-256 the page shows");
   AddFlag(*command, "--report", options->report, "Write a page to sign: FILE.html");
   AddFlag(*command, "--markdown", options->markdown, "Write a summary for a ticket: FILE.md");
-  AddSwitch(*command, "--progress", prove.progress, "Live progress on stderr (default)");
+  AddSwitch(*command, "--progress", prove.progress, "Live progress on stderr");
   AddSwitch(*command, "--json", options->json, "One JSON document on stdout");
 }
 

@@ -1,4 +1,6 @@
 // penstock billing: provisioned hours by the level scaled to.
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -10,7 +12,7 @@
 #include "app/json_print.h"
 #include "app/remote.h"
 #include "app/text_table.h"
-#include "http/url.h"
+#include "meter/time_text.h"
 
 namespace penstock::app {
 
@@ -47,20 +49,35 @@ std::string Table(const boost::json::value& answer) {
                amount == nullptr ? std::string("-")
                                  : fmt::format("{:.2f}", amount->to_number<double>())});
   }
-  const std::string rows = table.ToString();
-  return fmt::format("{} to {} (UTC)\n{}total {:.2f} {}\n",
-                     TimeText(answer.at("start").to_number<std::int64_t>()),
-                     TimeText(answer.at("end").to_number<std::int64_t>()),
-                     rows.empty() ? "Nothing was provisioned.\n" : rows,
-                     answer.at("total").to_number<double>(), JsonText(answer, "currency"));
+  const auto& rows = answer.at("rows").as_array();
+  const bool priced = std::ranges::any_of(
+      rows, [](const boost::json::value& row) { return JsonAt(row, "amount") != nullptr; });
+  std::string text =
+      fmt::format("{} to {} (UTC)\n{}", TimeText(answer.at("start").to_number<std::int64_t>()),
+                  TimeText(answer.at("end").to_number<std::int64_t>()),
+                  rows.empty() ? "Nothing was provisioned.\n" : table.ToString());
+  if (!priced) return rows.empty() ? text : text + "No prices: see serve --price-table.\n";
+  return text + fmt::format("total {:.2f} {}\n", answer.at("total").to_number<double>(),
+                            JsonText(answer, "currency"));
+}
+
+// A time or how long ago, as the API takes it: milliseconds. Empty stays empty.
+Result<std::string> MsOf(const std::string& text, const char* flag) {
+  if (text.find_first_not_of("0123456789") == std::string::npos) return text;
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto time = meter::ParseTime(text, now, flag);
+  if (!time) return Fail(time.error());
+  return fmt::format("{}", time->time_since_epoch().count());
 }
 
 int Run(const BillingOptions& options) {
-  const auto answer =
-      CallForJson(options.remote, "GET",
-                  fmt::format("/api/2.0/billing?start={}&end={}",
-                              http::PercentEncode(options.start), http::PercentEncode(options.end)),
-                  "");
+  const auto start = MsOf(options.start, "--start");
+  if (!start) return Report(start.error());
+  const auto end = MsOf(options.end, "--end");
+  if (!end) return Report(end.error());
+  const auto answer = CallForJson(
+      options.remote, "GET", fmt::format("/api/2.0/billing?start={}&end={}", *start, *end), "");
   if (!answer) return Report(answer.error());
   if (options.format == "json") {
     PrintJson(boost::json::serialize(*answer));
@@ -79,8 +96,8 @@ void AddBillingCommand(Program& program) {
                   [options] { return Run(*options); });
   AddRemoteFlags(*command, options->remote);
   AddFlag(*command, "--start", options->start,
-          "UTC time like 2026-11-01T00:00; else the month's begin");
-  AddFlag(*command, "--end", options->end, "UTC time; else now");
+          "UTC time like 2026-11-01T00:00, or how long ago: 15m, 36h, 30d; else the month's begin");
+  AddFlag(*command, "--end", options->end, "Likewise; else now");
   AddFlag(*command, "--format", options->format, "table, csv or json")
       ->check(CLI::IsMember({"table", "csv", "json"}));
 }

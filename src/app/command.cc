@@ -23,7 +23,7 @@ CLI::App* Program::AddGroup(const std::string& name, const std::string& help) {
 
 int Report(const Error& error) {
   fmt::print(stderr, "penstock: {}\n", error.message);
-  return Traits(error.code).exit_code;
+  return error.field == kAnswered ? kExitMissedGoal : Traits(error.code).exit_code;
 }
 
 }  // namespace penstock::app

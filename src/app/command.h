@@ -45,7 +45,11 @@ class Program {
   std::function<int()> run_;
 };
 
-// Says `error` on stderr and gives its exit code.
+// The field of errors that a server, a hub or a job answered: the command line was good, so it ran
+// and failed, whatever the reason.
+inline constexpr const char* kAnswered = "(answer)";
+
+// Says `error` on stderr and gives its exit code: kExitMissedGoal for kAnswered, else its code's.
 int Report(const Error& error);
 
 void AddServeCommand(Program& program);

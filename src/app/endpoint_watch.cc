@@ -1,8 +1,12 @@
 #include "app/endpoint_watch.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -33,6 +37,18 @@ std::string ProgressText(const boost::json::value& endpoint) {
     if (!message.empty()) text += fmt::format(" ({})", message);
   }
   return text;
+}
+
+// A log needs no line for each look at " Next attempt in 3.2 s.".
+std::string WithoutCountdown(std::string text) {
+  constexpr std::string_view kBegin = " Next attempt in ";
+  constexpr std::string_view kEnd = " s.";
+  for (;;) {
+    const std::size_t begin = text.find(kBegin);
+    const std::size_t end = text.find(kEnd, begin == std::string::npos ? begin : begin + 1);
+    if (end == std::string::npos) return text;
+    text.erase(begin, end + kEnd.size() - begin);
+  }
 }
 
 struct WatchOptions {
@@ -126,10 +142,12 @@ int PrintEndpoint(const boost::json::value& endpoint, bool json) {
 int WaitForEndpoint(const WaitOptions& options) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_max_s);
   std::string told;
+  const bool terminal = isatty(STDERR_FILENO) == 1;
   for (;;) {
     const auto endpoint = CallForJson(options.remote, "GET", EndpointPath(options.name), "");
     if (!endpoint) return Report(endpoint.error());
-    const std::string progress = ProgressText(*endpoint);
+    std::string progress = ProgressText(*endpoint);
+    if (!terminal) progress = WithoutCountdown(std::move(progress));
     const std::string update = JsonText(*endpoint, "state.config_update");
     if (update != "IN_PROGRESS") {
       PrintEndpoint(*endpoint, options.json);

@@ -28,6 +28,7 @@ int Post(const GroupOptions& options, const std::string& path, const boost::json
   const auto answer =
       CallForJson(options.remote, "POST", "/api/2.0/groups/" + path, boost::json::serialize(body));
   if (!answer) return Report(answer.error());
+  if (options.json) PrintJson(boost::json::serialize(*answer));
   fmt::print(stderr, "{}\n", done);
   return kExitGood;
 }
@@ -78,6 +79,7 @@ void AddGroupCommand(Program& program) {
       group);
   AddRemoteFlags(*create, options->remote);
   create->add_option("name", options->name, "What rate limits call it")->required();
+  AddSwitch(*create, "--json", options->json, "Print the answer as JSON");
   CLI::App* list = program.Add(
       "list", "List all groups and their keys", [options] { return List(*options); }, group);
   AddRemoteFlags(*list, options->remote);

@@ -208,7 +208,7 @@ void AddRegister(Program& program, CLI::App* group) {
   AddFlag(*add, "--type", options->type, "Of a conversion: f16 (default), bf16, f32 or q8_0");
   AddFlag(*add, "--system-prompt", options->system_prompt,
           "Put in front of chats whose client sent no system message");
-  AddSwitch(*add, "--wait", options->wait, "Wait until the version is ready (default)");
+  AddSwitch(*add, "--wait", options->wait, "Wait until the version is ready");
   AddSwitch(*add, "--json", options->json, "The version as JSON on stdout");
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "app/bench_stop.h"
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/model_commands.h"
@@ -40,7 +41,10 @@ Status Synthesize(const SynthOptions& options) {
   }
   spec->seed = options.seed;
   fmt::print(stderr, "writing {} ...\n", options.output);
-  const auto report = engine::SynthesizeModel(*spec, options.output);
+  const auto report = engine::SynthesizeModel(*spec, options.output, &StopOnSignal());
+  if (!report && report.error().code == Code::kCancelled) {
+    return Fail(Code::kCancelled, report.error().message, kAnswered);
+  }
   if (!report) return Fail(report.error());
   fmt::print(stderr, "{}: {} parameters, {:.1f} MB. Its text is noise; its speed is real.\n",
              options.output, report->parameters, static_cast<double>(report->bytes) / 1e6);

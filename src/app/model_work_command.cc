@@ -83,7 +83,7 @@ Status PullHere(const WorkOptions& options) {
                                  at.done, at.all);
                    return true;
                  }});
-  if (!pulled) return Fail(pulled.error());
+  if (!pulled) return Fail(pulled.error().code, pulled.error().message, kAnswered);
   if (options.json) {
     boost::json::array files(pulled->files.begin(), pulled->files.end());
     PrintJson(boost::json::serialize(boost::json::object{{"folder", pulled->folder},
@@ -202,7 +202,7 @@ void AddPull(Program& program, CLI::App* group) {
           "Folder of this machine to pull into, without a server");
   AddFlag(*command, "--hub-endpoint", options->endpoint,
           "With --output: the hub; else HF_ENDPOINT, else https://huggingface.co");
-  AddSwitch(*command, "--wait", options->wait, "Wait until the model is ready (default)");
+  AddSwitch(*command, "--wait", options->wait, "Wait until the model is ready");
   AddSwitch(*command, "--json", options->json, "The version as JSON on stdout");
 }
 
@@ -225,7 +225,7 @@ void AddCalibrate(Program& program, CLI::App* group) {
       ->check(CLI::Range(1, 1000));
   AddFlag(*command, "--latency-max-ms", options->latency_max_ms,
           "Sell no concurrency whose p90 latency is beyond; 0: no limit");
-  AddSwitch(*command, "--wait", options->wait, "Wait for the result (default)");
+  AddSwitch(*command, "--wait", options->wait, "Wait for the result");
   AddSwitch(*command, "--json", options->json, "The calibration as JSON");
 
   auto look = std::make_shared<WorkOptions>();
@@ -321,7 +321,7 @@ int RegisterAndWait(const RemoteOptions& remote, const std::string& name, boost:
     }
   }
   if (TextIn(*version, "status") == "FAILED_REGISTRATION") {
-    return Report({Code::kUnsupported, TextIn(*version, "status_message"), {}});
+    return Report({Code::kUnsupported, TextIn(*version, "status_message"), kAnswered});
   }
   if (json) {
     PrintJson(boost::json::serialize(*version));

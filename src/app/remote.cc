@@ -35,6 +35,13 @@ Result<std::string> GivenOrRead(const std::string& given, const RemoteOptions& o
   std::ifstream input(path);
   std::stringstream text;
   if (!input || !(text << input.rdbuf())) {
+    if (flag == std::string_view("--server")) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("no server runs on {0}: there is no {1}. Start one with `penstock "
+                              "serve --data-dir {0}`, or say where it is with --server",
+                              options.data_dir, path),
+                  flag);
+    }
     return Fail(Code::kInvalidArgument,
                 fmt::format("{} is not given, and {} cannot be read: is a server running with "
                             "--data-dir {}?",
@@ -105,6 +112,13 @@ Result<RemoteAnswer> CallServer(const RemoteOptions& options, std::string_view m
                  .body = body,
                  .answer = {}};
   io::RunBlocking(loop, RunCall(loop, call));
+  const bool answered = call.answer->has_value();
+  if (!answered && options.server.empty() && call.answer->error().code == Code::kUnavailable) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("no server runs on {0}: {0}/run/url is stale, for {1}",
+                            options.data_dir, call.answer->error().message),
+                "--data-dir");
+  }
   return std::move(*call.answer);
 }
 
@@ -115,7 +129,8 @@ Result<boost::json::value> CallForJson(const RemoteOptions& options, std::string
   if (answer->status >= 400) {
     return Fail(
         CodeOfHttpStatus(answer->status),
-        fmt::format("the server answered {}: {}", answer->status, ReadErrorMessage(answer->body)));
+        fmt::format("the server answered {}: {}", answer->status, ReadErrorMessage(answer->body)),
+        kAnswered);
   }
   boost::system::error_code failure;
   boost::json::value json = boost::json::parse(answer->body, failure);

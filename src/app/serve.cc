@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -51,10 +53,6 @@ control::CalibratePolicy CalibratePolicyOf(const std::string& word) {
                                 : control::CalibratePolicy::kFirstUse;
 }
 
-}  // namespace
-
-namespace {
-
 // A tenth of the machine stays for the server, the system and the files' cache.
 fleet::InventorySettings InventoryOf(const ServeOptions& options) {
   // What another scheduler gives out is its own affair.
@@ -85,6 +83,15 @@ Result<std::shared_ptr<const io::TlsContext>> OpenTls(const ServeOptions& option
   return io::TlsContext::ForServer(options.tls_certificate, options.tls_key);
 }
 
+// What reads requests, too, says "the body" of a file.
+Error OfFile(const Error& error, const char* flag, const std::string& path) {
+  constexpr std::string_view kBody = "the body ";
+  std::string_view message = error.message;
+  const bool body = message.starts_with(kBody);
+  if (body) message.remove_prefix(kBody.size());
+  return {error.code, fmt::format("{} {}: {}{}", flag, path, body ? "it " : "", message), flag};
+}
+
 Result<control::PriceTable> ReadPrices(const std::string& path) {
   if (path.empty()) return control::PriceTable{};
   std::ifstream file(path);
@@ -95,8 +102,7 @@ Result<control::PriceTable> ReadPrices(const std::string& path) {
   }
   auto prices = control::ParsePriceTable(std::move(text).str());
   if (!prices) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("--price-table {}: {}", path, prices.error().message), "--price-table");
+    return Fail(OfFile(prices.error(), "--price-table", path));
   }
   return prices;
 }
@@ -133,11 +139,9 @@ Status Serve::Open() {
   static_routes_ = std::move(*routes);
   if (!options_.static_policies.empty()) {
     const auto text = ReadSmallFile(options_.static_policies, kPoliciesBytesMax);
-    if (!text) return Fail(text.error());
+    if (!text) return Fail(OfFile(text.error(), "--static-policies", options_.static_policies));
     if (Status applied = ApplyStaticPolicies(*text, static_routes_); !applied) {
-      applied.error().message = fmt::format("--static-policies {}: {}", options_.static_policies,
-                                            applied.error().message);
-      return applied;
+      return Fail(OfFile(applied.error(), "--static-policies", options_.static_policies));
     }
   }
   static_health_ = std::make_unique<StaticHealth>(loop_, static_routes_, options_.static_health,
@@ -148,6 +152,13 @@ Status Serve::Open() {
   if (Status opened = OpenControl(); !opened) return opened;
   if (Status metering = OpenMeter(); !metering) return metering;
   if (Status listening = Listen(); !listening) return listening;
+  if (Status announced = Announce(); !announced) {
+    for (const auto& thread : threads_) {  // Their listeners accept already, and end as in a drain.
+      thread->Start();
+      thread->BeginDrain(Deadline::After(loop_.Now(), Duration::zero()), [](std::size_t) {});
+    }
+    return announced;
+  }
   const auto keys = control_->Keys();
   if (!keys) return Fail(keys.error());
   control_->SetUrl(Url());
@@ -163,7 +174,7 @@ Status Serve::Open() {
   AddPayloadMetrics();
   AddStaticMetrics();
   AddMetrics();
-  return Announce();
+  return {};
 }
 
 Status Serve::OpenControl() {
@@ -319,7 +330,8 @@ Status Serve::Announce() const {
   const std::string url = Url();
   if (!options_.port_file.empty()) {
     const std::string port = fmt::format("{}\n", address_.port);
-    if (Status written = WriteFileDurably(options_.port_file, port, 0644); !written) return written;
+    const Status written = WriteFileDurably(options_.port_file, port, 0644);
+    if (!written) return Fail(OfFile(written.error(), "--port-file", options_.port_file));
   }
   // Last, so that whoever sees it finds everything else.
   const std::string& run = control_->data().run_path();
@@ -356,7 +368,9 @@ void Serve::Republish() {
     route.policy.log_payloads = true;
     table->Add(std::move(route));
   }
+  std::set<std::string> names;
   for (const auto& [name, route] : *table) {
+    names.insert(name);
     std::size_t ready = 0;
     std::size_t all = 0;
     double provisioned = 0;
@@ -370,6 +384,7 @@ void Serve::Republish() {
     endpoint.SetReplicas(ready, all - ready);
     endpoint.SetProvisioned(provisioned);
   }
+  metrics_.ShowOnly(names);
   const auto live = pools_.Apply(*table, loop_.Now());
   for (const auto& thread : threads_) thread->SetRoutes(live);
 }
@@ -409,6 +424,7 @@ io::Task<void> Serve::Stop() {
   if (cut != 0) Log().warn("{} connections were cut at the drain's end", cut);
   co_await static_health_->Stop();
   co_await control_->Shutdown(Deadline::After(loop_.Now(), kReplicaStopWaitMax));
+  (void)::unlink((control_->data().run_path() + "/url").c_str());
   Log().info("stopped");
 }
 

@@ -25,7 +25,7 @@ double Number(JsonReader& reader, const boost::json::object& object, std::string
   boost::system::error_code error;
   const double number = value->is_number() ? value->to_number<double>(error) : -1;
   if (error || !(number >= 0 && number <= kNumberMax)) {
-    reader.Refuse(key, fmt::format("be a number from 0 to {}", kNumberMax), *value);
+    reader.Refuse(key, fmt::format("a number from 0 to {}", kNumberMax), *value);
     return otherwise;
   }
   return number;
@@ -107,7 +107,7 @@ void ReadRateLimits(JsonReader& parent, std::optional<Error>& failure,
     limit.calls = Count(reader, *object, "calls", 0);
     limit.tokens = Count(reader, *object, "tokens", 0);
     if ((limit.calls > 0) == (limit.tokens > 0)) {
-      reader.Refuse("calls", "be more than 0, or `tokens`, but not both", *object);
+      reader.Refuse("calls", "more than 0, or `tokens`, but not both", *object);
     }
     endpoint.rate_limits.push_back(std::move(limit));
   }
@@ -122,7 +122,7 @@ void ReadEndpoint(JsonReader& reader, const boost::json::object& object, const P
   if (const auto pool = reader.String("pool")) {
     const auto known = pools.find(*pool);
     if (known == pools.end()) {
-      reader.Refuse("pool", "name one of `pools`", boost::json::value(*pool));
+      reader.Refuse("pool", "the name of one of `pools`", boost::json::value(*pool));
       return;
     }
     served.pool = "static/" + *pool;
@@ -160,7 +160,7 @@ Status ApplyStaticPolicies(std::string_view text, std::vector<policy::EndpointRo
       const boost::json::object* const pool = value.if_object();
       JsonReader reader(pool == nullptr ? *object : *pool,
                         fmt::format("pools.{}.", std::string(name)), failure);
-      if (pool == nullptr) top.Refuse("pools", "hold objects", value);
+      if (pool == nullptr) top.Refuse("pools", "an object of objects", value);
       if (pool != nullptr) pools.emplace(std::string(name), ReadPool(reader, *pool));
     }
   }
@@ -171,7 +171,7 @@ Status ApplyStaticPolicies(std::string_view text, std::vector<policy::EndpointRo
           std::ranges::find(changed, std::string(name), &policy::EndpointRoute::name);
       const boost::json::object* const endpoint = value.if_object();
       if (found == changed.end() || endpoint == nullptr) {
-        top.Refuse("endpoints", "hold an object for each of some --static-endpoint, by name",
+        top.Refuse("endpoints", "an object of objects, each named as a --static-endpoint",
                    boost::json::value(name));
         break;
       }

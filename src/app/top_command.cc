@@ -163,6 +163,10 @@ int Run(const TopOptions& options) {
   Top top(options);
   // At the first reading a problem is one of usage; later the server may come back.
   if (const Status read = top.Read(); !read) return Report(read.error());
+  if (!options.endpoint.empty() && top.Rows().empty()) {
+    fmt::print(stderr, "penstock: --endpoint {}: there is none of that name\n", options.endpoint);
+    return kExitMissedGoal;
+  }
   TopFrame frame{
       .server = options.remote.server.empty() ? options.remote.data_dir : options.remote.server,
       .colours = screen};

@@ -91,7 +91,7 @@ Result<std::string> Ask(const UsageOptions& options, const char* path,
         CallServer(options.remote, "GET", fmt::format("{}?{}", path, QueryOf(options)), "");
     if (!answer) return Fail(answer.error());
     if (answer->status == 200) return answer->body;
-    return Fail(CodeOfHttpStatus(answer->status), ReadErrorMessage(answer->body));
+    return Fail(CodeOfHttpStatus(answer->status), ReadErrorMessage(answer->body), kAnswered);
   }
   if (access(options.remote.data_dir.c_str(), R_OK) != 0) {
     return Fail(Code::kInvalidArgument,
@@ -210,7 +210,12 @@ int Check(const UsageOptions& options) {
             if (!check) return Fail(check.error());
             return meter::ToJson(*check);
           });
-  const int printed = Print(body, options, CheckText);
+  // A server that ended in order took its URL away.
+  const bool killed = options.remote.server.empty() && !HasServer(options) &&
+                      access((options.remote.data_dir + "/run/url").c_str(), R_OK) == 0;
+  const int printed = Print(body, options, [killed](const boost::json::value& check) {
+    return CheckText(check, killed);
+  });
   if (printed != kExitGood) return printed;
   const bool agree = boost::json::parse(*body).at("agree").as_bool();
   return agree ? kExitGood : kExitMissedGoal;

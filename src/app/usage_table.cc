@@ -108,6 +108,18 @@ std::vector<Row> Rows(const json::array& objects, const std::vector<Column>& col
   return rows;
 }
 
+// For people: requests for endpoints that there are not.
+std::vector<Row> NamedRows(const json::array& objects, const std::vector<Column>& columns) {
+  std::vector<Row> rows = Rows(objects, columns);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].path != "endpoint") continue;
+    for (Row& row : rows) {
+      if (row[i].empty()) row[i] = "(unknown)";
+    }
+  }
+  return rows;
+}
+
 std::vector<Column> GroupColumns(const std::string& group_by) {
   std::vector<Column> columns;
   std::string_view words = group_by;
@@ -166,8 +178,9 @@ std::string SummaryTable(const json::value& summary, const std::string& group_by
   const json::array& rows = summary.at("rows").as_array();
   std::string text =
       fmt::format("{} to {}\n\n", Cell(At(summary, "from")), Cell(At(summary, "until")));
-  text += rows.empty() ? "No requests.\n"
-                       : Align(Titles(columns), Rows(rows, columns), GroupColumns(group_by).size());
+  text += rows.empty()
+              ? "No requests.\n"
+              : Align(Titles(columns), NamedRows(rows, columns), GroupColumns(group_by).size());
   if (const json::value damaged = At(summary, "damaged_bytes"); Cell(damaged) != "0") {
     text += fmt::format("\n{} bytes of the ledger are damaged and left out.\n", Cell(damaged));
   }
@@ -195,7 +208,7 @@ std::string RecordsTable(const json::value& records) {
                                        {"took µs", "duration_us"}};
   const json::array& rows = records.at("records").as_array();
   if (rows.empty()) return "No records.\n";
-  return Align(Titles(columns), Rows(rows, columns), 7);
+  return Align(Titles(columns), NamedRows(rows, columns), 7);
 }
 
 std::string MinutesTable(const json::value& minutes) {
@@ -215,7 +228,7 @@ std::string MinutesTable(const json::value& minutes) {
                                        {"utilisation", "gauges.utilisation.average"}};
   const json::array rows = FlatMinutes(minutes);
   if (rows.empty()) return "No minutes.\n";
-  return Align(Titles(columns), Rows(rows, columns), 4);
+  return Align(Titles(columns), NamedRows(rows, columns), 4);
 }
 
 std::string MinutesCsv(const json::value& minutes) {
@@ -244,7 +257,7 @@ std::string MinutesCsv(const json::value& minutes) {
   return Csv(Titles(columns), Rows(FlatMinutes(minutes), columns));
 }
 
-std::string CheckText(const json::value& check) {
+std::string CheckText(const json::value& check, bool killed) {
   std::string text =
       fmt::format("{} records, {} minutes of endpoints: ", Cell(At(check, "records")),
                   Cell(At(check, "minutes")));
@@ -252,6 +265,11 @@ std::string CheckText(const json::value& check) {
   text += fmt::format("{} differences.\n", Cell(At(check, "differences")));
   for (const json::value& example : check.at("examples").as_array()) {
     text += fmt::format("  {}\n", Cell(example));
+  }
+  if (killed) {
+    return text +
+           "The server was killed, and its last minutes are not in series.db yet: start it, "
+           "which adds them, and check again.\n";
   }
   return text + "To make the series again: stop the server, remove series.db, start it.\n";
 }

@@ -13,6 +13,7 @@ std::string SummaryCsv(const boost::json::value& summary, const std::string& gro
 std::string RecordsTable(const boost::json::value& records);
 std::string MinutesTable(const boost::json::value& minutes);
 std::string MinutesCsv(const boost::json::value& minutes);
-std::string CheckText(const boost::json::value& check);
+// `killed`: the server ended without storing what it had, and runs no more.
+std::string CheckText(const boost::json::value& check, bool killed = false);
 
 }  // namespace penstock::app

@@ -39,6 +39,13 @@ TEST(UsageTable, TheCheckSaysWhatToDo) {
   const auto bad = boost::json::parse(
       R"({"agree": false, "records": 5, "minutes": 2, "differences": 1, "examples": ["m"]})");
   EXPECT_THAT(CheckText(bad), HasSubstr("1 differences.\n  m\nTo make the series again"));
+  EXPECT_THAT(CheckText(bad, true), HasSubstr("start it, which adds them, and check again"));
+}
+
+TEST(UsageTable, EndpointsThatThereAreNotShareARow) {
+  const auto summary = boost::json::parse(
+      R"({"from": "a", "until": "b", "damaged_bytes": 0, "rows": [{"endpoint": "", "requests": 3}]})");
+  EXPECT_THAT(SummaryTable(summary, "endpoint"), HasSubstr("\n(unknown)         3"));
 }
 
 }  // namespace

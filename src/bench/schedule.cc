@@ -28,8 +28,11 @@ Status Check(const RatePlan& plan) {
     if (!good(stage.from_per_s) || !good(stage.to_per_s) ||
         stage.from_per_s + stage.to_per_s <= 0) {
       return Fail(Code::kInvalidArgument,
-                  fmt::format("rate is {} to {}, it must be above 0 and at most {:.0f} requests/s",
-                              stage.from_per_s, stage.to_per_s, kRateMax),
+                  fmt::format("rate is {}, it must be above 0 and at most {:.0f} requests/s",
+                              stage.from_per_s == stage.to_per_s
+                                  ? fmt::format("{}", stage.from_per_s)
+                                  : fmt::format("{} to {}", stage.from_per_s, stage.to_per_s),
+                              kRateMax),
                   "rate");
     }
     if (stage.span_ns <= 0) {

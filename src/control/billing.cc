@@ -226,6 +226,13 @@ Result<boost::json::object> Billing::ReportJson(const std::string& start, const 
   if (!from) return Fail(from.error());
   const auto until = end.empty() ? Result<WallTime>(now) : ParseTime(end, "end");
   if (!until) return Fail(until.error());
+  if (*from > now) {
+    return Fail(Code::kInvalidArgument,
+                "start must not be in the future: what is provisioned then is not known", "start");
+  }
+  if (*until < *from) {
+    return Fail(Code::kInvalidArgument, "end must not be before start", "end");
+  }
   const auto spans = store_.ListBillingSpans(*from, *until);
   if (!spans) return Fail(spans.error());
   boost::json::array rows;

@@ -1,5 +1,6 @@
 #include "control/billing.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -111,6 +112,15 @@ class BillingTest : public testing::Test {
   store::Store store_ = store::Store::Open(folder_.File("db")).value();
 };
 
+TEST_F(BillingTest, RefusesAStartInTheFutureAndAnEndBeforeIt) {
+  Billing billing(store_);
+  const WallTime now = At(minutes(60));
+  const auto ms = [](WallTime time) { return fmt::format("{}", time.time_since_epoch().count()); };
+  EXPECT_EQ(billing.ReportJson(ms(now + minutes(1)), "", now).error().field, "start");
+  EXPECT_EQ(billing.ReportJson(ms(now), ms(now - minutes(1)), now).error().field, "end");
+  EXPECT_TRUE(billing.ReportJson(ms(now), ms(now), now));
+}
+
 TEST_F(BillingTest, KeepsSpansAndSurvivesARestart) {
   {
     Billing billing(store_);
@@ -133,7 +143,8 @@ TEST_F(BillingTest, RefusesBadTimes) {
   Billing billing(store_);
   EXPECT_EQ(billing.ReportJson("yesterday", "", At(minutes(1))).error().field, "start");
   EXPECT_EQ(billing.ReportJson("", "2026-13-01", At(minutes(1))).error().field, "end");
-  EXPECT_TRUE(billing.ReportJson("2026-11-25", "2026-11-25T15:30", At(minutes(1))));
+  const WallTime later = std::chrono::sys_days(std::chrono::year(2026) / 11 / 26);
+  EXPECT_TRUE(billing.ReportJson("2026-11-25", "2026-11-25T15:30", later));
 }
 
 }  // namespace

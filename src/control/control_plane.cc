@@ -103,6 +103,7 @@ ControlPlane::ControlPlane(io::Loop& loop, store::DataDirectory data, store::Sto
              WorksSettings(data_, SocketFolderOf(*fleet_, data_), settings_,
                            [this] {
                              endpoints_.Relearn(loop_.Now());
+                             Publish();  // Contracts have changed, even where no replica has.
                              news_.Set();
                            })),
       events_(store_),

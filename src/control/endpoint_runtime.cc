@@ -136,6 +136,16 @@ Status EndpointService::CheckModels(const EndpointConfig& config) const {
       return Fail(std::move(error));
     }
     if (auto good = CheckUse(entity, i); !good) return good;
+    if (served->external && entity.throughput) {
+      const std::string field =
+          fmt::format("config.served_entities[{}].max_provisioned_throughput", i);
+      return Fail(
+          Code::kInvalidArgument,
+          fmt::format("{} cannot be promised: {} is an external model, which another server "
+                      "runs; leave the range out",
+                      field, entity.entity_name),
+          field);
+    }
     if (i > 0 && served->task != task) {
       return Fail(Code::kInvalidArgument,
                   fmt::format("served entities of an endpoint must have the same task; {} is {}, "

@@ -159,6 +159,15 @@ TEST_F(HttpApiTest, AddsAndDeletesVersions) {
       "RESOURCE_DOES_NOT_EXIST");
 }
 
+TEST_F(HttpApiTest, SaysWhatASourceMayBe) {
+  const Reply refused =
+      Send("POST", std::string(kModels), R"({"name":"a.b.c","source":"http://h/m.gguf"})");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.json.at("message").as_string().find("source must be hf:ORG/NAME"),
+            std::string::npos)
+      << refused.json;
+}
+
 TEST_F(HttpApiTest, RefusesBadModels) {
   const std::string truncated = folder_.Write("cut.gguf", GgufSample{}.Bytes().substr(0, 30));
   const auto with_source = [this](const std::string& source) {

@@ -57,6 +57,12 @@ RegisterModel ReadRegistration(JsonReader& reader, const boost::json::object& js
     }
   } else {
     request.source = reader.RequiredString("source");
+    if (request.source.starts_with("http://") || request.source.starts_with("https://")) {
+      reader.Refuse("source",
+                    "hf:ORG/NAME[@REVISION][:FILE], or the path of a file or folder on the "
+                    "server's machine",
+                    boost::json::value(request.source));
+    }
   }
   request.task = reader.String("task").value_or("");
   request.output_type = reader.String("output_type").value_or("");

@@ -284,6 +284,7 @@ Status ModelWorks::Calibrate(const store::ModelVersionRecord& version,
                          }
                          Log().info("{}: {} tokens/s a chunk, {:.0f} normalised tokens/s a replica",
                                     subject, made->chunk_tokens_per_s, made->cost_per_s);
+                         settings_.on_calibrated();
                        }});
   if (!started) return Fail(started.error());
   return {};

@@ -137,6 +137,19 @@ TEST(Dialects, AzureRefusesWhatTheModelIsNotFor) {
   for (std::size_t i = 3; i < told.size(); ++i) EXPECT_EQ(told[i].status, 200) << i;
 }
 
+// Whoever makes up names makes no rows of usage.
+TEST(Dialects, EndpointsThatThereAreNotShareARow) {
+  World world;
+  world.Add("chat");
+  world.Publish();
+  const auto told =
+      world.Run({{.endpoint = "x", .path = "/serving-endpoints/made-up/invocations"},
+                 {.endpoint = "x", .path = "/serving-endpoints/another/invocations"}});
+  for (const Told& one : told) EXPECT_EQ(one.status, 404);
+  ASSERT_EQ(world.usage.records.size(), 2u);
+  for (const auto& record : world.usage.records) EXPECT_EQ(record.endpoint, "");
+}
+
 // A prompt that is too long keeps its code, which clients act on.
 TEST(Dialects, ATooLongPromptKeepsItsCode) {
   World world;

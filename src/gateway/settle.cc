@@ -261,7 +261,8 @@ meter::RequestId Gateway::SettleRefused(const http::Exchange& exchange, const Ro
   const int status = Traits(error.code).http_status;
   usage_sink_->Record({.id = id,
                        .ended_at = loop_.WallNow(),
-                       .endpoint = route.name,
+                       // Not a row for each name that somebody makes up.
+                       .endpoint = error.code == Code::kNotFound ? std::string_view() : route.name,
                        .requester = requester,
                        .client_request_id = exchange.head().fields.Get("x-request-id"),
                        .operation = ToMeter(route.operation),

@@ -110,8 +110,18 @@ std::vector<const EndpointMetrics*> Metrics::Endpoints() const {
   const std::scoped_lock lock(mutex_);
   std::vector<const EndpointMetrics*> endpoints;
   endpoints.reserve(endpoints_.size());
-  for (const auto& [name, metrics] : endpoints_) endpoints.push_back(metrics.get());
+  for (const auto& [name, metrics] : endpoints_) {
+    const bool shown = metrics->shown_.load(std::memory_order_relaxed) || metrics->running() > 0;
+    if (shown) endpoints.push_back(metrics.get());
+  }
   return endpoints;
+}
+
+void Metrics::ShowOnly(const std::set<std::string>& endpoints) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [name, metrics] : endpoints_) {
+    metrics->shown_.store(endpoints.contains(name), std::memory_order_relaxed);
+  }
 }
 
 std::vector<EndpointState> Metrics::States() const {

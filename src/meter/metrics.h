@@ -6,11 +6,13 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -75,6 +77,7 @@ class EndpointMetrics {
   };
 
   std::string name_;
+  std::atomic<bool> shown_{true};
   std::string label_;  // endpoint="…"
   std::array<Counter, kRequestEnds> ended_;
   std::atomic<std::int64_t> running_{0};
@@ -105,7 +108,10 @@ class Metrics {
   Metrics& operator=(const Metrics&) = delete;
 
   EndpointMetrics& ForEndpoint(const std::string& endpoint);
-  // Of all endpoints. Who waits is what collectors say in kQueueWaiting.
+  // Others are left out of Expose() and States() from now on, once nothing of theirs runs any more.
+  // Their counters stay, so that an endpoint made again under its name goes on counting.
+  void ShowOnly(const std::set<std::string>& endpoints);
+  // Of all endpoints that are shown. Who waits is what collectors say in kQueueWaiting.
   std::vector<EndpointState> States() const;
   // Whether it was asked for before.
   bool Has(const std::string& endpoint) const;
@@ -134,7 +140,7 @@ class Metrics {
 
  private:
   class Page;
-  std::vector<const EndpointMetrics*> Endpoints() const;
+  std::vector<const EndpointMetrics*> Endpoints() const;  // Those that are shown.
   void ExposeSources(std::string& out) const;
 
   std::string version_;

@@ -40,6 +40,23 @@ TEST(Metrics, OneEndpointHasOneSetOfCounters) {
   EXPECT_NE(&metrics.ForEndpoint("a"), &metrics.ForEndpoint("b"));
 }
 
+TEST(Metrics, WhatIsDeletedIsLeftOutOnceNothingOfItRuns) {
+  Metrics metrics("0");
+  EndpointMetrics& gone = metrics.ForEndpoint("gone");
+  metrics.ForEndpoint("kept").TokensOut(1);
+  gone.TokensOut(7);
+  gone.RequestStarted();
+  metrics.ShowOnly({"kept"});
+  EXPECT_EQ(metrics.States().size(), 2u) << "a request of it runs";
+  gone.RequestEnded(RequestEnd::kCompleted, milliseconds(1));
+  EXPECT_EQ(metrics.States().size(), 1u);
+  EXPECT_THAT(metrics.Expose(), testing::Not(HasSubstr("\"gone\"")));
+  EXPECT_THAT(metrics.Expose(), HasSubstr("endpoint=\"kept\""));
+  metrics.ShowOnly({"kept", "gone"});
+  EXPECT_THAT(metrics.Expose(),
+              HasSubstr("penstock_tokens_total{endpoint=\"gone\",kind=\"output\"} 7"));
+}
+
 TEST(Metrics, HistogramsAreSummedUp) {
   Metrics metrics("0");
   EndpointMetrics& endpoint = metrics.ForEndpoint("chat");

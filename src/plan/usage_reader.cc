@@ -263,7 +263,8 @@ Result<UsageColumns> UsageColumns::Parse(std::string_view text) {
     const std::string value = equals == std::string::npos ? "" : part.substr(equals + 1);
     std::int64_t zone = 0;
     if (value.empty()) {
-      return Fail(Code::kInvalidArgument, fmt::format("'{}' is not NAME=VALUE", part), "columns");
+      return Fail(Code::kInvalidArgument, fmt::format("--columns: '{}' is not NAME=VALUE", part),
+                  "columns");
     }
     if (name == "time")
       columns.time = value;

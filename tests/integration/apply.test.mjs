@@ -130,7 +130,7 @@ test('keys: made, used, revoked', async (t) => {
   assert.equal((await command('key', 'revoke', 'app')).code, 0);
   assert.equal((await server.call('GET', '/v1/models', undefined, { key })).status, 401);
   const again = await command('key', 'revoke', 'app');
-  assert.equal(again.code, 2);
+  assert.equal(again.code, 1, 'what a server answers is no matter of usage');
   assert.match(again.stderr, /does not exist/);
 });
 
@@ -146,11 +146,62 @@ test('bad apply files are named', async (t) => {
   const server = await Server.start(t);
   const file = join(server.dataDirectory, 'bad.yaml');
   for (const [text, says] of [['endpoints: 3', /a list/], ['{', /./],
-    ['endpoints: [{config: {}}]', /needs a name/]]) {
+    ['endpoints: [{config: {}}]', /needs a name/], ['endpoint: []', /expected 'endpoints:'/],
+    ['{endpoints: [], more: 1}', /'more' stands beside/],
+    ['endpoints: [{name: a}, {name: a}]', /'a' stands there twice/],
+    ['endpoints: [{name: a, config: {served_entities: [{min_provisoned_throughput: 1}]}}]',
+      /endpoint 'a': config\.served_entities\[0\]\.min_provisoned_throughput is not a field/]]) {
     writeFileSync(file, text);
     const { code, stderr } = await run(['apply', '-f', file, '--data-dir', server.dataDirectory]);
     assert.equal(code, 2);
     assert.match(stderr, /bad\.yaml/);
     assert.match(stderr, says);
   }
+  const missing = await run(['apply', '-f', '/none', '--data-dir', server.dataDirectory]);
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /--file \/none: cannot be read/);
+  writeFileSync(file, 'endpoints: []');
+  const empty = await run(['apply', '-f', file, '--data-dir', server.dataDirectory]);
+  assert.equal(empty.code, 0);
+  assert.match(empty.stderr, /names no endpoint/);
+});
+
+test('one end of a range is both; an update keeps what it does not name', async (t) => {
+  const server = await Server.start(t);
+  const command = (...words) => run([...words, '--data-dir', server.dataDirectory]);
+  await command('model', 'register', 'main.test.m', '--file', await synthesise('toy'));
+  const entity = async () => {
+    const { json } = await server.call('GET', '/api/2.0/serving-endpoints/chat');
+    return (json.pending_config ?? json.config).served_entities[0];
+  };
+  const created = await command('endpoint', 'create', 'chat', '--model', 'main.test.m', '--strategy', 'latency',
+    '--min-provisioned-throughput', '280', '--wait');
+  assert.equal(created.code, 0, created.stderr);
+  assert.deepEqual([(await entity()).min_provisioned_throughput, (await entity()).max_provisioned_throughput], [280, 280]);
+  const updated = await command('endpoint', 'update', 'chat', '--isolation', 'shared', '--wait');
+  assert.equal(updated.code, 0, updated.stderr);
+  const { strategy, isolation, max_provisioned_throughput: maximum } = await entity();
+  assert.deepEqual([strategy, isolation, maximum], ['latency', 'shared', 280]);
+  const without = await command('endpoint', 'update', 'chat', '--min-provisioned-throughput', '0',
+    '--max-provisioned-throughput', '0', '--wait');
+  assert.equal(without.code, 0, without.stderr);
+  assert.equal('max_provisioned_throughput' in (await entity()), false);
+  const none = await command('endpoint', 'update', 'none', '--strategy', 'latency');
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /404/);
+  const billed = await command('billing', '--start', '15m');
+  assert.equal(billed.code, 0, billed.stderr);
+  assert.doesNotMatch(billed.stdout, /total/);
+  assert.match(billed.stdout, /No prices/);
+});
+
+test('a calibration reaches the endpoints that run', async (t) => {
+  const server = await Server.start(t, { flags: ['--engine-parallel', '2'] });
+  const command = (words, seconds) => run([...words, '--data-dir', server.dataDirectory], { seconds });
+  await server.serveModel('toy', await synthesise('toy'));
+  const promised = () => server.metric('penstock_provisioned_cost_per_second', { endpoint: 'toy' });
+  assert.equal(await promised(), 0, 'nothing is promised of what was not measured');
+  const measured = await command(['model', 'calibrate', 'main.test.toy', '--length', 'quick'], 240);
+  assert.equal(measured.code, 0, measured.stderr);
+  await until('the endpoint is promised something', async () => (await promised()) > 0);
 });

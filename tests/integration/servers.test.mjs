@@ -117,6 +117,10 @@ test('an external model is called over TLS, under its own name, with a key that 
   const key = provider.server.adminKey;
   const made = await near.call('POST', kModels, { name: 'main.test.near', external_model: external(url, key) });
   assert.equal(made.status, 200, made.text);
+  const ranged = await near.call('POST', kEndpoints, { name: 'ranged', config: { served_entities: [{
+    entity_name: 'main.test.near', entity_version: '1', min_provisioned_throughput: 10, max_provisioned_throughput: 10 }] } });
+  assert.equal(ranged.status, 400);
+  assert.match(ranged.text, /cannot be promised: main\.test\.near is an external model/);
   assert.equal((await serve(near, 'near')).status, 200);
   await near.endpointReady('near');
   const plain = await near.call('POST', '/v1/completions', { model: 'near', prompt: 'a', max_tokens: 3 });

@@ -1,15 +1,16 @@
 // What keeps the program from starting or a model from being registered: clear words and exit codes.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import {
-  chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync,
+  chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Server, run, synthesise, temporaryFolder } from '../support/penstock.mjs';
+import { Server, kProgram, run, synthesise, temporaryFolder, until } from '../support/penstock.mjs';
 
 const serve = (folder, ...flags) =>
   run(['serve', '--data-dir', folder, '--listen', '127.0.0.1:0', ...flags], { seconds: 20 });
@@ -113,6 +114,82 @@ test('--port-file gets the port', async (t) => {
   assert.equal(Number(readFileSync(file, 'utf8')), server.port);
 });
 
+test('a start that fails late ends, too, and names the flag', async (t) => {
+  const folder = temporaryFolder(t);
+  const refused = await serve(folder, '--port-file', join(folder, 'none/port'));
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.match(refused.stderr, /--port-file .*none\/port/);
+  mkdirSync(join(folder, 'run/url'), { recursive: true });
+  const blocked = await serve(folder);
+  assert.equal(blocked.code, 2, blocked.stderr);
+  assert.match(blocked.stderr, /run\/url/);
+});
+
+test('without a server the commands say so, after a stop and after a kill', async (t) => {
+  const server = await Server.start(t);
+  await server.stop();
+  assert.equal(existsSync(join(server.dataDirectory, 'run/url')), false);
+  const list = () => run(['endpoint', 'list', '--data-dir', server.dataDirectory]);
+  const stopped = await list();
+  assert.equal(stopped.code, 2);
+  assert.match(stopped.stderr, /no server runs on .*penstock serve/);
+  const again = await Server.start(t, { dataDirectory: server.dataDirectory });
+  again.process.kill('SIGKILL');
+  await again.ended;
+  const killed = await list();
+  assert.equal(killed.code, 2);
+  assert.match(killed.stderr, /no server runs on .*run\/url is stale/);
+});
+
+test('words, numbers and keys that are none are named, with what there is', async (t) => {
+  const folder = temporaryFolder(t);
+  const config = join(folder, 'config.yaml');
+  const says = async (words, pattern, env = {}) => {
+    const { code, stderr } = await run(words, { env });
+    assert.equal(code, 2, `${words}: ${stderr}`);
+    assert.match(stderr, pattern);
+  };
+  await says(['nosuch'], /'nosuch' is not a subcommand of penstock; there are: serve, /);
+  await says(['endpoint', 'frob'], /'frob' is not a subcommand of penstock endpoint; there are: create, /);
+  await says(['endpoint'], /penstock endpoint needs a subcommand: create/);
+  await says(['bench', 'http://h', '--requests', '99999999999'], /--requests: must be a whole number from .* got '99999999999'/);
+  await says(['bench', 'http://h', '--concurrency', '1,x'], /--concurrency: must be a whole number .* got 'x'/);
+  await says(['bench', 'http://h', '--api-key-file', '/none'], /--api-key-file: .*\/none/);
+  await says(['bench', 'http://h', '--tokenizer', '/none'], /--tokenizer: .*\/none/);
+  await says(['serve', '--data-dir', folder, '--static-policies', '/none'], /--static-policies \/none: /);
+  writeFileSync(config, 'serve: {listne: x}');
+  await says(['serve', '--config', config], /config\.yaml: 'listne' is not a flag of penstock serve/);
+  writeFileSync(config, 'servee: {listen: x}');
+  await says(['serve', '--config', config], /config\.yaml: 'servee' is not a subcommand/);
+  const prices = join(folder, 'prices');
+  writeFileSync(prices, 'x');
+  await says(['serve', '--data-dir', folder, '--price-table', prices], /--price-table .*prices: it is not JSON/);
+  const version = await run(['--version']);
+  assert.equal(version.code, 0);
+  assert.match(version.stdout, /^penstock \d/);
+});
+
+test('a variable is of its subcommand', async (t) => {
+  const named = await run(['engine', '--help'], { env: { PENSTOCK_MODEL: '/another' } });
+  assert.match(named.stdout, /PENSTOCK_ENGINE_MODEL/);
+  const missing = await run(['endpoint', 'create', 'x', '--data-dir', temporaryFolder(t)], { env: { PENSTOCK_MODEL: 'main.a.b' } });
+  assert.match(missing.stderr, /--model is required/);
+  const given = await run(['endpoint', 'create', 'x', '--data-dir', temporaryFolder(t)],
+    { env: { PENSTOCK_ENDPOINT_CREATE_MODEL: 'main.a.b' } });
+  assert.match(given.stderr, /no server runs on/);
+});
+
+test('what is cut off of a synthetic model is removed', async (t) => {
+  const folder = temporaryFolder(t);
+  const child = spawn(kProgram, ['model', 'synth', '--size', '1.1b', '--output', join(folder, 'big.gguf')]);
+  t.after(() => child.kill('SIGKILL'));
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  await until('it writes', () => readdirSync(folder).length > 0);
+  child.kill('SIGINT');
+  assert.equal(await ended, 1);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
 // Files that are no model: each with a word of the message.
 async function badModels(folder) {
   const good = await synthesise('toy');
@@ -132,7 +209,7 @@ test('a file that is no whole model is refused at registration', async (t) => {
   for (const [name, path] of Object.entries(await badModels(temporaryFolder(t)))) {
     const refused = await run(['model', 'register', 'main.test.bad', '--file', path,
       '--data-dir', server.dataDirectory]);
-    assert.equal(refused.code, 2, `${name}: ${refused.stderr}`);
+    assert.equal(refused.code, 1, `${name}: ${refused.stderr}`);
     assert.match(refused.stderr, /answered 4\d\d: ./, name);
   }
   const { json } = await server.call('GET', '/api/2.1/unity-catalog/models');

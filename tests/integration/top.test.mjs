@@ -47,6 +47,21 @@ test('top shows endpoints at work, until q', async (t) => {
   await load;
 });
 
+test('an endpoint that was deleted is gone from /metrics and from top', async (t) => {
+  const server = await Server.start(t);
+  await server.serveModel('toy', await synthesise('toy'));
+  const words = ['top', '--data-dir', server.dataDirectory, '--interval-s', '1', '--count', '1', '--endpoint', 'toy'];
+  const before = await run(words);
+  assert.equal(before.code, 0, before.stderr);
+  assert.match(before.stdout, /endpoint=toy/);
+  const deleted = await run(['endpoint', 'delete', 'toy', '--data-dir', server.dataDirectory]);
+  assert.deepEqual([deleted.code, deleted.stdout], [0, '']);
+  await until('it is gone', async () => !(await server.call('GET', '/metrics')).text.includes('"toy"'));
+  const after = await run(words);
+  assert.equal(after.code, 1);
+  assert.match(after.stderr, /--endpoint toy: there is none/);
+});
+
 test('top without a server says so', async () => {
   const { code, stderr } = await run(['top', '--server', 'http://127.0.0.1:1', '--api-key', 'x']);
   assert.notEqual(code, 0);

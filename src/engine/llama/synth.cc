@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -96,7 +97,8 @@ std::uint64_t AnnounceTensors(const std::vector<TensorPlan>& plans, Quantization
 }
 
 bool WriteAll(const SynthSpec& spec, const SynthVocabulary& vocabulary,
-              const std::vector<TensorPlan>& plans, const gguf_context* meta, TemporaryFile& file) {
+              const std::vector<TensorPlan>& plans, const gguf_context* meta, TemporaryFile& file,
+              const std::atomic<bool>* stop) {
   std::vector<std::uint8_t> head(gguf_get_meta_size(meta));
   gguf_get_meta_data(meta, head.data());
   if (!file.Write(head.data(), head.size())) return false;
@@ -104,10 +106,11 @@ bool WriteAll(const SynthSpec& spec, const SynthVocabulary& vocabulary,
     const auto index = static_cast<std::int64_t>(i);
     if (!file.PadTo(head.size() + gguf_get_tensor_offset(meta, index))) return false;
     const WeightOptions options{spec.quantization, spec.tied, spec.seed, i};
-    const bool written =
-        MakeWeights(plans[i], vocabulary, options, [&file](std::span<const std::uint8_t> bytes) {
-          return file.Write(bytes.data(), bytes.size());
-        });
+    const bool written = MakeWeights(plans[i], vocabulary, options,
+                                     [&file, stop](std::span<const std::uint8_t> bytes) {
+                                       const bool stopped = stop != nullptr && stop->load();
+                                       return !stopped && file.Write(bytes.data(), bytes.size());
+                                     });
     if (!written) return false;
   }
   const std::uint64_t alignment = gguf_get_alignment(meta);
@@ -116,7 +119,8 @@ bool WriteAll(const SynthSpec& spec, const SynthVocabulary& vocabulary,
 
 }  // namespace
 
-Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& path) {
+Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& path,
+                                    const std::atomic<bool>* stop) {
   if (Status ok = ValidateSpec(spec); !ok) return Fail(ok.error());
   const GgufHandle meta(gguf_init_empty());
   auto vocabulary = CopyVocabulary(spec.vocabulary, meta.get());
@@ -130,7 +134,10 @@ Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& pa
   report.parameters = AnnounceTensors(plans, spec.quantization, meta.get());
   TemporaryFile file(path);
   if (!file.open()) return FileError(path, errno);
-  if (!WriteAll(spec, *vocabulary, plans, meta.get(), file) || !file.Place()) {
+  if (!WriteAll(spec, *vocabulary, plans, meta.get(), file, stop) || !file.Place()) {
+    if (stop != nullptr && stop->load()) {
+      return Fail(Code::kCancelled, fmt::format("{}: stopped, and nothing is left of it", path));
+    }
     return FileError(path, errno);
   }
   report.bytes = file.written();

@@ -3,6 +3,7 @@
 // of the size.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ Result<SynthSpec> SynthPreset(std::string_view name);
 // Writes the model to a temporary file beside `path` and renames it, so that `path` is whole or
 // absent. The same spec gives the same bytes. kInvalidArgument for a bad spec; kNotFound for an
 // unknown vocabulary; kExhausted and others for the file system.
-Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& path);
+// kCancelled, and nothing is left, once `stop` is true (null: never).
+Result<SynthReport> SynthesizeModel(const SynthSpec& spec, const std::string& path,
+                                    const std::atomic<bool>* stop = nullptr);
 
 }  // namespace penstock::engine
