@@ -69,7 +69,7 @@ class StreamMeter {
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
   std::string around_text_;
   std::uint32_t before_bytes_ = 0;  // Of around_text_, those before the text. 0: nothing learned.
-  bool plain_ = false;  // What was learned is text, and has no line end inside.
+  bool plain_ = false;              // What was learned is text, and has no line end inside.
   // Its answer, less the bytes of that text. One with usage is not learned: its figures change.
   ChunkKind learned_kind_ = ChunkKind::kOther;
   FinishReason learned_finish_ = FinishReason::kNone;

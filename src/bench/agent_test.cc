@@ -268,8 +268,9 @@ TEST(AgentFleet, RecordsComeInWhileTheLevelRuns) {
 
 TEST(AgentFleet, ASearchJudgesAndEndsItsProbes) {
   testing::LoopbackModel server;
-  server.model.knee = 6;
-  server.model.gap = std::chrono::milliseconds(20);  // With 32 at once 107 ms.
+  // Throughput grows up to 16 at once, so that the search goes on to 32, which take 80 ms.
+  server.model.knee = 16;
+  server.model.gap = std::chrono::milliseconds(40);
   const std::string url = server.Start();
   const RunningAgent one("secret");
   const RunningAgent two("secret");

@@ -72,8 +72,8 @@ std::vector<ReplicaExit> ProcessFleet::CollectExits() {
                                               : fmt::format("{}; it printed last: {}",
                                                             exit->ToString(), tail)});
       unlink(found->second.socket_path.c_str());
-      // Closing the descriptor would not do: a child that another thread forks has a copy of it, and
-      // so keeps the watch, until it runs its program.
+      // Closing the descriptor would not do: a child that another thread forks has a copy of it,
+      // and so keeps the watch, until it runs its program.
       epoll_ctl(watch_.get(), EPOLL_CTL_DEL, found->second.process.exit_descriptor(), nullptr);
       replicas_.erase(found);
     }

@@ -149,8 +149,8 @@ TEST(AzureMetrics, RatesAndUtilisation) {
   EXPECT_EQ(Values(used, "maximum")[0], 80);
 }
 
-// A gauge has no kind of stream: it counts for those that the minute's requests had, and in a silent
-// minute for those of the last one that had any.
+// A gauge has no kind of stream: it counts for those that the minute's requests had, and in a
+// silent minute for those of the last one that had any.
 TEST(AzureMetrics, UtilisationBySeveralKindsOfStream) {
   Rollup rollup = Sample();
   UsageRecord whole = RecordOf("chat", 0, 100, 10);
