@@ -28,6 +28,8 @@ namespace penstock::control {
 inline constexpr std::int64_t kStandardUnitsMax = 1'000'000;   // Of all Standard deployments.
 inline constexpr std::int64_t kProvisionedUnitsMax = 100'000;  // Of all provisioned ones.
 
+inline constexpr std::string_view kAzureProvider = "Microsoft.CognitiveServices";
+
 class AzureApi {
  public:
   // What `parts` refers to is borrowed and outlives this, and so does `catalog`.
@@ -64,6 +66,7 @@ class AzureApi {
   Catalog& catalog_;
 };
 
+ApiAnswer AzureAnswer(int status, const boost::json::value& json);
 // What a sku's capacity may be.
 boost::json::object AzureCapacityJson(std::int64_t maximum);
 // What the quota of a sku is called.

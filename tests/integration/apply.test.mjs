@@ -192,7 +192,7 @@ test('one end of a range is both; an update keeps what it does not name', async 
   const billed = await command('billing', '--start', '15m');
   assert.equal(billed.code, 0, billed.stderr);
   assert.doesNotMatch(billed.stdout, /total/);
-  assert.match(billed.stdout, /No prices/);
+  assert.match(billed.stdout, /No prices|Nothing was provisioned/);  // By the minute that has passed.
 });
 
 test('a calibration reaches the endpoints that run', async (t) => {

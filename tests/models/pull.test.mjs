@@ -49,7 +49,7 @@ test('a file that is not what the hub promised is thrown away, with both hashes'
   const hub = await startHub(t, repository(t), { lie: 'model-1-of-2.safetensors' });
   const output = temporaryFolder(t);
   const pulled = await pull(hub, output);
-  assert.equal(pulled.code, 2);
+  assert.equal(pulled.code, 1);
   assert.match(pulled.stderr, /model-1-of-2\.safetensors has the SHA-256 [0-9a-f]{64}, the hub promised [0-9a-f]{64}/);
   assert.equal(existsSync(join(output, 'org/tiny/model-1-of-2.safetensors')), false);
   assert.equal(existsSync(join(output, 'org/tiny/model-1-of-2.safetensors.part')), false);
@@ -60,7 +60,7 @@ test('a file that is not what the hub promised is thrown away, with both hashes'
 test('a closed repository wants a token, which no other host sees', async (t) => {
   const hub = await startHub(t, repository(t), { token: 'hf_secret' });
   const refused = await pull(hub, temporaryFolder(t));
-  assert.equal(refused.code, 2);
+  assert.equal(refused.code, 1);
   assert.match(refused.stderr, /401.*token/);
   const pulled = await pull(hub, temporaryFolder(t), { env: { HF_TOKEN: 'hf_secret' } });
   assert.equal(pulled.code, 0, pulled.stderr);
@@ -93,7 +93,7 @@ test('the server pulls, converts and registers; a restart goes on', async (t) =>
   assert.ok(existsSync(version.storage_location));
 
   const gone = await run(['model', 'pull', 'hf:org/none', 'main.hub.none', '--data-dir', server.dataDirectory]);
-  assert.equal(gone.code, 2);
+  assert.equal(gone.code, 1);
   assert.match(gone.stderr, /does not exist/);
   const { json } = await server.call('GET', '/api/2.1/unity-catalog/models/main.hub.none/versions/1');
   assert.equal(json.status, 'FAILED_REGISTRATION');
