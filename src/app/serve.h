@@ -32,7 +32,7 @@ struct ServeOptions {
   std::string tls_key;
   std::string port_file;
   int io_threads = 1;
-  int busy_wait_max_us = 50;  // Of each I/O thread.
+  int busy_wait_max_us = 0;  // Of each I/O thread.
   int drain_wait_max_s = 30;
   std::vector<std::string> static_endpoints;
   std::string static_policies;  // Path of a file; "": none.

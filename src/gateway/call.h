@@ -36,6 +36,7 @@ struct Gateway::Call : io::InFrames {
     if (payload) gateway.LogPayload(*this, exchange.status());
     metrics->RequestEnded(End(exchange.status()), gateway.loop_.Now() - exchange.arrived_at(),
                           ToMeter(operation));
+    response.reset();  // Before what it was asked with.
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -136,15 +137,15 @@ struct Gateway::Call : io::InFrames {
   // What each event of a stream touches comes first: within a cache line.
   Gateway& gateway;
   http::Exchange& exchange;
-  meter::EndpointMetrics* metrics;               // Of the place that serves it.
+  std::unique_ptr<http::ClientResponse> response;
   std::unique_ptr<Error> broken;                 // Why there is no answer, or how its stream broke.
   std::unique_ptr<meter::PayloadEntry> payload;  // Where the endpoint opted in.
   Admission admission;
+  meter::EndpointMetrics* metrics;  // Of the place that serves it.
   std::shared_ptr<const LiveEndpoint> live;
   std::shared_ptr<const Requester> requester;
   std::unique_ptr<HeldLimits> held_limits;
   std::unique_ptr<Approach> approach = std::make_unique<Approach>();
-  std::unique_ptr<http::ClientResponse> response;
   Call* next_call = nullptr;  // In the gateway's list; see Gateway::Enlist.
   Call** call_link = nullptr;
   meter::RequestId id;
@@ -153,14 +154,14 @@ struct Gateway::Call : io::InFrames {
   io::Companions companions;  // Of the upstream's stream, while events are relayed.
   std::uint32_t entity = 0;   // Of endpoint().served.
   OutputBound bound;          // Of what a stream may bring.
-  Surface surface = Surface::kOpenAi;
-  Operation operation = Operation::kChat;
-  Dialect dialect = Dialect::kOpenAi;
-  bool stream = false;       // As asked for.
-  bool strip_usage = false;  // The client did not ask for the usage event that we asked for.
+  bool stream = false;        // As asked for.
+  bool strip_usage = false;   // The client did not ask for the usage event that we asked for.
   bool disconnected = false;
   bool revoked = false;          // The key was, and the handler is cancelled.
   bool upstream_failed = false;  // After the answer began.
+  Surface surface = Surface::kOpenAi;
+  Operation operation = Operation::kChat;
+  Dialect dialect = Dialect::kOpenAi;
 };
 
 // A stream while it is relayed. Notes what it used when that ends, by whichever way.
@@ -180,6 +181,7 @@ class Gateway::Relayed {
 
   Call& call;
   StreamFilter filter;
+  const OutputBound bound;  // The call's: near what each event touches.
   const bool verbatim;
   std::unique_ptr<io::Unsent> unsent;  // Of the last piece, where the client is slow.
   bool ends = false;                   // With the last piece.

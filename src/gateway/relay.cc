@@ -116,10 +116,10 @@ http::SendOp Gateway::Forward(Call& call, const http::BodyPiece& piece, bool ver
 }
 
 Gateway::Relayed::Relayed(Call& relayed, bool as_it_is)
-    : call(relayed), filter(!as_it_is), verbatim(as_it_is) {
+    : call(relayed), filter(!as_it_is), bound(relayed.bound), verbatim(as_it_is) {
   constexpr std::size_t kPerEvent = 64;  // Bytes of a call that each event touches: the first.
   call.companions.Add(&call, kPerEvent);
-  call.companions.Add(&filter, sizeof filter);
+  call.companions.Add(this, sizeof *this);
   call.exchange.AddCompanions(call.companions);
   call.response->SetCompanions(&call.companions);
 }
@@ -169,14 +169,15 @@ Gateway::Passing Gateway::Pass(Relayed& stream, Result<http::BodyPiece> next) {
     call.companions.Add(filter.memory().data(), filter.memory().size());
   }
   const bool ends =
-      piece.ended || call.broken || (call.bound.Exceeded(filter.count()) && !filter.count().done);
+      piece.ended || call.broken || (stream.bound.Exceeded(filter.count()) && !filter.count().done);
   if (!sending.await_ready()) {
     stream.unsent = std::make_unique<io::Unsent>(sending.TakeUnsent());
     stream.ends = ends;
     return Passing::kWait;
   }
-  call.disconnected = !sending.await_resume();
-  return ends || call.disconnected ? Passing::kEnd : Passing::kMore;
+  if (sending.await_resume()) return ends ? Passing::kEnd : Passing::kMore;
+  call.disconnected = true;
+  return Passing::kEnd;
 }
 
 // The client is slow: the rest of a piece, once there is room.
