@@ -58,22 +58,23 @@ Status Scheduler::Enqueue(const Job& job, TimePoint now) {
                 fmt::format("{} requests are waiting already; the queue holds {}", queued(),
                             limits_.queued_max));
   }
-  queue_.push_back({.job = job,
-                    .caller = shares_.Arrive(job.caller),
-                    .due = DueOf(job, now),
-                    .arrival = ++arrivals_});
+  queue_.push_back(
+      {.job = job, .caller = shares_.Arrive(job.caller), .submitted = now, .arrival = ++arrivals_});
   return {};
 }
 
-TimePoint Scheduler::DueOf(const Job& job, TimePoint now) const {
-  if (job.deadline) return std::min(*job.deadline, now + kDueMax);
+// By what is known now, for all alike: a job that comes when prompts have turned out to be faster
+// than thought must not overtake its equals.
+TimePoint Scheduler::DueOf(const Entry& entry) const {
+  const Job& job = entry.job;
+  if (job.deadline) return std::min(*job.deadline, entry.submitted + kDueMax);
   Duration alone = step_time_.Predict(
       {.prefill_tokens = job.prompt_tokens, .prefill_cells = CellsSeen(0, job.prompt_tokens)});
   if (alone == Duration{}) {
     alone = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(
         kMillisecondsPerTokenUnknown * job.prompt_tokens));
   }
-  return now + std::min(kDueFactor * alone, kDueMax);
+  return entry.submitted + std::min(kDueFactor * alone, kDueMax);
 }
 
 bool Scheduler::GoesBefore(const Entry& a, const Entry& b, bool deadlines_first) const {
@@ -83,7 +84,9 @@ bool Scheduler::GoesBefore(const Entry& a, const Entry& b, bool deadlines_first)
   if (!a_promised && a.caller->counter != b.caller->counter) {
     return a.caller->counter < b.caller->counter;
   }
-  return a.due != b.due ? a.due < b.due : a.arrival < b.arrival;
+  const TimePoint a_due = DueOf(a);
+  const TimePoint b_due = DueOf(b);
+  return a_due != b_due ? a_due < b_due : a.arrival < b.arrival;
 }
 
 // The place in the queue of whoever starts next; queue_.size() when all are deferred.
@@ -174,7 +177,7 @@ void Scheduler::PlanPrefill() {
   }
   if (order_.empty()) return;
   std::ranges::sort(order_, {},
-                    [this](int i) { return std::pair(slots_[i].due, slots_[i].arrival); });
+                    [this](int i) { return std::pair(DueOf(slots_[i]), slots_[i].arrival); });
   budget_ = PrefillBudget(slots_[order_.front()].position);
   int budget = budget_;
   for (const int i : order_) {

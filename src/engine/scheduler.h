@@ -7,9 +7,9 @@
 //
 // Who starts when a slot is free: jobs with a deadline, earliest first; then the caller that has
 // had least (fair_share.h), and of its jobs the one that is due first. A job without a deadline is
-// due when its prompt would be done if it had a share of the machine: short ones before long ones,
-// but none for ever. Of every kDeadlineStartsMax + 1 starts one is left to those without a
-// deadline.
+// due when its prompt would be done if it had a share of the machine, as far as is known by now:
+// short ones before long ones, equal ones as they came, and none for ever. Of every
+// kDeadlineStartsMax + 1 starts one is left to those without a deadline.
 //
 // A job holds its slot, whose cells are its own, until it is removed: nothing is ever evicted.
 #pragma once
@@ -119,7 +119,7 @@ class Scheduler {
   struct Entry {
     Job job;  // id 0: free.
     FairShare::Caller* caller = nullptr;
-    TimePoint due{};
+    TimePoint submitted{};
     std::uint64_t arrival = 0;
   };
   struct Slot : Entry {
@@ -131,7 +131,7 @@ class Scheduler {
   void StartWaiting();
   std::size_t NextWaiting(const std::vector<bool>& deferred) const;
   bool GoesBefore(const Entry& a, const Entry& b, bool deadlines_first) const;
-  TimePoint DueOf(const Job& job, TimePoint now) const;
+  TimePoint DueOf(const Entry& entry) const;
   int PrefillBudget(int position) const;
   void PlanPrefill();
   void AddWork(const Work& work);

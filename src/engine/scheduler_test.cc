@@ -122,6 +122,26 @@ TEST(Scheduler, ShortPromptsOvertakeLongOnesButNotForEver) {
   EXPECT_EQ(Starts(scheduler), (std::vector<RequestId>{2, 1, 3}));
 }
 
+// Prompts turn out to be a hundred times faster than thought when the first came: what comes after
+// that is due soon, but no sooner than its equals that came before.
+TEST(Scheduler, EqualJobsStartAsTheyCameWhateverIsLearnedMeanwhile) {
+  Scheduler scheduler(
+      {.slots = 1, .queued_max = 64, .step_tokens_max = 512, .slot_tokens_max = 512});
+  const StepShape prompt{.prefill_tokens = 100, .prefill_cells = 5050};
+  for (int i = 0; i < 50; ++i) scheduler.Learn(prompt, milliseconds(1000));
+  const Job job{.prompt_tokens = 100, .output_tokens_max = 1};
+  for (RequestId id = 1; id <= 3; ++id) {
+    Job one = job;
+    one.id = id;
+    ASSERT_TRUE(scheduler.Enqueue(one, kStart + id * milliseconds(1)));
+  }
+  for (int i = 0; i < 500; ++i) scheduler.Learn(prompt, milliseconds(10));
+  Job last = job;
+  last.id = 4;
+  ASSERT_TRUE(scheduler.Enqueue(last, kStart + milliseconds(20)));
+  EXPECT_EQ(Starts(scheduler), (std::vector<RequestId>{1, 2, 3, 4}));
+}
+
 TEST(Scheduler, AShortPromptOvertakesALongOneThatIsBeingComputed) {
   Scheduler scheduler(
       {.slots = 2, .queued_max = 4, .step_tokens_max = 64, .slot_tokens_max = 4096});
