@@ -176,7 +176,11 @@ Promise RefusalPromise(const ProofTerms& terms, const ProofEvidence& evidence,
                       "{} (p95), with Retry-After",
                       DurationText(refusal_max_ms))};
   if (!evidence.beyond.done) {
-    promise.evidence = "more than was sold was not sent";
+    promise.evidence =
+        evidence.beyond.requests.empty()
+            ? "more than was sold was not sent"
+            : fmt::format("interrupted after {} requests at {:g} times the rate",
+                          Count(std::ssize(evidence.beyond.requests)), evidence.beyond_factor);
     return promise;
   }
   promise.evidence = fmt::format("{:g} times the rate: {} answered at {} tokens/s, {} refused",
@@ -337,7 +341,10 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
                     NeighbourPromise(terms, evidence, proof.neighbour_windows)};
   const bool broken = std::ranges::any_of(
       proof.promises, [](const Promise& promise) { return promise.kept == Kept::kBroken; });
-  proof.kept = !broken && proof.promises.front().kept == Kept::kKept;
+  const ProofStage& neighbour = evidence.neighbour;
+  proof.interrupted = !evidence.delivery.done || !evidence.beyond.done ||
+                      (!neighbour.requests.empty() && !neighbour.done);
+  proof.kept = !broken && proof.promises.front().kept == Kept::kKept && !proof.interrupted;
   return proof;
 }
 

@@ -128,8 +128,9 @@ struct Proof {
   std::int64_t neighbour_answered = 0;
   std::int64_t neighbour_refused = 0;
   double beyond_factor = 0;
-  std::string digest{};  // SHA-256 of the evidence, in hexadecimal.
-  bool kept = false;     // No promise broken, and delivery seen.
+  std::string digest{};      // SHA-256 of the evidence, in hexadecimal.
+  bool interrupted = false;  // Before all was tried.
+  bool kept = false;         // No promise broken, delivery seen, and not interrupted.
 
   const Promise* Find(std::string_view name) const;
 };

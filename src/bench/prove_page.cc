@@ -31,8 +31,9 @@ std::string_view Word(Kept kept) {
 }
 
 void AddVerdict(const Proof& proof, Page& page) {
-  page.Add("<p class=\"answer\">{}</p>",
-           proof.kept ? "Kept what was sold" : "Did not keep what was sold");
+  page.Add("<p class=\"answer\">{}</p>", proof.kept          ? "Kept what was sold"
+                                         : proof.interrupted ? "Interrupted: not proven"
+                                                             : "Did not keep what was sold");
   constexpr std::string_view kKept = "Kept: ";  // The line above says it.
   const std::string answer = ProofAnswer(proof);
   page.Add("<p class=\"lead\">{}</p>",

@@ -150,6 +150,7 @@ std::string RenderProofJson(const Proof& proof) {
   JsonWriter writer;
   writer.Open('{');
   writer.Flag("kept", proof.kept);
+  writer.Flag("interrupted", proof.interrupted);
   writer.Field("answer", std::string_view(ProofAnswer(proof)));
   writer.Field("sold_tokens_per_s", proof.terms.sold_tokens_per_s);
   writer.Field("budget", std::string_view(proof.terms.budget.Text()));

@@ -222,6 +222,25 @@ TEST(Prove, StoppedEarlyItProvesNothing) {
   EXPECT_NE(ProofAnswer(proof).find("Not proven"), std::string::npos);
 }
 
+// Ctrl-C after the windows: what was sold was delivered, but not all was tried.
+TEST(Prove, StoppedLaterItSaysSo) {
+  bool between = false;
+  for (int stop_s = 20; stop_s < 400 && !between; stop_s += 2) {
+    Bed bed;
+    bed.stop_after = seconds(stop_s);
+    const Proof proof = Prove(bed);
+    between = bed.evidence.delivery.done && !bed.evidence.beyond.done &&
+              !bed.evidence.beyond.requests.empty();
+    if (!between) continue;
+    EXPECT_TRUE(proof.interrupted);
+    EXPECT_FALSE(proof.kept);
+    EXPECT_EQ(KeptOf(proof, "delivery"), Kept::kKept);
+    EXPECT_NE(ProofAnswer(proof).find("Not proven: interrupted"), std::string::npos);
+    EXPECT_NE(proof.Find("refusal")->evidence.find("interrupted after"), std::string::npos);
+  }
+  EXPECT_TRUE(between);
+}
+
 TEST(Prove, TermsThatProveNothingAreRefused) {
   ProofTerms terms = Terms();
   EXPECT_TRUE(terms.Check());

@@ -71,10 +71,14 @@ std::string ProofAnswer(const Proof& proof) {
                        proof.windows.size(), proof.terms.budget.Text(), rest);
   }
   const std::string broken = named(Kept::kBroken);
+  const std::string kept = named(Kept::kKept);
+  if (broken.empty() && !kept.empty()) {
+    return fmt::format("Not proven: interrupted before all was tried of {}. Kept so far: {}.{}",
+                       sold, kept, rest);
+  }
   if (broken.empty()) {
     return fmt::format("Not proven: {}: {}.", sold, proof.promises.front().evidence);
   }
-  const std::string kept = named(Kept::kKept);
   return fmt::format("Broken: {}, of {} within {}.{}{}", broken, sold, proof.terms.budget.Text(),
                      kept.empty() ? "" : fmt::format(" Kept: {}.", kept), rest);
 }
