@@ -1,5 +1,7 @@
 #include "bench/summary.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -92,6 +94,11 @@ void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Sample
 }
 
 // The usage beside what the client's own tokenizer counts.
+std::string ErrorText(const RequestRecord& record) {
+  if (record.error_message.empty() || record.http_status < 400) return record.error_message;
+  return fmt::format("HTTP {}: {}", record.http_status, record.error_message);
+}
+
 void CompareCounts(const RequestRecord& record, TokenFacts& facts) {
   if (record.output_tokens_counted == kUnknown) return;
   ++facts.retokenised;
@@ -246,6 +253,7 @@ LevelSummary SummariseLevel(const LoadRuns& load, const RunSummary& run) {
   double failed_tokens = 0;
   for (const RequestRecord* record : requests) {
     ++level.errors[static_cast<std::size_t>(record->error)];
+    if (record->failed() && level.first_error.empty()) level.first_error = ErrorText(*record);
     reads += std::min(record->reads, record->chunks);
     shared += record->shared_reads;
     if (record->failed()) failed_tokens += record->OutputTokens();

@@ -92,6 +92,7 @@ struct LevelSummary {
   std::int64_t succeeded = 0;  // Those of them that did not fail.
   std::int64_t warmup = 0;
   std::array<std::int64_t, kErrorKinds> errors{};  // Of both phases, by ErrorKind.
+  std::string first_error{};  // What the first failed request was told; "" if nothing.
 
   // Milliseconds, over the measured requests that succeeded.
   Distribution ttft_ms{};                // From scheduled.

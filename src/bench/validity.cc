@@ -94,8 +94,9 @@ void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
   const bool many = level.error_share() >= kErrorShareInvalid;
   judgement.Add(
       many ? Severity::kInvalid : Severity::kDoubt, "errors",
-      fmt::format("{} of {} requests failed ({}); latencies are those of the others",
-                  level.failures(), level.failures() + level.errors[0], ErrorsByKind(level)));
+      fmt::format("{} of {} requests failed ({}); latencies are those of the others{}",
+                  level.failures(), level.failures() + level.errors[0], ErrorsByKind(level),
+                  level.first_error.empty() ? "" : ". The first: " + level.first_error));
 }
 
 void JudgeClient(const LevelSummary& level, Judgement& judgement) {

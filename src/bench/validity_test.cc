@@ -230,6 +230,13 @@ TEST(Validity, MessagesNameTheNumbers) {
   EXPECT_EQ(
       summary.levels[0].warnings[0].message,
       "7 of 120 requests failed (1 timeout, 6 rate_limited); latencies are those of the others");
+  run.requests[0].http_status = 429;
+  run.requests[0].error_message = "User defined rate limit(s) exceeded";
+  const RunSummary told = Summarise(run);
+  EXPECT_NE(told.levels[0].warnings[0].message.find(
+                ". The first: HTTP 429: User defined rate limit(s) exceeded"),
+            std::string::npos)
+      << told.levels[0].warnings[0].message;
 }
 
 }  // namespace
