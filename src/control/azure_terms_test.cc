@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "control/gateway_json.h"
 #include "control/json_reader.h"
 
 namespace penstock::control {
@@ -57,6 +58,16 @@ TEST(AzureTerms, WhatCannotBeMeantIsNamed) {
   EXPECT_EQ(Refusal(R"({"penstock": {"releaseQuota": 3}})"), "properties.penstock.releaseQuota");
   EXPECT_EQ(Refusal(R"({"penstock": {"requestWindowSeconds": 5}})"),
             "properties.penstock.requestWindowSeconds");
+}
+
+TEST(AzureTerms, TheDeploymentThatTakesOverIsTheEndpointsSpillOver) {
+  Endpoint endpoint;
+  endpoint.azure = AzureDeployment{.sku = "ProvisionedManaged",
+                                   .capacity = 20,
+                                   .properties = R"({"spilloverDeploymentName": "std"})"};
+  EXPECT_EQ(PolicyOf(endpoint).spillover, "std");
+  endpoint.azure->properties = "{}";
+  EXPECT_EQ(PolicyOf(endpoint).spillover, "");
 }
 
 TEST(AzureTerms, APatchAddsChangesAndTakesAway) {
