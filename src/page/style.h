@@ -48,7 +48,7 @@ h2 { font-size: 1.05rem; margin: 2.2rem 0 .5rem; break-after: avoid; }
 .verdict.invalid { border-color: var(--bad); } .verdict.invalid p { color: var(--bad); }
 .tag { font-size: .78rem; font-weight: 600; }
 .tag.note { color: var(--soft); } .tag.doubt { color: var(--doubt); } .tag.invalid { color: var(--bad); }
-figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font-size: .88rem; }
+figure { margin: 0 0 1.25rem; break-inside: avoid; } figcaption { color: var(--soft); font-size: .88rem; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; }
 .chart { width: 100%; height: auto; display: block; font-size: 12px; fill: var(--ink); }
 .grid { stroke: var(--faint); stroke-width: 1; } .axis { stroke: var(--soft); stroke-width: 1; }
@@ -79,7 +79,7 @@ figure { margin: 0; break-inside: avoid; } figcaption { color: var(--soft); font
   font-size: .82rem; }
 .provision { background: var(--card); border-radius: .5rem; padding: .9rem 1.1rem; margin: 1rem 0;
   break-inside: avoid; } .provision strong { font-size: 1.25rem; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem .45rem; white-space: nowrap; }
 thead th { color: var(--soft); font-weight: 600; } thead tr:first-child th { text-align: center; }
