@@ -1,5 +1,6 @@
 // Properties: no body crashes a reader; what is read keeps the limits that its type promises; and a
 // gateway that peeked at the same body saw the same.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -27,15 +28,20 @@ void CheckOptions(const GenerationOptions& options) {
   for (const std::string& stop : options.stop) Require(!stop.empty());
 }
 
-void CheckPeek(PaddedView body, const std::string& model, const GenerationOptions& options) {
+void CheckPeek(PaddedView body, const std::string& model, const GenerationOptions& options,
+               bool completes) {
   const auto peek = PeekRequest(body);
-  Require(peek.has_value());
+  // It reads the fields of all operations, and so may refuse what one of them does not look at.
+  if (!peek) return;
   Require(peek->model == model && peek->stream == options.stream);
   Require(peek->include_usage == options.include_usage);
   Require(peek->choices >=
           options.n);  // More where a chat request has best_of, which only completions know.
-  Require(peek->tokens_max.value_or(0) >= options.tokens_max.value_or(0));
-  Require(peek->tokens_max.has_value() == options.tokens_max.has_value());
+  // The gateway knows more names of the limit, and completions have one that nobody gave.
+  const bool by_default =
+      completes && options.tokens_max == std::max(kCompletionTokensDefault, options.tokens_min);
+  if (by_default || !options.tokens_max) return;
+  Require(peek->tokens_max.has_value() && *peek->tokens_max >= *options.tokens_max);
 }
 
 void CheckAll(std::string& text) {
@@ -43,12 +49,12 @@ void CheckAll(std::string& text) {
   if (const auto chat = ParseChatRequest(body)) {
     Require(!chat->messages.empty());
     CheckOptions(chat->options);
-    CheckPeek(body, chat->model, chat->options);
+    CheckPeek(body, chat->model, chat->options, false);
   }
   if (const auto completion = ParseCompletionRequest(body)) {
     Require(!completion->prompts.empty() && completion->prompts.size() <= kInputsMax);
     CheckOptions(completion->options);
-    CheckPeek(body, completion->model, completion->options);
+    CheckPeek(body, completion->model, completion->options, true);
   }
   if (const auto embedding = ParseEmbeddingRequest(body)) Require(!embedding->inputs.empty());
   (void)ParseTokenizeRequest(body);
