@@ -45,22 +45,6 @@ std::string TagsPatch(const boost::json::object& tags, const std::vector<Tag>& o
       boost::json::object{{"add_tags", std::move(add)}, {"delete_tags", std::move(gone)}});
 }
 
-// Kept for its reader: a version stays until somebody asks for another.
-Status CheckUpgradeOption(const boost::json::object& properties) {
-  std::optional<Error> failure;
-  JsonReader reader(properties, "properties.", failure);
-  const auto option = reader.String("versionUpgradeOption");
-  constexpr std::array<std::string_view, 3> kOptions = {
-      "OnceNewDefaultVersionAvailable", "OnceCurrentVersionExpired", "NoAutoUpgrade"};
-  if (option && std::ranges::find(kOptions, *option) == kOptions.end()) {
-    reader.Refuse("versionUpgradeOption",
-                  "OnceNewDefaultVersionAvailable, OnceCurrentVersionExpired or NoAutoUpgrade",
-                  boost::json::value(*option));
-  }
-  if (failure) return Fail(std::move(*failure));
-  return {};
-}
-
 }  // namespace
 
 // The served entity of what `azure` asks for; fills in the model's full name and version.
@@ -177,9 +161,6 @@ Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& ac
                         .model_version = model_reader.String("version").value_or("")};
   const auto* tags = reader.Object("tags");
   if (failure) return Fail(std::move(*failure));
-  if (properties != nullptr) {
-    if (auto good = CheckUpgradeOption(*properties); !good) return Fail(good.error());
-  }
   boost::json::object rest = properties == nullptr ? none : *properties;
   rest.erase("model");
   if (auto good = CheckAzureProperties(rest); !good) return Fail(good.error());
@@ -241,9 +222,6 @@ Result<ApiAnswer> AzureApi::Patch(const ApiRequest& request, const std::string& 
         PatchAzureProperties(kept ? *kept : boost::json::object(), *properties);
     if (auto good = CheckAzureProperties(patched); !good) return Fail(good.error());
     azure.properties = boost::json::serialize(patched);
-    if (auto set = parts_.endpoints.SetAzure(name, azure, request.caller, moment); !set) {
-      return Fail(set.error());
-    }
   }
   if (const auto* sku = reader.Object("sku"); sku != nullptr) {
     JsonReader inner(*sku, "sku.", failure);
@@ -256,6 +234,9 @@ Result<ApiAnswer> AzureApi::Patch(const ApiRequest& request, const std::string& 
     if (auto good = CheckQuota(azure, name); !good) return Fail(good.error());
     const Status set =
         parts_.endpoints.SetConfig(name, std::move(*config), azure, request.caller, moment);
+    if (!set) return Fail(set.error());
+  } else if (azure.properties != present.azure->properties) {
+    const Status set = parts_.endpoints.SetAzure(name, azure, request.caller, moment);
     if (!set) return Fail(set.error());
   }
   if (failure) return Fail(std::move(*failure));
@@ -292,11 +273,14 @@ boost::json::object AzureApi::DeploymentJson(const Endpoint& endpoint, TimePoint
   if (IsStandardSku(azure.sku)) {
     policy::LanePolicy lane;
     ApplyAzure(azure, lane);
-    const auto limit = [](const char* key, int period, std::int64_t count) {
-      return boost::json::object{{"key", key}, {"renewalPeriod", period}, {"count", count}};
+    const auto limit = [](const char* key, std::int64_t period_s, std::int64_t count) {
+      return boost::json::object{{"key", key}, {"renewalPeriod", period_s}, {"count", count}};
     };
-    properties["rateLimits"] = {limit("request", 10, lane.quota->requests_per_minute / 6),
-                                limit("token", 60, lane.quota->tokens_per_minute)};
+    const std::int64_t window_s =
+        std::chrono::duration_cast<std::chrono::seconds>(lane.quota->request_window).count();
+    properties["rateLimits"] = {
+        limit("request", window_s, lane.quota->requests_per_minute * window_s / 60),
+        limit("token", 60, lane.quota->tokens_per_minute)};
   }
   if (config) {
     const ServedEntity& entity = config->served_entities.front();

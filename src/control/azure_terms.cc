@@ -1,5 +1,7 @@
 #include "control/azure_terms.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -20,10 +22,23 @@ struct Terms {
   Duration request_window = std::chrono::seconds(10);
 };
 
+// Kept for its reader: a version stays until somebody asks for another.
+void CheckUpgradeOption(JsonReader& reader) {
+  const auto option = reader.String("versionUpgradeOption");
+  constexpr std::array<std::string_view, 3> kOptions = {
+      "OnceNewDefaultVersionAvailable", "OnceCurrentVersionExpired", "NoAutoUpgrade"};
+  if (option && std::ranges::find(kOptions, *option) == kOptions.end()) {
+    reader.Refuse("versionUpgradeOption",
+                  "OnceNewDefaultVersionAvailable, OnceCurrentVersionExpired or NoAutoUpgrade",
+                  boost::json::value(*option));
+  }
+}
+
 Terms ReadTerms(const boost::json::object& properties, std::optional<Error>& failure) {
   Terms terms;
   JsonReader reader(properties, "properties.", failure);
   (void)reader.String("spilloverDeploymentName");
+  CheckUpgradeOption(reader);
   const boost::json::object* const own = reader.Object("penstock");
   if (own == nullptr) return terms;
   JsonReader inner(*own, "properties.penstock.", failure);

@@ -14,8 +14,8 @@ namespace penstock::control {
 // Whether a sku is of the kind that has a quota instead of a capacity.
 bool IsStandardSku(std::string_view sku);
 
-// Refuses what `properties` cannot mean: `spilloverDeploymentName` (text), and `penstock`, our own
-// extension:
+// Refuses what `properties` cannot mean: `spilloverDeploymentName` (text), `versionUpgradeOption`
+// (one of Azure's words), and `penstock`, our own extension:
 //   reserve               "limit" (default) or "learned": what a request reserves for its output
 //   releaseQuota          a Standard one's quota gets back what was reserved and not produced;
 //                         default false, as Azure's quota page describes it

@@ -53,6 +53,8 @@ TEST(AzureTerms, OurPropertiesChangeTheTerms) {
 
 TEST(AzureTerms, WhatCannotBeMeantIsNamed) {
   EXPECT_EQ(Refusal(R"({"spilloverDeploymentName": 3})"), "properties.spilloverDeploymentName");
+  EXPECT_EQ(Refusal(R"({"versionUpgradeOption": "Now"})"), "properties.versionUpgradeOption");
+  EXPECT_EQ(Refusal(R"({"versionUpgradeOption": "NoAutoUpgrade"})"), "");
   EXPECT_EQ(Refusal(R"({"penstock": []})"), "properties.penstock");
   EXPECT_EQ(Refusal(R"({"penstock": {"reserve": "all"}})"), "properties.penstock.reserve");
   EXPECT_EQ(Refusal(R"({"penstock": {"releaseQuota": 3}})"), "properties.penstock.releaseQuota");
