@@ -150,7 +150,7 @@ TEST(Dialects, EndpointsThatThereAreNotShareARow) {
   for (const auto& record : world.usage.records) EXPECT_EQ(record.endpoint, "");
 }
 
-// A prompt that is too long keeps its code, which clients act on.
+// A prompt that is too long keeps its code, which clients act on, and its field.
 TEST(Dialects, ATooLongPromptKeepsItsCode) {
   World world;
   world.Add("chat");
@@ -164,6 +164,7 @@ TEST(Dialects, ATooLongPromptKeepsItsCode) {
                                {.endpoint = "chat", .path = kInvocations}});
   for (const Told& one : told) EXPECT_EQ(one.status, 400);
   EXPECT_THAT(told[0].body, HasSubstr(R"("code":"context_length_exceeded")"));
+  EXPECT_THAT(told[0].body, HasSubstr(R"("param":"messages")"));
   EXPECT_THAT(told[1].body, HasSubstr(R"("code":"context_length_exceeded")"));
   EXPECT_THAT(told[2].body, HasSubstr(R"({"error_code":"INVALID_PARAMETER_VALUE")"));
 }

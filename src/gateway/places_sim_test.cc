@@ -241,22 +241,6 @@ TEST(PlacesSim, AnUpstreamsRetryTimeIsPassedOn) {
   }
 }
 
-TEST(PlacesSim, AnUpstreamsBadFieldIsNamed) {
-  World world;
-  world.Add("chat");
-  world.one.status = 400;
-  world.one.body =
-      R"({"error":{"message":"too long","type":"invalid_request_error","param":"messages",)"
-      R"("code":"context_length_exceeded"}})";
-  world.Publish();
-  const auto told =
-      world.Run({{.endpoint = "chat",
-                  .path = "/openai/deployments/chat/chat/completions?api-version=2024-10-21"}});
-  EXPECT_EQ(told[0].status, 400);
-  EXPECT_THAT(told[0].body, HasSubstr(R"("param":"messages")"));
-  EXPECT_THAT(told[0].body, HasSubstr(R"("code":"context_length_exceeded")"));
-}
-
 // Usage that claims the impossible neither overflows the buckets nor empties them for ever.
 TEST(PlacesSim, AnUpstreamThatLiesInUsageChangesLittle) {
   World world;
