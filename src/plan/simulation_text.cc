@@ -88,6 +88,7 @@ boost::json::object StepJson(const Scenario& scenario) {
   }
   return {{"decode", std::move(decode)},
           {"decode_cell_us", step.per_decode_cell_s * 1e6},
+          {"first_cell_share", step.first_cell_share},
           {"prefill_pass_ms", step.prefill_pass_s * 1e3},
           {"prefill_token_us", step.per_prefill_token_s * 1e6},
           {"prefill_cell_us", step.per_prefill_cell_s * 1e6},

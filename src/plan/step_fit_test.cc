@@ -39,6 +39,7 @@ StepModel RandomModel(std::mt19937_64& random) {
     return least * std::pow(most / least, u);
   };
   StepModel model{.per_decode_cell_s = between(1e-8, 1e-6),
+                  .first_cell_share = between(0.5, 1),
                   .prefill_pass_s = between(1e-3, 2e-2),
                   .per_prefill_token_s = between(5e-5, 1e-3),
                   .per_prefill_cell_s = between(1e-9, 1e-7),
@@ -68,6 +69,20 @@ TEST(StepFit, FindsAModelThatGivesTheMeasuredTimes) {
       EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.08) << concurrency;
     }
   }
+}
+
+// Where cells take most of a step, how much less they take for the first sequence is found.
+TEST(StepFit, TheFirstSequencesCellsAreToldFromTheOthers) {
+  std::mt19937_64 random(7);
+  StepModel truth = RandomModel(random);
+  truth.cell_block = 256;
+  truth.per_decode_cell_s = 4e-6;
+  truth.first_cell_share = 0.65;
+  truth.decode = {{1, 0.8e-3}, {2, 1.7e-3}, {4, 2.5e-3}, {8, 4e-3}};
+  const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
+  const StepFit fit = FitStepModel(Measured(truth, 0, 7), settings);
+  EXPECT_NEAR(fit.model.first_cell_share, 0.65, 0.05);
+  EXPECT_NEAR(fit.model.per_decode_cell_s * 1e6, 4, 0.4);
 }
 
 TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
