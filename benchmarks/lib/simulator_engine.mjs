@@ -140,31 +140,33 @@ function rateOf({curve: [{ttft_ms, tpot_ms, input_tokens}]}) {
 
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
+const roundsOf = (folder) => readdirSync(folder).filter((name) => /^round-\d+\.json$/.test(name))
+    .map((name) => readJson(join(folder, name))).sort((a, b) => a.round - b.round);
+
 // Rounds of both loads between calibrations; after those that the folder holds already.
 async function measureAll(file, folder, {rounds, seconds, rate, requests}) {
-  const kept = readdirSync(folder).filter((name) => /^round-\d+\.json$/.test(name)).length;
+  const there = roundsOf(folder);
+  const kept = there.at(-1)?.round ?? 0;
   const server = await serve(file);
   const calibrate = (name) => server.calibrate(join(folder, `calibration-${name}.json`));
   for (let round = kept + 1; round <= kept + rounds; ++round) {
     const calibration = await calibrate(`${round}-before`);
-    const first = round === 1 ? null : readJson(join(folder, 'round-1.json'));
-    const per_s = first?.rate ?? (rate || rateOf(calibration));
+    const per_s = there[0]?.rate ?? (rate || rateOf(calibration));  // The same in all rounds.
     const open = await load(server, ['--rate', String(per_s), '--duration-s', String(seconds), '--warmup-s', '0'],
                             2 * round, join(folder, `open-${round}.jsonl`));
     const closed = await load(server, ['--concurrency', String(kUsers), '--requests', String(requests), '--warmup', '0'],
                               2 * round + 1, join(folder, `closed-${round}.jsonl`));
     if (round === kept + rounds) await calibrate(`${round}-after`);
-    writeFileSync(join(folder, `round-${round}.json`), JSON.stringify({round, rate: per_s, open, closed}));
+    there.push({round, rate: per_s, open, closed});
+    writeFileSync(join(folder, `round-${round}.json`), JSON.stringify(there.at(-1)));
   }
   await server.stop();
 }
 
 // All that the folder holds.
 function collect(folder) {
-  const names = readdirSync(folder);
-  const rounds = names.filter((name) => /^round-\d+\.json$/.test(name)).map((name) => readJson(join(folder, name)))
-                     .sort((a, b) => a.round - b.round);
-  const calibrations = names.filter((name) => /^calibration-.*\.json$/.test(name)).sort();
+  const rounds = roundsOf(folder);
+  const calibrations = readdirSync(folder).filter((name) => /^calibration-.*\.json$/.test(name)).sort();
   for (const round of rounds) {
     for (const kind of ['open', 'closed']) round[kind].requests = measured(join(folder, `${kind}-${round.round}.jsonl`));
   }
