@@ -169,6 +169,9 @@ function collect(folder) {
   const calibrations = readdirSync(folder).filter((name) => /^calibration-.*\.json$/.test(name)).sort();
   for (const round of rounds) {
     for (const kind of ['open', 'closed']) round[kind].requests = measured(join(folder, `${kind}-${round.round}.jsonl`));
+    // All users' first requests come at once: not the load that was declared, and only once in the whole that is
+    // simulated.
+    round.closed.requests.splice(0, kUsers);
   }
   return {rounds, calibrations};
 }

@@ -35,6 +35,21 @@ TEST(CalibrationPool, EqualLoadsBecomeTheirMedian) {
   EXPECT_EQ(PoolPoints(std::vector{Point(1, 256, 40), Point(1, 256, 60)})[0].ttft_ms.p50, 50);
 }
 
+// Who has slept is fast or slow by chance: all of it counts.
+TEST(CalibrationPool, LoadsWithPausesBecomeTheirMean) {
+  const auto paused = [](double ttft_ms) {
+    CurvePoint point = Point(1, 256, ttft_ms);
+    point.requests_per_s = 0.1 * 1000 / point.latency_ms.p50;
+    return point;
+  };
+  const std::vector<CurvePoint> pooled =
+      PoolPoints(std::vector{paused(42), paused(43), paused(62), Point(1, 512, 40)});
+  ASSERT_EQ(pooled.size(), 2u);
+  EXPECT_TRUE(HasPauses(pooled[0]));
+  EXPECT_DOUBLE_EQ(pooled[0].ttft_ms.p50, 49);
+  EXPECT_EQ(pooled[0].requests, 15);
+}
+
 policy::Calibration Measured(double pace) {
   const StepModel truth{.decode = {{.sequences = 1, .seconds = 0.01 * pace},
                                    {.sequences = 4, .seconds = 0.015 * pace}},

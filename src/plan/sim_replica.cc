@@ -62,15 +62,29 @@ void SimReplica::Add(const Request& request, double now) {
 
 // The end of a pause.
 void SimReplica::WakeAt(double ready) {
-  if (ready - at_ >= StepModel::kWakeAfter) waking_until_ = ready + StepModel::kWakeFor;
+  if (ready - at_ >= StepModel::kWakeAfter) {
+    waking_until_ = ready + StepModel::kWakeFor;
+    waking_pace_ = DrawPace();
+  }
   at_ = ready;
+}
+
+// One of two, as often as their mean asks for. Spread as evenly as draws can be, and the same each
+// time.
+double SimReplica::DrawPace() {
+  const double mean = model_->wake_pace;
+  const double high = model_->wake_pace_high;
+  if (high <= mean || mean <= 1) return mean;
+  constexpr double kGoldenShare = 0.6180339887498949;
+  draw_ = std::fmod(draw_ + kGoldenShare, 1.0);
+  return draw_ < (mean - 1) / (high - 1) ? high : 1;
 }
 
 // Slows the stretch down, and ends it where that ends.
 void SimReplica::Pace() {
-  if (at_ >= waking_until_ || model_->wake_pace == 1) return;
-  stretch_.first_s *= model_->wake_pace;
-  stretch_.growth_s *= model_->wake_pace;
+  if (at_ >= waking_until_ || waking_pace_ == 1) return;
+  stretch_.first_s *= waking_pace_;
+  stretch_.growth_s *= waking_pace_;
   stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, waking_until_ - at_));
 }
 

@@ -96,6 +96,7 @@ class SimReplica {
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
   bool full() const;  // Every slot is taken.
   void WakeAt(double ready);
+  double DrawPace();
   void Pace();
   void PlanDecode();
   Rows RowsOfDecodes() const;
@@ -119,6 +120,8 @@ class SimReplica {
   std::vector<Decode> decodes_;    // A heap: the one that ends first is at its front.
   SimSlots slots_;
   double waking_until_ = 0;  // Steps that begin before it are slower.
+  double waking_pace_ = 1;   // So many times.
+  double draw_ = 0;          // From 0 to 1, of the last draw.
   double busy_s_ = 0;
 };
 

@@ -159,6 +159,23 @@ TEST(SimReplica, BeyondItsSlotsRequestsWait) {
   EXPECT_FALSE(happened[4].is_end);
 }
 
+// Each sleep ends in one of two paces, as often as their mean says.
+TEST(SimReplica, ASleepEndsFastOrSlow) {
+  StepModel model = ModelOf({.fixed_s = 0.01, .per_prefill_token_s = 0.0001}, 512);
+  model.wake_pace = 1.1;
+  model.wake_pace_high = 1.4;
+  SimReplica replica(model);
+  int slow = 0;
+  constexpr int kRequests = 200;
+  for (int i = 1; i <= kRequests; ++i) {
+    replica.Add({.id = 1, .input_tokens = 100, .output_tokens = 1}, i);
+    const double took = RunOut(replica)[0].at - i;
+    EXPECT_NEAR(took, took > 0.024 ? 0.028 : 0.02, 1e-9);
+    slow += took > 0.024 ? 1 : 0;
+  }
+  EXPECT_NEAR(slow, kRequests / 4, 2);
+}
+
 // The engine step by step, the obvious way.
 struct Obvious {
   explicit Obvious(const StepModel& of) : model(of), slots(of.splits_equally ? of.slots : 0) {}

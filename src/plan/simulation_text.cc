@@ -94,6 +94,7 @@ boost::json::object StepJson(const Scenario& scenario) {
           {"prefill_cell_us", step.per_prefill_cell_s * 1e6},
           {"overhead_ms", step.overhead_s * 1e3},
           {"wake_pace", step.wake_pace},
+          {"wake_pace_high", step.wake_pace_high},
           {"fit_error_mean", scenario.terms.fit_error_mean},
           {"fit_error_max", scenario.terms.fit_error_max}};
 }

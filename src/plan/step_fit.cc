@@ -211,10 +211,21 @@ class Fit {
   Vector start_;
 };
 
+// The slow ones of the requests after a pause, beside their mean.
+double HighPace(const policy::Calibration& calibration, double wake_pace) {
+  double high = 0;
+  for (const CurvePoint& point : calibration.probes) {
+    if (!HasPauses(point) || point.ttft_ms.p50 <= 0) continue;
+    high = std::max(high, wake_pace * point.ttft_ms.p90 / point.ttft_ms.p50);
+  }
+  return high;
+}
+
 }  // namespace
 
 StepFit FitStepModel(const policy::Calibration& calibration, const StepModel& settings) {
   StepFit fit = Fit(calibration, settings).Run();
+  fit.model.wake_pace_high = HighPace(calibration, fit.model.wake_pace);
   // Nothing was measured, or by an operator's word alone: the linear fit is what there is.
   if (fit.model.decode.empty()) {
     fit.model = ModelOf(calibration.step, settings.step_tokens_max);

@@ -107,16 +107,18 @@ TEST(StepFit, PausesTellWhatASleepCosts) {
     const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
     EXPECT_EQ(FitStepModel(calibration, settings).model.wake_pace, 1);  // Nothing tells it.
     const LoopTimes paused = PlayAlone(truth, {256, 16});
-    calibration.probes.push_back({.concurrency = 1,
-                                  .input_tokens = 256,
-                                  .output_tokens = 16,
-                                  .requests_per_s = 0.4 / paused.latency_s,
-                                  .ttft_ms = {.p50 = paused.ttft_s * 1e3},
-                                  .tpot_ms = {.p50 = paused.tpot_s * 1e3},
-                                  .latency_ms = {.p50 = paused.latency_s * 1e3},
-                                  .requests = 6});
+    calibration.probes.push_back(
+        {.concurrency = 1,
+         .input_tokens = 256,
+         .output_tokens = 16,
+         .requests_per_s = 0.4 / paused.latency_s,
+         .ttft_ms = {.p50 = paused.ttft_s * 1e3, .p90 = paused.ttft_s * 1.2e3},
+         .tpot_ms = {.p50 = paused.tpot_s * 1e3},
+         .latency_ms = {.p50 = paused.latency_s * 1e3},
+         .requests = 6});
     const StepFit fit = FitStepModel(calibration, settings);
     EXPECT_NEAR(fit.model.wake_pace, 1.3, 0.06);
+    EXPECT_NEAR(fit.model.wake_pace_high / fit.model.wake_pace, 1.2, 1e-9);
     EXPECT_LT(fit.error_mean, 0.03);
   }
 }

@@ -32,6 +32,9 @@ struct StepModel {
   double per_prefill_cell_s = 0;
   double overhead_s = 0;  // Of a request, before the engine has it.
   double wake_pace = 1;   // Steps take so many times as long for kWakeFor after a sleep.
+  // Above wake_pace: that is the mean of two paces, this one and 1, of which each sleep's end has
+  // one.
+  double wake_pace_high = 0;
 
   // As llama.cpp splits a step: all of its sequences together first, a token each. So a free slot
   // in between costs as much as a sequence that decodes, and so does a prompt beside such.
