@@ -15,6 +15,7 @@
 namespace penstock::bench {
 
 using page::Count;
+using page::Counted;
 using page::DurationText;
 using page::Figure;
 namespace {
@@ -176,11 +177,11 @@ Promise RefusalPromise(const ProofTerms& terms, const ProofEvidence& evidence,
                       "{} (p95), with Retry-After",
                       DurationText(refusal_max_ms))};
   if (!evidence.beyond.done) {
-    promise.evidence =
-        evidence.beyond.requests.empty()
-            ? "more than was sold was not sent"
-            : fmt::format("interrupted after {} requests at {:g} times the rate",
-                          Count(std::ssize(evidence.beyond.requests)), evidence.beyond_factor);
+    promise.evidence = evidence.beyond.requests.empty()
+                           ? "more than was sold was not sent"
+                           : fmt::format("interrupted after {} at {:g} times the rate",
+                                         Counted(std::ssize(evidence.beyond.requests), "request"),
+                                         evidence.beyond_factor);
     return promise;
   }
   promise.evidence = fmt::format("{:g} times the rate: {} answered at {} tokens/s, {} refused",
@@ -247,9 +248,9 @@ Promise NeighbourPromise(const ProofTerms& terms, const ProofEvidence& evidence,
   }
   promise.kept = AllKept(windows) ? Kept::kKept : Kept::kBroken;
   promise.evidence = fmt::format(
-      "while a neighbour sent {} requests ({} answered, {} refused): {}; TTFT p50 {} alone, {} "
+      "while a neighbour sent {} ({} answered, {} refused): {}; TTFT p50 {} alone, {} "
       "beside it",
-      Count(evidence.neighbour_sent), Count(evidence.neighbour_answered),
+      Counted(evidence.neighbour_sent, "request"), Count(evidence.neighbour_answered),
       Count(evidence.neighbour_refused), WindowsText(terms, windows),
       DurationText(MedianTtft(evidence.delivery)), DurationText(MedianTtft(evidence.neighbour)));
   return promise;

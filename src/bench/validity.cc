@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/answer.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
 namespace {
@@ -78,24 +79,28 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
 
 void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
   if (level.cancelled() > 0 && !level.cut) {
-    judgement.Add(Severity::kDoubt, "interrupted",
-                  fmt::format("{} requests were cancelled: the run was stopped, or --drain-s was "
-                              "over, while they were under way",
-                              level.cancelled()));
+    judgement.Add(
+        Severity::kDoubt, "interrupted",
+        fmt::format("{} cancelled: the run was stopped, or --drain-s was over, while {} "
+                    "under way",
+                    level.cancelled() == 1 ? "1 request was"
+                                           : fmt::format("{} requests were", level.cancelled()),
+                    level.cancelled() == 1 ? "it was" : "they were"));
   }
   if (level.failures() == 0) return;
   // A search goes beyond what the endpoint can do on purpose: that it then refuses is its answer.
   if ((level.verdict.proven || level.scout) && !level.verdict.passes) {
     judgement.Add(Severity::kNote, "errors",
-                  fmt::format("{} of {} requests failed beyond the budget ({})", level.failures(),
-                              level.failures() + level.errors[0], ErrorsByKind(level)));
+                  fmt::format("{} of {} failed beyond the budget ({})", level.failures(),
+                              page::Counted(level.failures() + level.errors[0], "request"),
+                              ErrorsByKind(level)));
     return;
   }
   const bool many = level.error_share() >= kErrorShareInvalid;
   judgement.Add(
       many ? Severity::kInvalid : Severity::kDoubt, "errors",
-      fmt::format("{} of {} requests failed ({}); latencies are those of the others{}",
-                  level.failures(), level.failures() + level.errors[0], ErrorsByKind(level),
+      fmt::format("{} of {} failed ({}); latencies are those of the others{}", level.failures(),
+                  page::Counted(level.failures() + level.errors[0], "request"), ErrorsByKind(level),
                   level.first_error.empty() ? "" : ". The first: " + level.first_error));
 }
 

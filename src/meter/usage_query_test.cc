@@ -138,6 +138,36 @@ TEST_F(UsageQueryTest, TheCheckAgreesAndFindsWhatIsWrong) {
   EXPECT_THAT(check->examples[0], HasSubstr("'chat': 3 requests in the ledger, 4 in the series"));
 }
 
+// A server that was killed left records that its series has not counted: they are told, and what
+// was counted is compared.
+TEST_F(UsageQueryTest, TheCheckLeavesOutWhatIsYetToBeCounted) {
+  {
+    auto service = *MeterService::Open(folder_.path(), {.wall_now = [] { return kStart; }});
+    auto writer = service->MakeWriter();  // Not started: nobody counts.
+    for (std::uint64_t i = 1000; i < 1010; ++i) {
+      UsageRecord record = RecordOf(i);
+      record.ended_at = kStart + minutes(200 + i % 10);
+      writer->Record(record);
+    }
+    writer.reset();
+  }
+  auto series = *Series::Open(folder_.File("series.db"));
+  const auto read = [&series](Series::Range range, const Series::Visit& visit) {
+    return series.Read(std::nullopt, range, Columns::All(), visit);
+  };
+  const Series::Range range{.from = 0, .until = MinuteOf(kStart) + 1000};
+  const Positions counted = *series.ReadPositions();
+  const auto check = CheckSeries(ledger(), range, read, &counted);
+  ASSERT_TRUE(check);
+  EXPECT_EQ(check->differences, 0u) << check->examples.at(0);
+  EXPECT_EQ(check->records, 300u);
+  EXPECT_EQ(check->pending, 10u);
+  EXPECT_EQ(check->pending_from, MinuteOf(kStart) + 200);
+  EXPECT_THAT(ToJson(*check), HasSubstr("\"pending_from\":\"2026-11-25T13:20:00Z\""));
+  // A server that runs counts all.
+  EXPECT_EQ(CheckSeries(ledger(), range, read)->differences, 10u);
+}
+
 TEST_F(UsageQueryTest, MinutesAreJson) {
   auto series = *Series::Open(folder_.File("series.db"));
   const auto text =
