@@ -29,10 +29,11 @@ double Millis(const QuantileSketch& sketch, double quantile) {
 }
 
 std::string Heading(const SimRun& run) {
-  return fmt::format("{}{} of traffic, {} replica hours, busy {:.0f} %, {} changes of the fleet",
+  return fmt::format("{}{} of traffic, {} replica hours, busy {:.0f} %, {} of the fleet",
                      run.name.empty() ? "" : run.name + ": ",
                      DurationText(run.outcome.span_s * 1000), Figure(run.outcome.replica_hours),
-                     run.outcome.busy_share * 100, Count(std::ssize(run.outcome.decisions)));
+                     run.outcome.busy_share * 100,
+                     page::Counted(std::ssize(run.outcome.decisions), "change"));
 }
 
 double CachedShare(const TenantOutcome& tenant) {
