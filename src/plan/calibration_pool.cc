@@ -46,6 +46,19 @@ CurvePoint MedianPoint(const std::vector<CurvePoint>& points) {
   pooled.ttft_ms = MedianOf(points, &CurvePoint::ttft_ms);
   pooled.tpot_ms = MedianOf(points, &CurvePoint::tpot_ms);
   pooled.latency_ms = MedianOf(points, &CurvePoint::latency_ms);
+  // Those of old have their means in the p50.
+  const bool paused =
+      std::ranges::any_of(points, [](const auto& point) { return point.means.has_value(); });
+  if (paused) {
+    const auto of = [&points](double policy::MeanTimes::* time) {
+      return MedianOf(points, [=](const CurvePoint& point) { return point.typical().*time; });
+    };
+    pooled.means = {.ttft_ms = of(&policy::MeanTimes::ttft_ms),
+                    .tpot_ms = of(&policy::MeanTimes::tpot_ms),
+                    .latency_ms = of(&policy::MeanTimes::latency_ms)};
+  } else {
+    pooled.means.reset();
+  }
   pooled.requests = 0;
   for (const CurvePoint& point : points) pooled.requests += point.requests;
   return pooled;

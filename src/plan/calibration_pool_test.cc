@@ -35,6 +35,19 @@ TEST(CalibrationPool, EqualLoadsBecomeTheirMedian) {
   EXPECT_EQ(PoolPoints(std::vector{Point(1, 256, 40), Point(1, 256, 60)})[0].ttft_ms.p50, 50);
 }
 
+// Of loads with pauses: their means, which older measurements have in the p50.
+TEST(CalibrationPool, MeansArePooledToo) {
+  std::vector<CurvePoint> points = {Point(1, 256, 40), Point(1, 256, 40), Point(1, 256, 60)};
+  for (CurvePoint& point : points) point.requests_per_s = 0.1;
+  points[0].means = policy::MeanTimes{.ttft_ms = 44, .tpot_ms = 4, .latency_ms = 170};
+  points[1].means = policy::MeanTimes{.ttft_ms = 50, .tpot_ms = 5, .latency_ms = 200};
+  const std::vector<CurvePoint> pooled = PoolPoints(points);
+  ASSERT_EQ(pooled.size(), 1u);
+  EXPECT_TRUE(HasPauses(pooled[0]));
+  EXPECT_EQ(pooled[0].means, (policy::MeanTimes{.ttft_ms = 50, .tpot_ms = 5, .latency_ms = 200}));
+  EXPECT_EQ(pooled[0].ttft_ms.p50, 40);
+}
+
 policy::Calibration Measured(double pace) {
   const StepModel truth{.decode = {{.sequences = 1, .seconds = 0.01 * pace},
                                    {.sequences = 4, .seconds = 0.015 * pace}},
