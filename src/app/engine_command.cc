@@ -147,7 +147,8 @@ void AddEngineCommand(Program& program) {
           "on, off, prompts (for long prompts only), or auto: as measured at the start")
       ->check(CLI::IsMember({"auto", "on", "off", "prompts"}));
   AddFlag(*command, "--kernels", options->kernels,
-          "auto: our own for Q8_0 models on processors with AVX-512 VNNI; llama: llama.cpp's alone")
+          "auto: our own for Q8_0 and attention where the processor has AVX-512 VNNI; llama: "
+          "llama.cpp's")
       ->check(CLI::IsMember({"auto", "llama"}));
   AddFlag(*command, "--gpu-layers", engine.gpu_layers,
           "Layers on a GPU; -1: as many as fit where there is one; 0: none")

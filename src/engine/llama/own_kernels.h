@@ -1,4 +1,5 @@
-// Our own kernels in llama.cpp's place, where they are faster: see q8_matmul.h.
+// Our own kernels in llama.cpp's place, where they are faster: see q8_matmul.h and
+// attention_kernel.h.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,11 @@ namespace penstock::engine {
 // llama.cpp is not the release whose calls we know.
 bool UseOwnKernels(bool wanted);
 
-// Products that the kernels have computed. Thread-safe.
-std::uint64_t OwnKernelCalls();
+// What the kernels have computed.
+struct OwnKernelUse {
+  std::uint64_t products = 0;    // Of matrices in Q8_0.
+  std::uint64_t attentions = 0;  // Of layers.
+};
+OwnKernelUse OwnKernelCalls();  // Thread-safe.
 
 }  // namespace penstock::engine

@@ -30,8 +30,9 @@ class OwnKernelsTest : public ::testing::Test {
   void TearDown() override { UseOwnKernels(true); }
 
   // Logits behind a prompt of so many tokens.
-  std::vector<float> LogitsBehind(int tokens) {
-    auto context = Context::Create(*model_, {.sequences = 2, .tokens_per_sequence = 256});
+  std::vector<float> LogitsBehind(int tokens, FlashAttention attention) {
+    auto context = Context::Create(
+        *model_, {.sequences = 2, .tokens_per_sequence = 256, .flash_attention = attention});
     EXPECT_TRUE(context.has_value());
     std::vector<TokenId> prompt;
     for (int i = 0; i < tokens; ++i) prompt.push_back(1 + i * 37 % 200);
@@ -44,26 +45,34 @@ class OwnKernelsTest : public ::testing::Test {
   std::unique_ptr<Model> model_;
 };
 
+void ExpectNear(const std::vector<float>& ours, const std::vector<float>& theirs) {
+  ASSERT_EQ(ours.size(), theirs.size());
+  double squares = 0;
+  double differences = 0;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    squares += static_cast<double>(theirs[i]) * theirs[i];
+    differences += std::pow(static_cast<double>(ours[i]) - theirs[i], 2);
+  }
+  EXPECT_GT(squares, 0);
+  EXPECT_LT(std::sqrt(differences / squares), 0.02);
+}
+
 TEST_F(OwnKernelsTest, AreCalledAndAgreeWithTheOthers) {
   if (!UseOwnKernels(true)) GTEST_SKIP() << "not for this processor, or not for this llama.cpp";
-  for (const int tokens : {1, 2, 5, 33}) {
-    ASSERT_TRUE(UseOwnKernels(true));
-    const std::uint64_t before = OwnKernelCalls();
-    const std::vector<float> ours = LogitsBehind(tokens);
-    EXPECT_GT(OwnKernelCalls(), before) << "the backend does not call them";
-    ASSERT_FALSE(UseOwnKernels(false));
-    const std::uint64_t after = OwnKernelCalls();
-    const std::vector<float> theirs = LogitsBehind(tokens);
-    EXPECT_EQ(OwnKernelCalls(), after) << "they are called though not wanted";
-    ASSERT_EQ(ours.size(), theirs.size());
-    double squares = 0;
-    double differences = 0;
-    for (std::size_t i = 0; i < ours.size(); ++i) {
-      squares += static_cast<double>(theirs[i]) * theirs[i];
-      differences += std::pow(static_cast<double>(ours[i]) - theirs[i], 2);
+  for (const int tokens : {1, 2, 5, 33, 200}) {
+    for (const FlashAttention attention : {FlashAttention::kOff, FlashAttention::kOn}) {
+      ASSERT_TRUE(UseOwnKernels(true));
+      const OwnKernelUse before = OwnKernelCalls();
+      const std::vector<float> ours = LogitsBehind(tokens, attention);
+      const OwnKernelUse after = OwnKernelCalls();
+      EXPECT_GT(after.products, before.products) << "the backend does not call them";
+      EXPECT_EQ(after.attentions > before.attentions, attention == FlashAttention::kOn);
+      ASSERT_FALSE(UseOwnKernels(false));
+      const std::vector<float> theirs = LogitsBehind(tokens, attention);
+      EXPECT_EQ(OwnKernelCalls().products, after.products) << "they are called though not wanted";
+      EXPECT_EQ(OwnKernelCalls().attentions, after.attentions);
+      ExpectNear(ours, theirs);
     }
-    EXPECT_GT(squares, 0);
-    EXPECT_LT(std::sqrt(differences / squares), 0.02) << tokens << " tokens";
   }
 }
 
