@@ -191,7 +191,7 @@ io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
 
 std::string Gateway::IdFor(const http::Exchange& exchange, const meter::RequestId& id) {
   const std::string_view given = exchange.head().fields.Get("x-request-id").substr(0, 128);
-  return given.empty() ? "req_" + id.ToString() : std::string(given);
+  return given.empty() ? id.ToString("req_") : std::string(given);
 }
 
 io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error,
