@@ -93,12 +93,12 @@ void AddTimes(const RequestRecord& record, const RequestMetrics& metrics, Sample
   }
 }
 
-// The usage beside what the client's own tokenizer counts.
 std::string ErrorText(const RequestRecord& record) {
   if (record.error_message.empty() || record.http_status < 400) return record.error_message;
   return fmt::format("HTTP {}: {}", record.http_status, record.error_message);
 }
 
+// The usage beside what the client's own tokenizer counts.
 void CompareCounts(const RequestRecord& record, TokenFacts& facts) {
   if (record.output_tokens_counted == kUnknown) return;
   ++facts.retokenised;
@@ -128,7 +128,8 @@ void CountTokens(const RequestRecord& record, TokenFacts& facts) {
   if (record.input_tokens != kUnknown) {
     facts.input_tokens += record.input_tokens;
     const double wanted = record.input_tokens_wanted;
-    if (wanted > 0 && std::abs(record.input_tokens - wanted) > 0.02 * wanted) ++facts.input_off;
+    const double off = std::abs(record.input_tokens - wanted);
+    if (wanted > 0 && off > std::max(2.0, 0.02 * wanted)) ++facts.input_off;
   }
   facts.cached_tokens += std::max(record.cached_tokens, 0);
 }
