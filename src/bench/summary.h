@@ -42,7 +42,7 @@ struct TokenFacts {
   std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
   std::int64_t input_wanted = 0;   // Sums of what was wanted.
   std::int64_t output_wanted = 0;
-  std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
+  std::int64_t input_off = 0;      // Off by more than 2 % of what was wanted, and by 2 tokens.
   std::int64_t output_off = 0;     // Output count other than what was wanted.
   std::int64_t beyond_wanted = 0;  // Output count above what the request allowed.
   std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.

@@ -17,6 +17,7 @@ TEST_F(EndpointUpdateTest, OldServesUntilNewIsReady) {
   EXPECT_EQ(updating.json.at("config").at("config_version"), 1);
   EXPECT_EQ(updating.json.at("pending_config").at("config_version"), 2);
   EXPECT_EQ(Routes().Find("chat")->served[0].model_version, 1);
+  EXPECT_EQ(Routes().Find("chat")->served[0].context_tokens, 4096) << "as the model's file says";
 
   const Reply second = Send("PUT", Path("chat/config"), Config(1));
   EXPECT_EQ(second.status, 409);

@@ -26,6 +26,7 @@ struct ServedModel {
   std::int64_t size_bytes = 0;
   std::int64_t memory_bytes = 0;  // What a replica of it takes; 0: unknown.
   std::optional<policy::Calibration> calibration;
+  std::int64_t context_tokens = 0;            // Of the model; 0: unknown.
   std::string system_prompt = {};             // For chats whose client sent none.
   std::optional<ExternalCall> external = {};  // `source` is its URL.
 };
