@@ -11,17 +11,11 @@
 #include <vector>
 
 #include "engine/llama/attention_plan.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "engine/llama/attention_vectors.h"
 
 namespace penstock::engine {
 
 #if defined(__x86_64__)
-
-#define PENSTOCK_V4 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,f16c,fma")))
-#define PENSTOCK_V4_INLINE PENSTOCK_V4 inline __attribute__((always_inline))
 
 namespace {
 
@@ -30,6 +24,7 @@ constexpr std::int64_t kTileKeys = kAttentionTileKeys;
 constexpr std::int64_t kLanes = 16;
 constexpr std::int64_t kSizeMax = 256;
 constexpr std::int64_t kRowsAtOnce = 4;
+constexpr std::int64_t kRowsTurned = 4;  // So many rows are worth turning a tile's keys.
 constexpr std::int64_t kVectorsAtOnce = 4;
 constexpr float kLowest = -1e30F;  // Below any product, yet finite.
 
@@ -43,24 +38,6 @@ struct Scratch {
   float total[kRowsMax];
   const char* mask[kRowsMax];
 };
-
-// e^x for x <= 0; 0 where that is too small for a float.
-PENSTOCK_V4_INLINE __m512 ExpNonPositive(__m512 x) {
-  const __m512 y = _mm512_mul_ps(_mm512_max_ps(x, _mm512_set1_ps(-200.0F)),
-                                 _mm512_set1_ps(1.44269504088896341F));
-  const __m512 whole = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 f = _mm512_sub_ps(y, whole);
-  __m512 p = _mm512_set1_ps(1.535336188319500e-4F);
-  for (const float next : {1.339887440266574e-3F, 9.618437357674640e-3F, 5.550332471162809e-2F,
-                           2.402264791363012e-1F, 6.931472028550421e-1F, 1.0F}) {
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(next));
-  }
-  return _mm512_scalef_ps(p, whole);
-}
-
-PENSTOCK_V4_INLINE __m512 Halves(const char* at) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-}
 
 // c[row] = (add ? c[row] : 0) + sum over j of a[row][j] * b[j], for kVectors vectors of c and b.
 template <int kRows, int kVectors>
@@ -116,35 +93,6 @@ void MultiplyRows(std::int64_t rows, const float* a, std::int64_t a_stride, cons
   }
 }
 
-// Sixteen rows of sixteen floats become its columns.
-PENSTOCK_V4_INLINE void Transpose(__m512 (&rows)[16]) {
-  __m512 pairs[16];
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-  }
-  __m512 fours[16];
-  for (int i = 0; i < 16; i += 4) {
-    for (int j = 0; j < 2; ++j) {
-      const __m512d low = _mm512_castps_pd(pairs[i + j]);
-      const __m512d high = _mm512_castps_pd(pairs[i + j + 2]);
-      fours[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-      fours[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-    }
-  }
-  // Now fours[4 g + e] holds, in its quarter q, element 4 q + e of rows 4 g to 4 g + 3.
-  for (int e = 0; e < 4; ++e) {
-    const __m512 low02 = _mm512_shuffle_f32x4(fours[e], fours[4 + e], 0x88);
-    const __m512 low13 = _mm512_shuffle_f32x4(fours[e], fours[4 + e], 0xDD);
-    const __m512 high02 = _mm512_shuffle_f32x4(fours[8 + e], fours[12 + e], 0x88);
-    const __m512 high13 = _mm512_shuffle_f32x4(fours[8 + e], fours[12 + e], 0xDD);
-    rows[e] = _mm512_shuffle_f32x4(low02, high02, 0x88);
-    rows[4 + e] = _mm512_shuffle_f32x4(low13, high13, 0x88);
-    rows[8 + e] = _mm512_shuffle_f32x4(low02, high02, 0xDD);
-    rows[12 + e] = _mm512_shuffle_f32x4(low13, high13, 0xDD);
-  }
-}
-
 // The rows of the next tile lie apart, where the processor does not expect them.
 PENSTOCK_V4_INLINE void Prefetch(const char* row, std::int64_t size) {
   for (std::int64_t at = 0; at < 2 * size; at += 64) _mm_prefetch(row + at, _MM_HINT_T1);
@@ -178,6 +126,60 @@ PENSTOCK_V4 void LoadValues(const AttentionTask& task, const char* value, std::i
     for (std::int64_t at = 0; at < task.size; at += kLanes) {
       _mm512_storeu_ps(scratch.values + i * task.size + at, Halves(row + 2 * at));
     }
+  }
+}
+
+// One row's products with a tile's keys: for few rows, turning the keys does not pay.
+PENSTOCK_V4 void MultiplyKeys(const AttentionTask& task, const char* key, std::int64_t count,
+                              std::int64_t step, const float* query, float* products) {
+  for (std::int64_t first = 0; first < count; first += kLanes) {
+    __m512 sums[16];
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
+    const std::int64_t some = std::min(kLanes, count - first);
+    const char* const rows = key + first * task.key_stride;
+    for (std::int64_t i = 0; i < some; ++i) {
+      Prefetch(rows + (i + step * kTileKeys) * task.key_stride, task.size);
+    }
+    for (std::int64_t at = 0; at < task.size; at += kLanes) {
+      const __m512 left = _mm512_loadu_ps(query + at);
+#pragma unroll
+      for (std::int64_t i = 0; i < kLanes; ++i) {
+        // Behind the last key, the last again: nobody looks at the product.
+        const char* const row = rows + std::min(i, some - 1) * task.key_stride;
+        sums[i] = _mm512_fmadd_ps(left, Halves(row + 2 * at), sums[i]);
+      }
+    }
+    _mm512_storeu_ps(products + first, SumEach(sums));
+  }
+}
+
+// Adds a tile's values to one row's sums.
+template <int kVectors>
+PENSTOCK_V4 void AddValues(const AttentionTask& task, const char* value, std::int64_t count,
+                           const float* weights, float* sums) {
+  __m512 vectors[kVectors];
+  for (int i = 0; i < kVectors; ++i) vectors[i] = _mm512_loadu_ps(sums + i * kLanes);
+  for (std::int64_t j = 0; j < count; ++j, value += task.value_stride) {
+    const __m512 weight = _mm512_set1_ps(weights[j]);
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      vectors[i] = _mm512_fmadd_ps(weight, Halves(value + 2 * i * kLanes), vectors[i]);
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) _mm512_storeu_ps(sums + i * kLanes, vectors[i]);
+}
+
+PENSTOCK_V4 void MultiplyValues(const AttentionTask& task, const char* value, std::int64_t count,
+                                std::int64_t step, const float* weights, float* sums) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    Prefetch(value + (i + step * kTileKeys) * task.value_stride, task.size);
+  }
+  std::int64_t at = 0;
+  for (; at + kVectorsAtOnce * kLanes <= task.size; at += kVectorsAtOnce * kLanes) {
+    AddValues<kVectorsAtOnce>(task, value + 2 * at, count, weights, sums + at);
+  }
+  for (; at < task.size; at += kLanes) {
+    AddValues<1>(task, value + 2 * at, count, weights, sums + at);
   }
 }
 
@@ -290,21 +292,32 @@ void AttendTile(const AttentionTask& task, const AttentionPart& part, std::int64
                 std::int64_t first, std::int64_t count, Scratch& scratch) {
   const std::int64_t key_head = part.key_head + head;
   const std::int64_t row_begin = head * part.rows;
-  LoadKeys(task,
-           task.key + part.stream * task.key_stream_stride + key_head * task.key_head_stride +
-               first * task.key_stride,
-           count, part.step, scratch);
-  MultiplyRows(part.rows, scratch.queries + row_begin * task.size, task.size, scratch.keys,
-               kTileKeys, task.size, scratch.weights + row_begin * kTileKeys, false);
+  const char* const key = task.key + part.stream * task.key_stream_stride +
+                          key_head * task.key_head_stride + first * task.key_stride;
+  const char* const value = task.value + part.stream * task.value_stream_stride +
+                            key_head * task.value_head_stride + first * task.value_stride;
+  const float* const queries = scratch.queries + row_begin * task.size;
+  float* const weights = scratch.weights + row_begin * kTileKeys;
+  float* const sums = scratch.sums + row_begin * task.size;
+  if (part.rows < kRowsTurned) {
+    for (std::int64_t row = 0; row < part.rows; ++row) {
+      MultiplyKeys(task, key, count, part.step, queries + row * task.size,
+                   weights + row * kTileKeys);
+      WeighRow(task.size, row_begin + row, first, count, scratch);
+    }
+    for (std::int64_t row = 0; row < part.rows; ++row) {
+      MultiplyValues(task, value, count, part.step, weights + row * kTileKeys,
+                     sums + row * task.size);
+    }
+    return;
+  }
+  LoadKeys(task, key, count, part.step, scratch);
+  MultiplyRows(part.rows, queries, task.size, scratch.keys, kTileKeys, task.size, weights, false);
   for (std::int64_t row = 0; row < part.rows; ++row) {
     WeighRow(task.size, row_begin + row, first, count, scratch);
   }
-  LoadValues(task,
-             task.value + part.stream * task.value_stream_stride +
-                 key_head * task.value_head_stride + first * task.value_stride,
-             count, part.step, scratch);
-  MultiplyRows(part.rows, scratch.weights + row_begin * kTileKeys, kTileKeys, scratch.values,
-               task.size, count, scratch.sums + row_begin * task.size, true);
+  LoadValues(task, value, count, part.step, scratch);
+  MultiplyRows(part.rows, weights, kTileKeys, scratch.values, task.size, count, sums, true);
 }
 
 void AttendPart(const AttentionTask& task, const AttentionPart& part, Scratch& scratch) {
