@@ -128,6 +128,7 @@ void ReadEndpoint(JsonReader& reader, const boost::json::object& object, const P
     served.pool = "static/" + *pool;
     served.pool_policy = known->second;
   }
+  served.context_tokens = Count(reader, object, "context_tokens", 0);
   lane.weights.output = Number(reader, object, "output_weight", lane.weights.output);
   lane.weights.cached = Number(reader, object, "cached_weight", lane.weights.cached);
   lane.guarantee_per_s = Number(reader, object, "guarantee_cost_per_s", 0);

@@ -108,18 +108,17 @@ Distribution UtilizationOf(const ProofStage& stage) {
   return Describe(std::move(percent));
 }
 
-Promise DeliveryPromise(const ProofTerms& terms, const ProofEvidence& evidence,
-                        const std::vector<ProofWindow>& windows) {
+Promise DeliveryPromise(const ProofTerms& terms, bool done, const std::vector<ProofWindow>& windows,
+                        const Distribution& used) {
   Promise promise{.name = "delivery",
                   .promise = fmt::format("{} tokens/s are delivered in every window, within {}",
                                          Figure(terms.sold_tokens_per_s), terms.budget.Text())};
-  if (!evidence.delivery.done || windows.empty()) {
+  if (!done || windows.empty()) {
     promise.evidence = "the windows were not completed";
     return promise;
   }
   promise.kept = AllKept(windows) ? Kept::kKept : Kept::kBroken;
   promise.evidence = WindowsText(terms, windows);
-  const Distribution used = UtilizationOf(evidence.delivery);
   if (used.count > 0) {
     promise.evidence += fmt::format("; utilization as the deployment told it: p50 {} %, max {} %",
                                     Figure(used.p50), Figure(used.maximum));
@@ -337,9 +336,10 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
               .neighbour_refused = evidence.neighbour_refused,
               .beyond_factor = evidence.beyond_factor,
               .digest = HexSha256(EvidenceText(evidence))};
-  proof.promises = {DeliveryPromise(terms, evidence, proof.windows),
-                    RefusalPromise(terms, evidence, proof.refusals), RetryPromise(evidence),
-                    NeighbourPromise(terms, evidence, proof.neighbour_windows)};
+  proof.promises = {
+      DeliveryPromise(terms, evidence.delivery.done, proof.windows, proof.utilization_percent),
+      RefusalPromise(terms, evidence, proof.refusals), RetryPromise(evidence),
+      NeighbourPromise(terms, evidence, proof.neighbour_windows)};
   const bool broken = std::ranges::any_of(
       proof.promises, [](const Promise& promise) { return promise.kept == Kept::kBroken; });
   const ProofStage& neighbour = evidence.neighbour;

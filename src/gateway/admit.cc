@@ -68,6 +68,8 @@ RefusedRequest Gateway::Call::AsRefused() const {
 void Gateway::Call::TakeHop(const Hop& hop) {
   live = hop.endpoint;
   entity = static_cast<std::uint32_t>(hop.entity);
+  bound =
+      OutputBound(approach->size, served().context_tokens, gateway.limits_.output_overrun_factor);
   approach->rate_fields.Clear();
 }
 
@@ -82,14 +84,14 @@ void Gateway::Call::HashPrompt() {
   }
 }
 
-void Gateway::Call::EndAdmission(Fate fate) {
+void Gateway::Call::EndAdmission(Fate fate, TimePoint now) {
   if (!admission.held()) return;
   policy::Ending ending{.actual = std::nullopt, .whole = false, .fate = fate};
   if (usage.source != meter::UsageSource::kNone) {
     ending.actual = Believed(usage.AsCounts(), admission.grant().size);
     ending.whole = usage.source == meter::UsageSource::kUpstream && !disconnected;
   }
-  admission.End(ending, gateway.loop_.Now());
+  admission.End(ending, now);
 }
 
 void Gateway::Call::EndLimits() {
@@ -103,9 +105,8 @@ void Gateway::Call::EndLimits() {
 std::optional<Failure> Gateway::CheckLimits(Call& call) {
   EndpointLimits& limits = *call.live->limits;
   if (limits.empty()) return std::nullopt;
-  // Input by the usual ratio, output by the request's own limit: what the user asks for.
-  const std::int64_t input = static_cast<std::int64_t>(call.approach->size.prompt_token_ids +
-                                                       (call.approach->size.prompt_bytes + 3) / 4);
+  // Input as metering estimates it, output by the request's own limit: what the user asks for.
+  const auto input = static_cast<std::int64_t>(call.usage.tokens.prompt_tokens);
   const std::int64_t tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
   const policy::Caller caller = call.AsCaller();
   const auto refused = limits.Arrive(caller, tokens, loop_.Now());
@@ -156,7 +157,10 @@ io::Task<bool> Gateway::Obtain(Call& call) {
       continue;
     }
     if (spilled && first) {
+      SettleSpilledInVain(call, hop, failure->status);
       call.approach->limit_fields = std::move(first_limits);
+      call.approach->limit_fields.Add("x-ms-spillover-from-deployment",
+                                      call.approach->hops.front().endpoint->route->name);
       call.approach->limit_fields.Add("x-ms-spillover-error", Number(failure->status));
       call.TakeHop(call.approach->hops.front());
       call.approach->rate_fields = std::move(first_fields);
@@ -198,6 +202,7 @@ io::Task<std::optional<Failure>> Gateway::Admit(Call& call) {
       call.approach->hops.size() == 1 ? std::move(call.approach->prefix) : call.approach->prefix;
   Pool::Entry entry = pool->Arrive(std::move(arrival), loop_, loop_.Now());
   AddHeadroom(entry.headroom, call.approach->rate_fields);
+  call.approach->upstream = std::move(entry.upstream);
   policy::Answer& answer = entry.answer;
   if (answer.kind == Kind::kQueue) {
     const TimePoint queued_at = loop_.Now();
@@ -249,7 +254,9 @@ io::Task<Status> Gateway::Send(Call& call) {
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
   std::vector<std::uint64_t> tried;  // In vain: none, as a rule.
   for (;;) {
-    const auto [origin, reads_headers] = pool->UpstreamOf(call.admission.replica());
+    Pool::Upstream upstream = std::exchange(call.approach->upstream, {});
+    if (upstream.origin == nullptr) upstream = pool->UpstreamOf(call.admission.replica());
+    const auto& [origin, reads_headers] = upstream;
     Result<std::unique_ptr<http::ClientResponse>> response = nullptr;
     if (origin == nullptr) {
       response = Fail(Code::kUnavailable, "the replica is gone");

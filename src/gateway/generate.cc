@@ -134,12 +134,11 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
   call->surface = route.surface;
   call->approach->api_version = ApiVersionOf(exchange.head().query);
   call->approach->size = SizeOf(*peek, *operation);
-  call->bound = OutputBound(call->approach->size, limits_.output_overrun_factor);
   call->approach->prompt_text = peek->prompt_text;
   call->approach->tools_text = peek->tools_text;
   call->approach->session = SessionOf(*peek, exchange.head().fields);
   std::string_view spillover = exchange.head().fields.Get("x-ms-spillover-deployment");
-  if (const auto other = routes_->Find(spillover);
+  if (const auto other = spillover.empty() ? nullptr : routes_->Find(spillover);
       other && RightOf(*other, *requester) < policy::PermissionLevel::kQuery) {
     spillover = {};  // To this key there is no such endpoint.
   }
@@ -158,6 +157,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
        std::string_view(peek->usage_context).substr(0, meter::kUsageContextBytesMax + 1),
        {}});
   call->usage.input_bytes = peek->prompt_bytes;
+  call->usage.input_characters = peek->prompt_characters;
   call->usage.tokens.prompt_tokens = Call::EstimatePrompt(*peek);
   call->stream = peek->stream;
   if (call->endpoint().policy.log_payloads && payload_sink_ != nullptr) {
@@ -196,7 +196,9 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
 void Gateway::Call::NoteSpillover() {
   const std::string& from = approach->hops.front().endpoint->route->name;
   texts.Set(kSpilledFrom, from);
-  // Azure's page writes the name with a place for the deployment's; clients are seen with both.
+  // Azure's page has named it so since 2026; before, with a place for the deployment's name, which
+  // clients took in two ways.
+  approach->limit_fields.Add("x-ms-spillover-from-deployment", from);
   approach->limit_fields.Add("x-ms-spillover-from-deployment-name", from);
   approach->spillover_field = "x-ms-spillover-from-" + from;
   approach->limit_fields.Add(approach->spillover_field, from);
@@ -207,7 +209,7 @@ void Gateway::Call::NoteSpillover() {
 }
 
 std::string Gateway::Call::IdText() const {
-  return approach != nullptr ? approach->request_id : "req_" + id.ToString();
+  return approach != nullptr ? approach->request_id : id.ToString("req_");
 }
 
 std::vector<http::Field> Gateway::Call::Fields() const {

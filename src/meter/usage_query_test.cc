@@ -38,9 +38,13 @@ UsageRecord RecordOf(std::uint64_t number) {
           .status = static_cast<std::uint16_t>(number % 10 == 0 ? 429 : 200),
           .input_tokens = 10,
           .output_tokens = number,
+          .input_bytes = 70,
+          .output_bytes = 80,
           .duration_us = number,
           .queue_wait_us = number / 2,
-          .ttft_us = number * 1000};
+          .ttft_us = number * 1000,
+          .input_characters = 50,
+          .output_characters = 60};
 }
 
 // A folder with 300 records, counted.
@@ -110,7 +114,7 @@ TEST_F(UsageQueryTest, DatabricksRowsAreCsv) {
   AppendDatabricksRow(RecordOf(1), row);
   EXPECT_EQ(row,
             ",,c,00000000000000010000000000000001,\"bob, \"\"the\"\" builder\",200,"
-            "2026-11-25T10:01:00Z,10,1,0,0,\"{\"\"team\"\":\"\"a,b\"\"}\",false,m-1\n");
+            "2026-11-25T10:01:00Z,10,1,50,60,\"{\"\"team\"\":\"\"a,b\"\"}\",false,m-1\n");
   EXPECT_EQ(std::ranges::count(DatabricksHeader(), ','), 13);
 }
 

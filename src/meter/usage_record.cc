@@ -82,12 +82,13 @@ std::optional<Operation> OperationOf(std::string_view word) {
 }
 
 // Each request has one: by hand, since a formatter takes four times as long.
-std::string RequestId::ToString() const {
-  std::string text(32, '0');
+std::string RequestId::ToString(std::string_view before) const {
+  std::string text(before.size() + 32, '0');
+  char* const digits = std::ranges::copy(before, text.begin()).out.base();
   for (std::size_t i = 0; i < 16; ++i) {
     const auto shift = static_cast<unsigned>(60 - 4 * i);
-    text[i] = "0123456789abcdef"[(high >> shift) & 15];
-    text[16 + i] = "0123456789abcdef"[(low >> shift) & 15];
+    digits[i] = "0123456789abcdef"[(high >> shift) & 15];
+    digits[16 + i] = "0123456789abcdef"[(low >> shift) & 15];
   }
   return text;
 }
@@ -127,7 +128,8 @@ void Encode(const UsageRecord& record, std::string& text) {
        static_cast<std::uint64_t>(record.source), flags, record.status, record.input_tokens,
        record.cached_tokens, record.output_tokens, record.input_bytes, record.output_bytes,
        record.duration_us, record.queue_wait_us, record.ttft_us.value_or(0),
-       record.tpot_ns.value_or(0), record.cost_milli, record.reserved_milli}));
+       record.tpot_ns.value_or(0), record.cost_milli, record.reserved_milli,
+       record.input_characters, record.output_characters}));
 }
 
 Result<UsageRecord> DecodeUsage(std::string_view payload) {
@@ -165,6 +167,9 @@ Result<UsageRecord> DecodeUsage(std::string_view payload) {
   if ((flags & kTpotFlag) != 0) record.tpot_ns = tpot_ns;
   record.cost_milli = in.Integer();
   record.reserved_milli = in.Integer();
+  const bool older = in.AtEnd();
+  record.input_characters = older ? record.input_bytes : in.Integer();
+  record.output_characters = older ? record.output_bytes : in.Integer();
   if (bad || in.bad()) return Fail(Corrupt("usage"));
   return record;
 }

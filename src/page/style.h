@@ -85,8 +85,9 @@ figure { margin: 0 0 1.25rem; break-inside: avoid; } figcaption { color: var(--s
 .wide { overflow-x: auto; margin-bottom: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem .45rem; white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; } thead tr:first-child th { text-align: center; }
-thead tr:first-child th:not(:empty) { border-bottom: 1px solid var(--faint); }
+thead th { color: var(--soft); font-weight: 600; }
+thead tr:first-child:not(:last-child) th { text-align: center; }
+thead tr:first-child:not(:last-child) th:not(:empty) { border-bottom: 1px solid var(--faint); }
 tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
 tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
 td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }

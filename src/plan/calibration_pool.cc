@@ -52,6 +52,16 @@ CurvePoint MiddlePoint(const std::vector<CurvePoint>& points) {
   pooled.ttft_ms = MiddleOf(points, &CurvePoint::ttft_ms);
   pooled.tpot_ms = MiddleOf(points, &CurvePoint::tpot_ms);
   pooled.latency_ms = MiddleOf(points, &CurvePoint::latency_ms);
+  // Calibrations of old have their means in the p50.
+  pooled.means.reset();
+  if (std::ranges::any_of(points, [](const auto& point) { return point.means.has_value(); })) {
+    const auto of = [&points](double policy::MeanTimes::* time) {
+      return MiddleOf(points, [=](const CurvePoint& point) { return point.typical().*time; });
+    };
+    pooled.means = {.ttft_ms = of(&policy::MeanTimes::ttft_ms),
+                    .tpot_ms = of(&policy::MeanTimes::tpot_ms),
+                    .latency_ms = of(&policy::MeanTimes::latency_ms)};
+  }
   pooled.requests = 0;
   for (const CurvePoint& point : points) pooled.requests += point.requests;
   return pooled;

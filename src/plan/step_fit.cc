@@ -62,7 +62,7 @@ std::vector<CurvePoint> PointsOf(const policy::Calibration& calibration) {
   std::vector<CurvePoint> points;
   for (const auto* list : {&calibration.probes, &calibration.curve}) {
     for (const CurvePoint& point : *list) {
-      if (point.concurrency >= 1 && point.ttft_ms.p50 > 0) points.push_back(point);
+      if (point.concurrency >= 1 && point.typical().ttft_ms > 0) points.push_back(point);
     }
   }
   return points;
@@ -174,9 +174,9 @@ class Fit {
     for (const CurvePoint& point : points_) {
       const LoopTimes played = Play(model, point);
       const Weights weights = WeightsOf(point);
-      compare(played.ttft_s, point.ttft_ms.p50, weights.ttft);
-      compare(played.tpot_s, point.tpot_ms.p50, weights.tpot);
-      compare(played.latency_s, point.latency_ms.p50, weights.latency);
+      compare(played.ttft_s, point.typical().ttft_ms, weights.ttft);
+      compare(played.tpot_s, point.typical().tpot_ms, weights.tpot);
+      compare(played.latency_s, point.typical().latency_ms, weights.latency);
     }
     for (std::size_t i = 0; i < unknowns.size(); ++i) {
       residuals.push_back(PriorWeightOf(i) * (unknowns[i] - start_[i]));
@@ -197,9 +197,9 @@ class Fit {
     for (const CurvePoint& point : points_) {
       const LoopTimes played = Play(fit.model, point);
       const Weights weights = WeightsOf(point);
-      add(played.ttft_s, point.ttft_ms.p50, weights.ttft);
-      add(played.tpot_s, point.tpot_ms.p50, weights.tpot);
-      add(played.latency_s, point.latency_ms.p50, weights.latency);
+      add(played.ttft_s, point.typical().ttft_ms, weights.ttft);
+      add(played.tpot_s, point.typical().tpot_ms, weights.tpot);
+      add(played.latency_s, point.typical().latency_ms, weights.latency);
     }
     fit.error_mean /= std::max(1.0, count);
     return fit;
@@ -215,8 +215,9 @@ class Fit {
 double HighPace(const policy::Calibration& calibration, double wake_pace) {
   double high = 0;
   for (const CurvePoint& point : calibration.probes) {
-    if (!HasPauses(point) || point.ttft_ms.p50 <= 0) continue;
-    high = std::max(high, wake_pace * point.ttft_ms.p90 / point.ttft_ms.p50);
+    const double mean = point.typical().ttft_ms;
+    if (!HasPauses(point) || mean <= 0) continue;
+    high = std::max(high, wake_pace * point.ttft_ms.p90 / mean);
   }
   return high;
 }
