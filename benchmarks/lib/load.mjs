@@ -131,45 +131,83 @@ function admission() {
   return JSON.parse(text).benchmarks[0].cpu_time / 1000;
 }
 
+// Each part's rows and goals, from what it measured.
+const kParts = {
+  latency: async ({quick}) => {
+    const timing = quick ? {warmup_ms: 500, window_ms: 1500} : {warmup_ms: 1000, window_ms: 5000};
+    const latency = await addedLatency(quick ? 3 : 5, timing);
+    return {
+      raw: latency,
+      rows: [
+        ...rowsOf(`latency added at ${kRate}/s, µs`, latency.penstock, '≤ 50'),
+        ...rowsOf('… by nginx', latency.nginx, ''),
+        ...rowsOf('… by a relay that only moves bytes', latency.floor, ''),
+      ],
+      goal:
+          {name: 'latency added, µs', value: median(latency.penstock.p50_us), digits: 1, most: 50},
+    };
+  },
+  streams: async ({quick}) => {
+    const streams = quick ? 4000 : 20000;
+    const held = await holdStreams(streams);
+    return {
+      raw: held,
+      rows: [
+        [`idle streams held, by ${held.servers} server(s)`, String(held.streams), '', '20000'],
+        ['… resident KB of each', figure(held.resident_kb, 2), '', ''],
+      ],
+      goal: {name: 'streams held', value: held.streams, digits: 0, least: streams},
+    };
+  },
+  keys: async ({quick}) => {
+    const keys = await keyMemory(quick ? 1000 : 5000);
+    return {
+      raw: keys,
+      rows: [[
+        `bytes of a key, ${keys.keys} keys, ${keys.endpoints} endpoints`, figure(keys.per_key, 0),
+        '', '≤ 1024'
+      ]],
+      goal: {name: 'bytes of a key', value: keys.per_key, digits: 0, most: 1024},
+    };
+  },
+  admission: async () => {
+    const admission_us = admission();
+    return {
+      raw: admission_us,
+      rows: [['admission, µs of processor', figure(admission_us, 2), '', '≤ 2']],
+      goal: {name: 'admission, µs', value: admission_us, digits: 2, most: 2},
+    };
+  },
+};
+
 const rowsOf = (name, {p50_us, p99_us}, goal) =>
     [[`${name}: p50`, figure(median(p50_us), 1), spread(p50_us, 1), goal],
      ['… p99', figure(median(p99_us), 1), spread(p99_us, 1), '']];
 
 async function main() {
-  const flags = readFlags({});
+  const flags = readFlags({parts: {type: 'string'}});
+  const names = flags.parts ? flags.parts.split(',') : Object.keys(kParts);
+  const unknown = names.find((name) => !Object.hasOwn(kParts, name));
+  if (unknown !== undefined) {
+    throw new Error(`--parts: ${unknown} is none of ${Object.keys(kParts).join(', ')}`);
+  }
   limitTime(300);
   const facts = environment();
   printEnvironment(facts);
-  const timing = flags.quick ? {warmup_ms: 500, window_ms: 1500} : {warmup_ms: 1000, window_ms: 5000};
-  const latency = await addedLatency(flags.quick ? 3 : 5, timing);
-  const held = await holdStreams(flags.quick ? 4000 : 20000);
-  const keys = await keyMemory(flags.quick ? 1000 : 5000);
-  const admission_us = admission();
+  const measured = {};
+  for (const name of names) measured[name] = await kParts[name](flags);
+  const parts = Object.values(measured);
 
-  printTable([
-    ['', 'measured', 'spread', 'goal'],
-    ...rowsOf(`latency added at ${kRate}/s, µs`, latency.penstock, '≤ 50'),
-    ...rowsOf('… by nginx', latency.nginx, ''),
-    ...rowsOf('… by a relay that only moves bytes', latency.floor, ''),
-    [`idle streams held, by ${held.servers} server(s)`, String(held.streams), '', '20000'],
-    ['… resident KB of each', figure(held.resident_kb, 2), '', ''],
-    [
-      `bytes of a key, ${keys.keys} keys, ${keys.endpoints} endpoints`, figure(keys.per_key, 0), '',
-      '≤ 1024'
-    ],
-    ['admission, µs of processor', figure(admission_us, 2), '', '≤ 2'],
-  ]);
+  printTable([['', 'measured', 'spread', 'goal'], ...parts.flatMap(({rows}) => rows)]);
   console.log('');
   conclude({
     name: 'load',
-    goals: [
-      {name: 'latency added, µs', value: median(latency.penstock.p50_us), digits: 1, most: 50},
-      {name: 'streams held', value: held.streams, digits: 0, least: flags.quick ? 4000 : 20000},
-      {name: 'bytes of a key', value: keys.per_key, digits: 0, most: 1024},
-      {name: 'admission, µs', value: admission_us, digits: 2, most: 2},
-    ],
+    goals: parts.map(({goal}) => goal),
     json: flags.json,
-    raw: {environment: facts, latency, held, keys, admission_us},
+    raw: {
+      environment: facts,
+      ...Object.fromEntries(Object.entries(measured).map(([name, {raw}]) => [name, raw]))
+    },
   });
 }
 

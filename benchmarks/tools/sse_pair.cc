@@ -1,8 +1,11 @@
 // sse_pair: both ends of a relay in one thread, so that every read of the relay holds exactly one
 // write.
 //
-// The source end sends a stream's next write when the sink end has received the whole last one:
-// nothing piles up in between, however slow the relay, and the relay stays busy. Prints {"port":N}
+// The source end sends all streams their next write, one after the other as an engine steps, when
+// the sink end has received all of the last ones: nothing piles up in between, however slow the
+// relay, and the relay stays busy, however fast it is. (Were each stream sent its next write as
+// soon as the last one is back, a relay faster than this thread would fall asleep between events,
+// and be charged for that.) Prints {"port":N}
 // (the source's, to be the relay's upstream), then runs one measurement for each line of input and
 // answers it with one line of JSON:
 //   kind=stream|request|hold|paced port=RELAY connections=1000 events_per_write=1 processes=PID,PID
@@ -175,7 +178,9 @@ class Measurement {
     awaited -= events;
     if (awaited > 0 || finishing_) return;
     awaited = settings_.events_per_write;
-    source_.Grant(number, awaited);
+    back_.push_back(number);
+    if (back_.size() < awaited_.size()) return;
+    for (const int stream : std::exchange(back_, {})) source_.Grant(stream, awaited);
   }
 
   // Serves both ends until `done` or for `limit`. Returns whether it was done.
@@ -201,6 +206,7 @@ class Measurement {
   measure::Source& source_;
   const Settings settings_;
   std::vector<int> awaited_;  // Events of each stream's last write that have not come back.
+  std::vector<int> back_;     // Streams whose last write has.
   std::vector<bool> asked_;
   bool finishing_ = false;
   measure::Sink sink_;

@@ -7,6 +7,7 @@
 
 #include "api/characters.h"
 #include "api/json_walk.h"
+#include "api/quick_chunk.h"
 
 namespace penstock::internal {
 namespace {
@@ -210,9 +211,26 @@ ChunkKind KindOf(const ChunkFindings& found) {
   return found.has_delta ? ChunkKind::kRole : ChunkKind::kOther;
 }
 
+// What follows from the rest of what was found.
+void Conclude(ChunkFindings& found) {
+  const std::size_t bytes = found.content_bytes + found.reasoning_bytes + found.argument_bytes;
+  found.chunk.kind = KindOf(found);
+  constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
+  found.chunk.text_bytes = static_cast<std::uint32_t>(std::min(bytes, kMost));
+  found.chunk.text_characters =
+      static_cast<std::uint32_t>(std::min(bytes - found.continuation_bytes, kMost));
+}
+
 }  // namespace
 
 ChunkFindings ReadChunk(std::string_view data) {
+  ChunkFindings found;
+  if (!QuickReadChunk(data, found)) return ReadChunkInFull(data);
+  Conclude(found);
+  return found;
+}
+
+ChunkFindings ReadChunkInFull(std::string_view data) {
   static thread_local std::string padded;
   static constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
   padded.assign(data);
@@ -223,12 +241,7 @@ ChunkFindings ReadChunk(std::string_view data) {
     found = {};
     found.chunk.kind = ChunkKind::kMalformed;
   } else {
-    const std::size_t bytes = found.content_bytes + found.reasoning_bytes + found.argument_bytes;
-    found.chunk.kind = KindOf(found);
-    constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
-    found.chunk.text_bytes = static_cast<std::uint32_t>(std::min(bytes, kMost));
-    found.chunk.text_characters =
-        static_cast<std::uint32_t>(std::min(bytes - found.continuation_bytes, kMost));
+    Conclude(found);
   }
   if (padded.capacity() > kKeptBytes) padded = {};
   return found;

@@ -22,9 +22,13 @@ struct ChunkFindings {
   std::size_t text_length = 0;
   std::size_t text_bytes = 0;
   std::size_t text_characters = 0;
+
+  bool operator==(const ChunkFindings&) const = default;
 };
 
 // `data` needs no padding, and is not [DONE].
 ChunkFindings ReadChunk(std::string_view data);
+// The same, always by the full parser.
+ChunkFindings ReadChunkInFull(std::string_view data);
 
 }  // namespace penstock::internal

@@ -9,6 +9,7 @@
 
 #include "api/json_text.h"
 #include "api/json_walk.h"
+#include "api/quick_peek.h"
 #include "api/requests.h"
 
 namespace penstock {
@@ -289,7 +290,6 @@ class Peeker {
 
   static constexpr std::size_t kShownBytes = 64;
   static constexpr std::size_t kPromptCacheKeyBytesMax = 256;
-  static constexpr std::string_view kWholeOptions = R"("stream_options":{"include_usage":true})";
 
   std::string_view body_;
   od::document* document_ = nullptr;  // Borrowed during Run().
@@ -302,6 +302,12 @@ class Peeker {
 }  // namespace
 
 Result<RequestPeek> PeekRequest(PaddedView body) {
+  RequestPeek peek;
+  if (internal::QuickPeek(body.view(), peek)) return peek;
+  return internal::PeekInFull(body);
+}
+
+Result<RequestPeek> internal::PeekInFull(PaddedView body) {
   od::parser spare;
   return Peeker(body.view()).Run(internal::ParserFor(body.view().size(), spare));
 }

@@ -22,7 +22,12 @@ struct Splice {
   std::size_t offset = 0;
   std::size_t length = 0;
   std::string_view text;
+
+  bool operator==(const Splice&) const = default;
 };
+
+// Of a body's `stream_options` as it is put in.
+inline constexpr std::string_view kWholeOptions = R"("stream_options":{"include_usage":true})";
 
 struct RequestPeek {
   std::string model;  // "" if absent.
@@ -59,6 +64,8 @@ struct RequestPeek {
   std::size_t model_offset = 0;  // The value of `model`, quotes included; where it is absent, the
   std::size_t model_length = 0;  // place to insert one, with length 0.
   bool empty = false;            // The body is `{}`.
+
+  bool operator==(const RequestPeek&) const = default;
 };
 
 // Errors: Code::kInvalidArgument with the field at fault; a known field given twice is one, because

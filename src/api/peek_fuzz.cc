@@ -1,5 +1,6 @@
 // Properties: a peek takes exactly the JSON objects that the whole-document parser takes, unless it
-// names a field; and a rewritten body reads as the old one but for what was changed.
+// names a field; its short way, where it answers, answers as the full parse; and a rewritten body
+// reads as the old one but for what was changed.
 #include <simdjson.h>
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "api/object_reader.h"
 #include "api/peek.h"
+#include "api/quick_peek.h"
 
 namespace {
 
@@ -34,6 +36,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   std::string body(reinterpret_cast<const char*>(bytes), size);
   const penstock::PaddedView padded(body);
   const auto peek = penstock::PeekRequest(padded);
+  penstock::RequestPeek quick;
+  if (penstock::internal::QuickPeek(body, quick)) {
+    const auto full = penstock::internal::PeekInFull(padded);
+    Require(full.has_value() && *full == quick);
+  }
   simdjson::dom::parser parser;
   const auto root = penstock::internal::ParseRoot(parser, padded);
   if (peek) {

@@ -1,12 +1,13 @@
-// Property: whatever a meter has learned, it answers as the full parse does, and so does its short
-// way, where it answers; a chunk counts as malformed exactly where the whole-document parser finds
-// no object.
+// Property: whatever a meter has learned, it answers as the full parse does, and so do its short
+// ways, where they answer; a chunk counts as malformed exactly where the whole-document parser
+// finds no object.
 #include <simdjson.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "api/chunk_reader.h"
 #include "api/object_reader.h"
 #include "api/stream_meter.h"
 
@@ -20,6 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const std::string_view data = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     const penstock::StreamChunk full = penstock::ParseStreamChunk(data);
+    if (data != "[DONE]") {
+      const auto quick = penstock::internal::ReadChunk(data);
+      if (quick != penstock::internal::ReadChunkInFull(data)) std::abort();
+    }
     const std::string event = "data: " + std::string(data) + "\n\n";
     penstock::StreamChunk chunk;
     for (int i = 0; i < 2; ++i) {

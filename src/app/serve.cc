@@ -23,7 +23,6 @@
 #include "store/data_directory.h"
 
 namespace penstock::app {
-
 namespace {
 
 // What replicas get to end after SIGTERM, once no request is left.
@@ -38,7 +37,9 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
           .caller = {.name = std::move(request.caller),
                      .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser,
                      .groups = std::move(request.groups)},
-          .query = std::move(request.query)};
+          .query = std::move(request.query),
+          .host = std::move(request.host),
+          .forwarded_proto = std::move(request.forwarded_proto)};
 }
 
 // A stream takes two descriptors, so the shell's usual 1,024 would hold five hundred: takes what
@@ -206,7 +207,8 @@ io::Task<Result<gateway::ControlAnswer>> Serve::AskControl(Serve& serve, io::Loo
       home, serve.loop_,
       [&serve, api = ToApi(std::move(request))] { return serve.control_->Handle(api); });
   if (!answer) co_return Fail(answer.error());
-  co_return gateway::ControlAnswer{.status = answer->status, .body = answer->body};
+  co_return gateway::ControlAnswer{
+      .status = answer->status, .body = answer->body, .fields = answer->fields};
 }
 
 gateway::ControlPort Serve::ControlPortOf(io::Loop& loop) {

@@ -176,6 +176,8 @@ TEST_F(EndpointUpdateTest, PermissionsAreByIdAndDecide) {
   EXPECT_EQ(Send("PATCH", path, grant("bob", "CAN_DO")).status, 400);
   EXPECT_EQ(Send("GET", path).json.at("access_control_list").as_array().size(), 2u);
   EXPECT_EQ(Send("GET", path + "/permissionLevels").status, 200);
+  EXPECT_EQ(Send("GET", "/api/2.0/permissions/serving-endpoints/none/permissionLevels").status,
+            404);
   EXPECT_EQ(Send("GET", "/api/2.0/permissions/serving-endpoints/none").status, 404);
 }
 

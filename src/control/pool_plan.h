@@ -8,7 +8,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -47,6 +49,15 @@ struct PoolWant {
 
 // The pool that serves `entity` of the endpoint with this id.
 std::string PoolIdOf(const std::string& endpoint_id, const ServedEntity& entity);
+
+// Names of the endpoint's served entities, in effect or on their way, that the pool serves.
+std::set<std::string> EntitiesOfPool(const Endpoint& endpoint, const std::string& pool);
+
+// What the log of a pool's replica at `place` is called, without ".log" behind it.
+std::string LogNameOf(const PoolWant& pool, int place);
+// The other way round, of a file's name with ".log" or ".log.1" behind it: the pool's label, which
+// may have dots, too.
+std::string LabelOfLog(std::string_view file);
 
 // What `entity` needs alone. Without a calibration nobody knows what a replica can do: one.
 struct EntityNeed {

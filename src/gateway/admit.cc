@@ -84,14 +84,14 @@ void Gateway::Call::HashPrompt() {
   }
 }
 
-void Gateway::Call::EndAdmission(Fate fate) {
+void Gateway::Call::EndAdmission(Fate fate, TimePoint now) {
   if (!admission.held()) return;
   policy::Ending ending{.actual = std::nullopt, .whole = false, .fate = fate};
   if (usage.source != meter::UsageSource::kNone) {
     ending.actual = Believed(usage.AsCounts(), admission.grant().size);
     ending.whole = usage.source == meter::UsageSource::kUpstream && !disconnected;
   }
-  admission.End(ending, gateway.loop_.Now());
+  admission.End(ending, now);
 }
 
 void Gateway::Call::EndLimits() {
@@ -202,6 +202,7 @@ io::Task<std::optional<Failure>> Gateway::Admit(Call& call) {
       call.approach->hops.size() == 1 ? std::move(call.approach->prefix) : call.approach->prefix;
   Pool::Entry entry = pool->Arrive(std::move(arrival), loop_, loop_.Now());
   AddHeadroom(entry.headroom, call.approach->rate_fields);
+  call.approach->upstream = std::move(entry.upstream);
   policy::Answer& answer = entry.answer;
   if (answer.kind == Kind::kQueue) {
     const TimePoint queued_at = loop_.Now();
@@ -253,7 +254,9 @@ io::Task<Status> Gateway::Send(Call& call) {
   const std::shared_ptr<Pool> pool = call.live->entities[call.entity].pool;
   std::vector<std::uint64_t> tried;  // In vain: none, as a rule.
   for (;;) {
-    const auto [origin, reads_headers] = pool->UpstreamOf(call.admission.replica());
+    Pool::Upstream upstream = std::exchange(call.approach->upstream, {});
+    if (upstream.origin == nullptr) upstream = pool->UpstreamOf(call.admission.replica());
+    const auto& [origin, reads_headers] = upstream;
     Result<std::unique_ptr<http::ClientResponse>> response = nullptr;
     if (origin == nullptr) {
       response = Fail(Code::kUnavailable, "the replica is gone");

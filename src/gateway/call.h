@@ -92,6 +92,7 @@ struct Gateway::Call : io::InFrames {
     std::string api_version;
     std::string azure_client_id;  // x-ms-client-request-id
     TimePoint sent_at{};          // To the replica that it is at; zero: not yet.
+    Pool::Upstream upstream;      // Of the first replica at a place, where it did not have to wait.
   };
 
   // Of the endpoint's rate limits.
@@ -123,7 +124,8 @@ struct Gateway::Call : io::InFrames {
     return !approach->hops.empty() && live != approach->hops.front().endpoint;
   }
   // Gives back what was reserved, less what was used; once.
-  void EndAdmission(policy::ReplicaSet::Fate fate);
+  void EndAdmission(policy::ReplicaSet::Fate fate) { EndAdmission(fate, gateway.loop_.Now()); }
+  void EndAdmission(policy::ReplicaSet::Fate fate, TimePoint now);
   // Likewise, what was reserved of the endpoint's rate limits.
   void EndLimits();
   void HashPrompt();

@@ -160,13 +160,16 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route,
 io::Task<void> Gateway::Control(http::Exchange& exchange,
                                 std::shared_ptr<const Requester> requester,
                                 const ControlPort& port) {
-  ControlRequest request{.method = std::string(exchange.head().method),
-                         .path = std::string(exchange.head().path),
-                         .query = std::string(exchange.head().query),
-                         .body = {},
-                         .caller = requester->name,
-                         .admin = requester->admin,
-                         .groups = requester->groups};
+  ControlRequest request{
+      .method = std::string(exchange.head().method),
+      .path = std::string(exchange.head().path),
+      .query = std::string(exchange.head().query),
+      .body = {},
+      .caller = requester->name,
+      .admin = requester->admin,
+      .groups = requester->groups,
+      .host = std::string(exchange.head().fields.Get("host")),
+      .forwarded_proto = std::string(exchange.head().fields.Get("x-forwarded-proto"))};
   const auto body = co_await exchange.ReadBody();
   if (!body) {
     co_await RespondError(exchange, Dialect::kDatabricks, body.error());
@@ -179,9 +182,9 @@ io::Task<void> Gateway::Control(http::Exchange& exchange,
     co_return;
   }
   const std::string id = IdFor(exchange, NewRequestId());
-  const http::Field told{"x-request-id", id};
-  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body,
-                                  std::span(&told, 1));
+  std::vector<http::Field> told = {{"x-request-id", id}};
+  for (const auto& [name, value] : answer->fields) told.push_back({name, value});
+  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body, told);
 }
 
 io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
@@ -193,7 +196,7 @@ io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {
 
 std::string Gateway::IdFor(const http::Exchange& exchange, const meter::RequestId& id) {
   const std::string_view given = exchange.head().fields.Get("x-request-id").substr(0, 128);
-  return given.empty() ? "req_" + id.ToString() : std::string(given);
+  return given.empty() ? id.ToString("req_") : std::string(given);
 }
 
 io::Task<void> Gateway::RespondError(http::Exchange& exchange, Dialect dialect, Error error,

@@ -138,7 +138,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
   call->approach->tools_text = peek->tools_text;
   call->approach->session = SessionOf(*peek, exchange.head().fields);
   std::string_view spillover = exchange.head().fields.Get("x-ms-spillover-deployment");
-  if (const auto other = routes_->Find(spillover);
+  if (const auto other = spillover.empty() ? nullptr : routes_->Find(spillover);
       other && RightOf(*other, *requester) < policy::PermissionLevel::kQuery) {
     spillover = {};  // To this key there is no such endpoint.
   }
@@ -209,7 +209,7 @@ void Gateway::Call::NoteSpillover() {
 }
 
 std::string Gateway::Call::IdText() const {
-  return approach != nullptr ? approach->request_id : "req_" + id.ToString();
+  return approach != nullptr ? approach->request_id : id.ToString("req_");
 }
 
 std::vector<http::Field> Gateway::Call::Fields() const {

@@ -103,6 +103,9 @@ Pool::Entry Pool::Arrive(policy::Arrival arrival, io::Loop& loop, TimePoint now)
       entry.waiter->id = entry.answer.id;
       waiters_.emplace(entry.answer.id, entry.waiter);
     }
+    if (entry.answer.kind == policy::Answer::Kind::kStart) {
+      entry.upstream = FindUpstream(entry.answer.grant.replica);
+    }
     entry.queue_wait_max = dispatcher_.queue_wait_max();
     if (dispatcher_.is_cold()) entry.wait_refusal = policy::Refusal::kNoReplica;
     if (!dispatcher_.has_lane(lane)) return entry;
@@ -154,6 +157,10 @@ TimePoint Pool::Pump(TimePoint now) {
 
 Pool::Upstream Pool::UpstreamOf(std::uint64_t replica) {
   const std::scoped_lock lock(mutex_);
+  return FindUpstream(replica);
+}
+
+Pool::Upstream Pool::FindUpstream(std::uint64_t replica) const {
   const auto found = upstreams_.find(replica);
   return found == upstreams_.end() ? Upstream{} : found->second;
 }

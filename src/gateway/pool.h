@@ -48,8 +48,14 @@ class Pool {
   void RemoveLane(std::string_view key, TimePoint now);
   bool empty();
 
+  struct Upstream {
+    std::shared_ptr<const http::Origin> origin;
+    bool reads_headers = false;  // See policy::ReplicaRoute.
+  };
+
   struct Entry {
     policy::Answer answer;
+    Upstream upstream;                                           // answer.kind == kStart.
     std::shared_ptr<PoolWaiter> waiter;                          // answer.kind == kQueue.
     Duration queue_wait_max{};                                   // Likewise.
     policy::Refusal wait_refusal = policy::Refusal::kQueueWait;  // What it is told after that.
@@ -70,10 +76,6 @@ class Pool {
   // Starts what time has made possible. Returns when to come again; max() for not before news.
   TimePoint Pump(TimePoint now);
 
-  struct Upstream {
-    std::shared_ptr<const http::Origin> origin;
-    bool reads_headers = false;  // See policy::ReplicaRoute.
-  };
   // Where a replica of this pool answers; without an origin: it is gone.
   Upstream UpstreamOf(std::uint64_t replica);
   bool wants_prefix() const { return wants_prefix_.load(std::memory_order_relaxed); }
@@ -104,6 +106,8 @@ class Pool {
   // Runs `call` on the dispatcher under the lock, then wakes whom it started.
   template <typename Call>
   auto With(Call call);
+
+  Upstream FindUpstream(std::uint64_t replica) const;  // Under the lock.
 
   std::mutex mutex_;  // Guards what follows.
   policy::Dispatcher dispatcher_;

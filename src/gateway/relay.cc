@@ -51,7 +51,7 @@ io::Task<void> Gateway::RelayError(Call& call) {
 io::Task<void> Gateway::RelayWhole(Call& call) {
   http::ClientResponse& response = *call.response;
   const int status = response.status();
-  const std::string content_type(response.head().fields.Get("content-type"));
+  const std::string_view content_type = response.head().fields.Get("content-type");
   PassRetryFields(response.head().fields, call.approach->limit_fields);
   const std::vector<http::Field> sent = call.Fields();
 

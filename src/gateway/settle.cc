@@ -147,6 +147,7 @@ void Gateway::Call::NoteLeft() {
 
 void Gateway::Settle(Call& call, int status) {
   if (std::exchange(call.usage.settled, true)) return;
+  const TimePoint now = loop_.Now();
   if (call.disconnected || call.revoked) {
     // It left while the second place worked for it.
     const bool spilled = call.approach != nullptr && call.is_elsewhere();
@@ -157,7 +158,7 @@ void Gateway::Settle(Call& call, int status) {
     call.usage.cost = policy::Cost(call.usage.AsCounts(), call.admission.weights());
     // A client may be slow to take its last chunk: the replica is free before.
     if (!call.disconnected && !call.upstream_failed && call.response != nullptr) {
-      call.EndAdmission(FateOfStatus(call.response->status()));
+      call.EndAdmission(FateOfStatus(call.response->status()), now);
     }
   }
   if (call.disconnected && status == 0) status = kClientLeft;
@@ -190,7 +191,7 @@ void Gateway::Settle(Call& call, int status) {
                             .output_tokens = usage.tokens.completion_tokens,
                             .input_bytes = usage.input_bytes,
                             .output_bytes = usage.output_bytes,
-                            .duration_us = Microseconds(loop_.Now() - call.exchange.arrived_at()),
+                            .duration_us = Microseconds(now - call.exchange.arrived_at()),
                             .queue_wait_us = Microseconds(usage.queue_wait),
                             .ttft_us = {},
                             .tpot_ns = {},

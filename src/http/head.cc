@@ -32,7 +32,7 @@ bool ListContains(std::string_view value, std::string_view token) {
 
 std::optional<std::string_view> Fields::Find(std::string_view name) const {
   for (const Field& field : fields_) {
-    if (EqualsIgnoreCase(field.name, name)) return field.value;
+    if (field.name.size() == name.size() && EqualsIgnoreCase(field.name, name)) return field.value;
   }
   return std::nullopt;
 }

@@ -158,6 +158,10 @@ std::string& Server::Out() {
 }
 
 std::string_view Server::Date() {
+  // The clock is read once a turn of the loop.
+  if (std::exchange(date_looked_at_, loop_.RecentNow()) == loop_.RecentNow() && !date_.empty()) {
+    return date_;
+  }
   const WallTime now = loop_.WallNow();
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   if (second.time_since_epoch().count() != date_second_) {

@@ -115,6 +115,7 @@ class Server {
   std::vector<std::string_view> pieces_;  // Of a chunked body, while one read's bytes are decoded.
   std::string date_;
   std::int64_t date_second_ = -1;
+  TimePoint date_looked_at_{};
   Connection* first_ = nullptr;  // All open connections; they live in their tasks' frames.
   bool draining_ = false;
   io::TaskScope accepting_;

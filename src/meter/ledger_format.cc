@@ -1,8 +1,7 @@
 #include "meter/ledger_format.h"
 
-#include <zlib.h>
-
 #include "base/check.h"
+#include "meter/checksum.h"
 
 namespace penstock::meter {
 namespace {
@@ -19,11 +18,8 @@ std::uint32_t Get32(std::string_view bytes) {
   return value;
 }
 
-std::uint32_t Checksum(std::string_view size, std::string_view payload) {
-  uLong sum = crc32(0, reinterpret_cast<const Bytef*>(size.data()), static_cast<uInt>(size.size()));
-  sum =
-      crc32(sum, reinterpret_cast<const Bytef*>(payload.data()), static_cast<uInt>(payload.size()));
-  return static_cast<std::uint32_t>(sum);
+std::uint32_t ChecksumOf(std::string_view size, std::string_view payload) {
+  return Checksum(Checksum(0, size), payload);
 }
 
 }  // namespace
@@ -33,7 +29,7 @@ void FinishFrame(std::string& out, std::size_t frame_offset) {
   CHECK(size > 0 && size <= kPayloadBytesMax, "a record fits its frame");
   Put32(out, frame_offset, static_cast<std::uint32_t>(size));
   const std::string_view frame = std::string_view(out).substr(frame_offset);
-  Put32(out, frame_offset + 4, Checksum(frame.substr(0, 4), frame.substr(kFrameHeadBytes)));
+  Put32(out, frame_offset + 4, ChecksumOf(frame.substr(0, 4), frame.substr(kFrameHeadBytes)));
 }
 
 std::optional<std::string_view> FrameReader::Next() {
@@ -46,7 +42,7 @@ std::optional<std::string_view> FrameReader::Next() {
   }
   if (left.size() < kFrameHeadBytes + size) return {};
   const std::string_view payload = left.substr(kFrameHeadBytes, size);
-  if (Checksum(left.substr(0, 4), payload) != Get32(left.substr(4))) {
+  if (ChecksumOf(left.substr(0, 4), payload) != Get32(left.substr(4))) {
     damaged_ = true;
     return {};
   }

@@ -10,6 +10,7 @@
 #include "base/test_folder.h"
 #include "meter/databricks_metrics.h"
 #include "meter/meter_service.h"
+#include "meter/prediction_times.h"
 #include "meter/series_check.h"
 #include "meter/time_text.h"
 #include "meter/usage_report.h"
@@ -33,13 +34,14 @@ UsageRecord RecordOf(std::uint64_t number) {
           .requester = number % 3 == 0 ? "alice" : "bob, \"the\" builder",
           .client_request_id = "c",
           .usage_context = R"({"team":"a,b"})",
-          .source = UsageSource::kUpstream,
+          .source = number % 10 == 0 ? UsageSource::kNone : UsageSource::kUpstream,
           .status = static_cast<std::uint16_t>(number % 10 == 0 ? 429 : 200),
           .input_tokens = 10,
           .output_tokens = number,
           .input_bytes = 70,
           .output_bytes = 80,
           .duration_us = number,
+          .queue_wait_us = number / 2,
           .ttft_us = number * 1000,
           .input_characters = 50,
           .output_characters = 60};
@@ -161,7 +163,10 @@ TEST(DatabricksMetrics, AreGaugesWithTheirTime) {
   for (const std::uint64_t us : {4000, 40'000, 400'000}) good.duration_us.Add(us);
   minute.CellOf({.status = 429}).requests = 2;
   minute.CellOf({.status = 503}).requests = 1;
-  const std::string text = DatabricksMetrics("chat", 1000, minute, {.cpu_percent = 12.5});
+  Distribution predictions;
+  for (const std::uint64_t us : {3000, 30'000}) predictions.Add(us);
+  const std::string text =
+      DatabricksMetrics("chat", 1000, minute, predictions, {.cpu_percent = 12.5});
   EXPECT_THAT(text, HasSubstr("# TYPE request_count_total gauge\n"
                               "request_count_total{endpoint_name=\"chat\"} 6 60060000\n"));
   EXPECT_THAT(text, HasSubstr("request_4xx_count_total{endpoint_name=\"chat\"} 2 "));
@@ -169,7 +174,38 @@ TEST(DatabricksMetrics, AreGaugesWithTheirTime) {
   EXPECT_THAT(text, HasSubstr("cpu_usage_percentage{endpoint_name=\"chat\"} 12.5 "));
   EXPECT_THAT(text, HasSubstr("request_latency_ms_bucket{endpoint_name=\"chat\",le=\"50\"} 2 "));
   EXPECT_THAT(text, HasSubstr("request_latency_ms_count{endpoint_name=\"chat\"} 3 "));
+  EXPECT_THAT(text, HasSubstr("model_prediction_latency_ms_bucket{endpoint_name=\"chat\",le=\"5\"} "
+                              "1 60060000\n"));
+  EXPECT_THAT(text, HasSubstr("model_prediction_latency_ms_sum{endpoint_name=\"chat\"} 33 "));
   EXPECT_THAT(text, testing::Not(HasSubstr("mem_usage")));
+  EXPECT_THAT(text, testing::Not(HasSubstr("gpu_")));
+}
+
+TEST(DatabricksMetrics, TellOfEachGpuWhatItTells) {
+  const HostUse host{.gpus = {{.busy_percent = 91, .memory_percent = 40.5}, {.memory_percent = 2}}};
+  const std::string text = DatabricksMetrics("chat", 1000, {}, {}, host);
+  EXPECT_THAT(text, HasSubstr("# TYPE gpu_usage_percentage gauge\n"
+                              "gpu_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu0\"} 91 "
+                              "60060000\n# HELP gpu_memory_usage_percentage"));
+  EXPECT_THAT(text,
+              HasSubstr("gpu_memory_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu0\"} "
+                        "40.5 60060000\n"
+                        "gpu_memory_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu1\"} 2 "));
+}
+
+// A minute's records, without those that no model answered, and without the wait.
+TEST_F(UsageQueryTest, PredictionTimesAreWhatReplicasTook) {
+  PredictionTimes times(ledger());
+  const Minute minute = MinuteOf(kStart) + 1;
+  for (const int seconds : {61, 121, 1000}) {  // Just ended, settled, kept.
+    const auto found = times.Of("code", minute, TimeOf(minute) + std::chrono::seconds(seconds));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->stat.samples, 3u);
+    EXPECT_EQ(found->stat.sum, (1u + 101u + 201u) - (0u + 50u + 100u));
+  }
+  const auto refused = times.Of("chat", minute + 9, TimeOf(minute + 100));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->stat.samples, 0u);
 }
 
 }  // namespace

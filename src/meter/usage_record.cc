@@ -82,12 +82,13 @@ std::optional<Operation> OperationOf(std::string_view word) {
 }
 
 // Each request has one: by hand, since a formatter takes four times as long.
-std::string RequestId::ToString() const {
-  std::string text(32, '0');
+std::string RequestId::ToString(std::string_view before) const {
+  std::string text(before.size() + 32, '0');
+  char* const digits = std::ranges::copy(before, text.begin()).out.base();
   for (std::size_t i = 0; i < 16; ++i) {
     const auto shift = static_cast<unsigned>(60 - 4 * i);
-    text[i] = "0123456789abcdef"[(high >> shift) & 15];
-    text[16 + i] = "0123456789abcdef"[(low >> shift) & 15];
+    digits[i] = "0123456789abcdef"[(high >> shift) & 15];
+    digits[16 + i] = "0123456789abcdef"[(low >> shift) & 15];
   }
   return text;
 }

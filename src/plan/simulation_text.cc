@@ -88,11 +88,13 @@ boost::json::object StepJson(const Scenario& scenario) {
   }
   return {{"decode", std::move(decode)},
           {"decode_cell_us", step.per_decode_cell_s * 1e6},
+          {"first_cell_share", step.first_cell_share},
           {"prefill_pass_ms", step.prefill_pass_s * 1e3},
           {"prefill_token_us", step.per_prefill_token_s * 1e6},
           {"prefill_cell_us", step.per_prefill_cell_s * 1e6},
           {"overhead_ms", step.overhead_s * 1e3},
           {"wake_pace", step.wake_pace},
+          {"wake_pace_high", step.wake_pace_high},
           {"fit_error_mean", scenario.terms.fit_error_mean},
           {"fit_error_max", scenario.terms.fit_error_max}};
 }

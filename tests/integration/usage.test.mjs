@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 
 import { runKills } from '../../benchmarks/lib/ledger_kills.mjs';
 import { Server, kProgram, run, temporaryFolder, until } from '../support/penstock.mjs';
+
+const kNvml = join(dirname(kProgram), 'src/app/fake_nvml/libnvidia-ml.so.1');
 
 // A model server that answers with usage; {url, requests}.
 async function modelServer(t) {
@@ -52,7 +54,7 @@ async function usage(folder, words) {
 test('every kind of request leaves its record, and all reports tell the same', async (t) => {
   const dataDirectory = temporaryFolder(t);
   const flags = [`--static-endpoint=chat=${await modelServer(t)}`];
-  const server = await Server.start(t, { dataDirectory, flags });
+  const server = await Server.start(t, { dataDirectory, flags, env: { LD_LIBRARY_PATH: dirname(kNvml) } });
   const messages = [{ role: 'user', content: 'hi' }];
   const ask = (path, body) => server.call('POST', path, { model: 'chat', ...body });
 
@@ -100,6 +102,12 @@ test('every kind of request leaves its record, and all reports tell the same', a
   const own = await server.call('GET', '/api/2.0/serving-endpoints/chat/metrics');
   assert.equal(own.status, 200);
   assert.match(own.text, /^# TYPE request_count_total gauge$/m);
+  assert.match(own.text, /^# TYPE model_prediction_latency_ms histogram$/m);
+  // A stand-in for NVIDIA's library where the tests were built; this machine's own is none, most likely.
+  if (existsSync(kNvml)) {
+    assert.match(own.text, /^gpu_usage_percentage\{endpoint_name="chat",gpu="gpu0"\} 73 \d+$/m);
+    assert.match(own.text, /^gpu_memory_usage_percentage\{endpoint_name="chat",gpu="gpu1"\} 25 \d+$/m);
+  }
   assert.equal((await server.call('GET', '/api/2.0/usage?from=nonsense')).status, 400);
 
   server.process.kill('SIGTERM');
