@@ -16,6 +16,7 @@
 #include "app/version.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "gateway/limits_replay.h"
 #include "hub/pull.h"
 #include "io/call.h"
 #include "io/task_scope.h"
@@ -99,6 +100,7 @@ Status Serve::Open() {
   control_->SetUrl(Url());
   for (const auto& thread : threads_) thread->SetKeys(std::make_shared<policy::KeyTable>(*keys));
   control_->Publish();
+  CountLastMinute(*keys);
   for (const auto& thread : threads_) thread->Start();
   report_thread_ = std::jthread([this] {
     pthread_setname_np(pthread_self(), "penstock-report");
@@ -259,6 +261,16 @@ void Serve::PublishKeys() {
   }
   const auto table = std::make_shared<policy::KeyTable>(*keys);
   for (const auto& thread : threads_) thread->SetKeys(table);
+}
+
+void Serve::CountLastMinute(const policy::KeyTable& keys) {
+  const auto counted = gateway::ReplayLimits(*pools_.table(), keys, meter_->ledger().folder(),
+                                             loop_.WallNow(), loop_.Now());
+  if (!counted) {
+    Log().warn("rate limits begin anew: {}", counted.error().message);
+  } else if (*counted > 0) {
+    Log().info("rate limits: {} requests of the last minute count", *counted);
+  }
 }
 
 void Serve::Publish(std::shared_ptr<const policy::RoutingTable> routes) {

@@ -39,6 +39,8 @@ class Serve {
   Status Open();
   Status OpenControl();
   void PublishKeys();
+  // Before a restart was a minute that rate limits remember.
+  void CountLastMinute(const policy::KeyTable& keys);
   Status OpenMeter();
   Status Listen();
   Status Announce() const;

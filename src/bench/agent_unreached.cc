@@ -62,8 +62,9 @@ std::string WhatToDo(const AgentAttempt& attempt, const Error& error) {
 
 Error Unreached(const AgentAttempt& attempt, const Error& error) {
   std::string why = error.message;
-  if (error.code == Code::kNotFound || error.code == Code::kMethodNotAllowed ||
-      error.code == Code::kUpstream) {
+  const bool answered = !Says(error, "cannot connect");
+  if (answered && (error.code == Code::kNotFound || error.code == Code::kMethodNotAllowed ||
+                   error.code == Code::kUpstream)) {
     why = "what answers is no agent";  // Rather than another server's page.
   }
   const std::string address = attempt.address.ToString();

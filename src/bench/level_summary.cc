@@ -85,7 +85,8 @@ void CountTokens(const RequestRecord& record, TokenFacts& facts) {
   if (record.input_tokens != kUnknown) {
     facts.input_tokens += record.input_tokens;
     const double wanted = record.input_tokens_wanted;
-    if (wanted > 0 && std::abs(record.input_tokens - wanted) > 0.02 * wanted) ++facts.input_off;
+    const double off = std::abs(record.input_tokens - wanted);
+    if (wanted > 0 && off > std::max(2.0, 0.02 * wanted)) ++facts.input_off;
   }
   facts.cached_tokens += std::max(record.cached_tokens, 0);
 }

@@ -84,8 +84,13 @@ io::Task<void> Gateway::Handle(http::Exchange& exchange) {
   }
   // Azure's words for it, which its clients' users search for.
   if (route.surface == Surface::kAzure) return RespondAzureNotFound(exchange);
+  const std::string_view path = exchange.head().path;
+  const std::string_view hint =
+      path.ends_with("/responses")
+          ? "; the Responses API is not served here, chats go to .../chat/completions"
+          : "";
   return RespondError(exchange, route.dialect,
-                      {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
+                      {Code::kNotFound, fmt::format("no such path: {}{}", path, hint), {}});
 }
 
 // What needs no key. Metrics name endpoints, so beyond loopback they need one.

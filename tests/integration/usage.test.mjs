@@ -198,3 +198,24 @@ tenants:
   const refused = await run(['simulate', join(folder, 'none.yaml')]);
   assert.equal(refused.code, 2);
 });
+
+test('rate limits outlive a restart, also one by kill -9', async (t) => {
+  const dataDirectory = temporaryFolder(t);
+  const policies = join(temporaryFolder(t), 'policies.json');
+  writeFileSync(policies, JSON.stringify({ endpoints: {
+    chat: { rate_limits: [{ key: 'user', calls: 4 }] }, tokens: { rate_limits: [{ tokens: 1000 }] } } }));
+  const url = await modelServer(t);
+  const flags = [`--static-endpoint=chat=${url}`, `--static-endpoint=tokens=${url}`, `--static-policies=${policies}`];
+  const ask = (server, model) => server.call('POST', '/v1/completions', { model, prompt: 'a', max_tokens: 5 });
+  let server = await Server.start(t, { dataDirectory, flags });
+  for (const status of [200, 200, 200]) assert.equal((await ask(server, 'chat')).status, status);
+  const left = (await ask(server, 'tokens')).headers.get('x-ratelimit-remaining-tokens');
+  assert.equal(left, '995', 'a token of prompt is none by the formula, and five are asked for');
+  await server.kill();
+  server = await Server.start(t, { dataDirectory, flags });
+  assert.match(server.log, /rate limits: 4 requests of the last minute count/);
+  assert.equal((await ask(server, 'chat')).status, 200, 'the fourth');
+  assert.equal((await ask(server, 'chat')).status, 429, 'the fifth');
+  // The answer took 16 in the end.
+  assert.equal((await ask(server, 'tokens')).headers.get('x-ratelimit-remaining-tokens'), `${1000 - 16 - 5}`);
+});
