@@ -1,12 +1,13 @@
 // benchmarks/simulator --engine: the simulated replica against the engine that it stands for.
 
 import {spawn} from 'node:child_process';
-import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {setPriority} from 'node:os';
 import {dirname, join} from 'node:path';
 
 import {limitTime, start, temporaryFolder} from './children.mjs';
 import {freePort, kPenstock, ready, startPenstockWith} from './programs.mjs';
-import {conclude, environment, figure, median, printEnvironment, printTable, readFlags} from './report.mjs';
+import {conclude, environment, figure, printEnvironment, printTable, readFlags} from './report.mjs';
 
 const kModel = 'main.default.synthetic';
 const kParallel = 8;
@@ -14,7 +15,11 @@ const kParallel = 8;
 // requests that were alone and those that were not.
 const kInput = [32, 320];
 const kOutput = [8, 56];
-const kLoad = 0.5;  // Of what a replica does one after another: sometimes none, sometimes several at a time.
+// Two loads, declared before the run. Requests that come when they come, at half of what a replica does one
+// after another: sometimes none is there, sometimes several. And users who send the next when the last has
+// ended: as many at a time as half of the engine's slots, always.
+const kLoad = 0.5;
+const kUsers = kParallel / 2;
 
 // Its stdout. `doubted`: a load test that doubts its own figures, with code 1, has records all the same.
 function penstock(words, {doubted = false} = {}) {
@@ -44,6 +49,16 @@ async function synthesise(size) {
   return kept;
 }
 
+// Processor time of the thread that had most, s.
+function busiestThread(pid) {
+  const kTicksPerSecond = 100;
+  const times = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const fields = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / kTicksPerSecond;
+  });
+  return Math.max(...times);
+}
+
 // One engine behind a gateway without a contract: what waits is the engine's to order, as it is the
 // simulated replica's. The same server calibrates the model, on an engine of its own.
 async function serve(file) {
@@ -59,10 +74,11 @@ async function serve(file) {
   return {
     port: server.port,
     key: server.key,
-    // Seconds in which the engine was computing, since it began.
+    // Seconds in which the engine was computing since it began, and processor time of the thread that does.
     async busy_s() {
       const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      return Number(/^penstock_engine_step_seconds_total\S* (\S+)/m.exec(text)[1]);
+      return {steps_s: Number(/^penstock_engine_step_seconds_total\S* (\S+)/m.exec(text)[1]),
+              thread_s: busiestThread(engine.pid)};
     },
     async calibrate(into) {
       writeFileSync(into, await penstock(['model', 'calibrate', kModel, '--length', 'quick', '--json', ...at]));
@@ -83,60 +99,96 @@ function quantile(values, q) {
   return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (place - low);
 }
 
-// Times of the measured requests of a run's records, in ms.
+// The measured requests of a run's records, as they came: at what second, tokens, times in ms.
 function measured(file) {
-  const requests = readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line))
-                       .filter(({kind, phase}) => kind === 'request' && phase !== 'fit');
-  const failed = requests.filter(({error}) => error);
-  const ttft = [];
-  const tpot = [];
-  for (const each of requests) {
-    if (each.error) continue;
-    ttft.push((each.first_token_ns - each.scheduled_ns) / 1e6);
-    tpot.push((each.last_token_ns - each.first_token_ns) / (each.output_tokens - 1) / 1e6);
-  }
-  return {requests: requests.length, failed: failed.length, ttft, tpot};
+  return readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+      .filter(({kind, phase, error}) => kind === 'request' && phase !== 'fit' && !error)
+      .sort((a, b) => a.scheduled_ns - b.scheduled_ns)
+      .map((each) => ({
+        at_s: each.scheduled_ns / 1e9, input: each.input_tokens, output: each.output_tokens,
+        ttft_ms: (each.first_token_ns - each.scheduled_ns) / 1e6,
+        tpot_ms: (each.last_token_ns - each.first_token_ns) / (each.output_tokens - 1) / 1e6,
+      }));
 }
 
-const quantilesOf = ({ttft, tpot}) => ({
-  ttft_p50: quantile(ttft, 0.5), ttft_p95: quantile(ttft, 0.95),
-  tpot_p50: quantile(tpot, 0.5), tpot_p95: quantile(tpot, 0.95),
-});
+function quantilesOf(requests) {
+  const ttft = requests.map(({ttft_ms}) => ttft_ms);
+  const tpot = requests.map(({tpot_ms}) => tpot_ms);
+  return {ttft_p50: quantile(ttft, 0.5), ttft_p95: quantile(ttft, 0.95),
+          tpot_p50: quantile(tpot, 0.5), tpot_p95: quantile(tpot, 0.95)};
+}
 
-async function runOnce(server, folder, {rate, seconds, seed}) {
-  const records = join(folder, `run-${seed}.jsonl`);
-  const before_s = await server.busy_s();
+// One load to the live engine; leaves its records there.
+async function load(server, words, seed, records) {
+  const before = await server.busy_s();
   await penstock([
     'bench', `http://127.0.0.1:${server.port}`, '--model', 'chat', '--api', 'completions', '--api-key', server.key,
-    '--rate', String(rate), '--duration-s', String(seconds), '--warmup-s', '0',
     '--input-tokens', `uniform:${kInput.join('-')}`, '--output-tokens', `uniform:${kOutput.join('-')}`,
-    '--seed', String(seed), '--records', records, '--no-progress'
+    '--seed', String(seed), '--records', records, '--no-progress', ...words,
   ], {doubted: true});
-  const live = measured(records);
-  return {rate, seed, records, requests: live.requests, failed: live.failed, live: quantilesOf(live),
-          busy_s: await server.busy_s() - before_s};
+  const after = await server.busy_s();
+  const steps_s = after.steps_s - before.steps_s;
+  return {steps_s, share: (after.thread_s - before.thread_s) / steps_s};
 }
 
-// A calibration of a machine that is `pace` times as slow.
-function paced(calibration, pace) {
-  const slower = (times) => Object.fromEntries(Object.entries(times).map(([name, ms]) => [name, ms * pace]));
-  const points = (list) => list.map((point) => ({
-    ...point, requests_per_s: point.requests_per_s / pace, ttft_ms: slower(point.ttft_ms),
-    tpot_ms: slower(point.tpot_ms), latency_ms: slower(point.latency_ms)}));
-  return {...calibration, curve: points(calibration.curve), probes: points(calibration.probes)};
+// Requests per second of half of what a replica does one after another.
+function rateOf({curve: [{ttft_ms, tpot_ms, input_tokens}]}) {
+  const middle = ([least, most]) => (least + most) / 2;
+  const alone_ms = ttft_ms.p50 * middle(kInput) / input_tokens + tpot_ms.p50 * middle(kOutput);
+  return Number((kLoad * 1000 / alone_ms).toPrecision(2));
 }
 
-// The run's own schedule, played on a replica of these calibrations.
-async function simulate(run, folder, calibrations, pace) {
-  const names = calibrations.map((calibration, i) => {
-    const name = `run-${run.seed}-${i}-${pace}.json`;
-    writeFileSync(join(folder, name), JSON.stringify(paced(calibration, pace)));
-    return name;
-  });
-  const scenario = join(folder, `run-${run.seed}-${pace}.yaml`);
+const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
+
+const roundsOf = (folder) => readdirSync(folder).filter((name) => /^round-\d+\.json$/.test(name))
+    .map((name) => readJson(join(folder, name))).sort((a, b) => a.round - b.round);
+
+// Rounds of both loads between calibrations; after those that the folder holds already.
+async function measureAll(file, folder, {rounds, seconds, rate, requests}) {
+  const there = roundsOf(folder);
+  const kept = there.at(-1)?.round ?? 0;
+  const server = await serve(file);
+  const calibrate = (name) => server.calibrate(join(folder, `calibration-${name}.json`));
+  for (let round = kept + 1; round <= kept + rounds; ++round) {
+    const calibration = await calibrate(`${round}-before`);
+    const per_s = there[0]?.rate ?? (rate || rateOf(calibration));  // The same in all rounds.
+    const open = await load(server, ['--rate', String(per_s), '--duration-s', String(seconds), '--warmup-s', '0'],
+                            2 * round, join(folder, `open-${round}.jsonl`));
+    const closed = await load(server, ['--concurrency', String(kUsers), '--requests', String(requests), '--warmup', '0'],
+                              2 * round + 1, join(folder, `closed-${round}.jsonl`));
+    if (round === kept + rounds) await calibrate(`${round}-after`);
+    there.push({round, rate: per_s, open, closed});
+    writeFileSync(join(folder, `round-${round}.json`), JSON.stringify(there.at(-1)));
+  }
+  await server.stop();
+}
+
+// All that the folder holds.
+function collect(folder) {
+  const rounds = roundsOf(folder);
+  const calibrations = readdirSync(folder).filter((name) => /^calibration-.*\.json$/.test(name)).sort();
+  for (const round of rounds) {
+    for (const kind of ['open', 'closed']) round[kind].requests = measured(join(folder, `${kind}-${round.round}.jsonl`));
+    // All users' first requests come at once: not the load that was declared, and only once in the whole that is
+    // simulated.
+    round.closed.requests.splice(0, kUsers);
+  }
+  return {rounds, calibrations};
+}
+
+// The same requests, one round after another, on a replica of all the calibrations.
+async function simulate(folder, name, traffic, rounds, calibrations) {
+  const lines = ['at,input,output'];
+  let begin_s = 0;
+  for (const requests of rounds) {
+    for (const {at_s, input, output} of requests) lines.push([begin_s + at_s, input, output].join(','));
+    begin_s += requests.at(-1).at_s + 10;
+  }
+  writeFileSync(join(folder, `${name}.csv`), `${lines.join('\n')}\n`);
+  const scenario = join(folder, `${name}.yaml`);
   writeFileSync(scenario, `
-fleet: {calibration: [${names.join(', ')}], parallel: ${kParallel}, concurrency: ${4 * kParallel}, replicas: [1, 1]}
-tenants: [{name: chat, traffic: {trace: ${run.records}}}]
+fleet: {calibration: [${calibrations.join(', ')}], parallel: ${kParallel}, concurrency: ${4 * kParallel}, replicas: [1, 1]}
+tenants: [{name: chat, traffic: {trace: ${name}.csv, columns: "time=at,input=input,output=output,unit=s"${traffic}}}]
 `);
   const {tenants: [{ttft_ms, tpot_ms}], doubts, replica_hours, busy_share} =
       JSON.parse(await penstock(['simulate', scenario, '--json'])).runs[0];
@@ -144,22 +196,35 @@ tenants: [{name: chat, traffic: {trace: ${run.records}}}]
           times: {ttft_p50: ttft_ms.p50, ttft_p95: ttft_ms.p95, tpot_p50: tpot_ms.p50, tpot_p95: tpot_ms.p95}};
 }
 
-// Loads between calibrations, one after the other.
-async function measureAll(file, folder, {rounds, seconds, rate}) {
-  const server = await serve(file);
-  const calibrations = [];
-  const runs = [];
-  for (let round = 0; round <= rounds; ++round) {
-    calibrations.push(await server.calibrate(join(folder, `calibration-${round}.json`)));
-    if (round === rounds) break;
-    const [{ttft_ms, tpot_ms, input_tokens}] = calibrations[0].curve;
-    const middle = ([least, most]) => (least + most) / 2;
-    const alone_ms = ttft_ms.p50 * middle(kInput) / input_tokens + tpot_ms.p50 * middle(kOutput);
-    const per_s = rate || Number((kLoad * 1000 / alone_ms).toPrecision(2));
-    runs.push(await runOnce(server, folder, {rate: per_s, seconds, seed: round + 1}));
+// One kind of load: live beside simulated, of all rounds together and of each.
+async function compare(folder, kind, traffic, {rounds, calibrations}) {
+  const parts = rounds.map((round) => round[kind].requests);
+  const whole = await simulate(folder, kind, traffic, parts, calibrations);
+  const each = [];
+  for (const [i, requests] of parts.entries()) {
+    each.push({live: quantilesOf(requests),
+               ...await simulate(folder, `${kind}-${i + 1}`, traffic, [requests], calibrations)});
   }
-  await server.stop();
-  return {calibrations, runs};
+  const steps_s = rounds.reduce((sum, round) => sum + round[kind].steps_s, 0);
+  return {kind, requests: parts.flat().length, live: quantilesOf(parts.flat()), simulated: whole.times,
+          doubts: whole.doubts, pace: steps_s / whole.busy_s,
+          share: Math.min(...rounds.map((round) => round[kind].share)), each};
+}
+
+const errorOf = (of, name, times = of.simulated) => (times[name] / of.live[name] - 1) * 100;
+
+function print(compared, rate) {
+  const words = {open: `open loop, ${rate}/s`, closed: `${kUsers} users`};
+  const rows = compared.flatMap((of) => Object.keys(of.live).map((name) => [
+    `${words[of.kind]} (${of.requests} requests)`, name.replace('_', ' '), figure(of.live[name], 2),
+    figure(of.simulated[name], 2), figure(errorOf(of, name), 1),
+    of.each.map((round) => figure(errorOf(round, name, round.times), 0)).join(', ')]));
+  printTable([['load', 'time', 'live, ms', 'simulated, ms', 'error, %', 'of each round, %'], ...rows]);
+  for (const {kind, pace, share, doubts} of compared) {
+    console.log(`${words[kind]}: the engine was in steps ${figure(pace, 2)} times as long as the simulated replica; ` +
+                `its thread had ${figure(100 * share, 0)} % of a processor at least while it computed.`);
+    for (const doubt of doubts) console.log(`Doubtful: ${doubt}.`);
+  }
 }
 
 async function main() {
@@ -168,42 +233,31 @@ async function main() {
   limitTime(900);
   const facts = environment();
   printEnvironment(facts);
+  try {
+    setPriority(-15);  // As root: what else runs here would be taken for the engine's pace.
+  } catch {
+    console.log('Not at a raised priority: other work may be taken for the engine\'s pace.');
+  }
   const folder = flags.keep ?? temporaryFolder();
   mkdirSync(folder, {recursive: true});
-  const file = await synthesise(flags.size);
-  const rounds = Number(flags.runs ?? (flags.quick ? 2 : 5));
-  const {calibrations, runs} =
-      await measureAll(file, folder, {rounds, seconds: flags.quick ? 8 : 12, rate: Number(flags.rate)});
-  for (const run of runs) {
-    const given = await simulate(run, folder, calibrations, 1);
-    // The machine's pace within the run, beside that of the calibrations: a virtual one's changes by the minute.
-    run.pace = run.busy_s / given.busy_s;
-    const there = await simulate(run, folder, calibrations, run.pace);
-    Object.assign(run, {doubts: given.doubts, simulated: given.times, at_pace: there.times});
+  const rounds = Number(flags.runs ?? (flags.quick ? 1 : 5));
+  if (rounds > 0) {
+    await measureAll(await synthesise(flags.size), folder, {
+      rounds, seconds: flags.quick ? 10 : 30, rate: Number(flags.rate), requests: flags.quick ? 60 : 160});
   }
-
-  const names = Object.keys(runs[0].live);
-  const error = (run, times, name) => (times[name] / run.live[name] - 1) * 100;
-  printTable([
-    [`${flags.size}, requests/s`, 'time', 'live, ms', 'simulated, ms', 'error, %', 'at the run\'s pace, ms', 'error, %'],
-    ...runs.flatMap((run) => names.map((name) => [
-      `${run.rate} (${run.requests} requests), pace ${figure(run.pace, 2)}`, name.replace('_', ' '),
-      figure(run.live[name], 2), figure(run.simulated[name], 2), figure(error(run, run.simulated, name), 1),
-      figure(run.at_pace[name], 2), figure(error(run, run.at_pace, name), 1)])),
-  ]);
-  console.log(`Pace: the engine's time in steps within the run, to that of the simulated replica.`);
-  for (const doubt of new Set(runs.flatMap(({doubts}) => doubts))) console.log(`Doubtful: ${doubt}.`);
-  if (runs.some(({failed}) => failed > 0)) console.log('Some requests failed: the runs tell little.');
+  const all = collect(folder);
+  const compared = [await compare(folder, 'open', '', all),
+                    await compare(folder, 'closed', `, users: ${kUsers}`, all)];
+  print(compared, all.rounds[0].rate);
   console.log('');
-  const goals = (which, words) => names.map((name) => ({
-    name: `% error of ${name.replace('_', ' ')}${words}`,
-    value: Math.abs(median(runs.map((run) => error(run, run[which], name)))), digits: 1, most: 10,
-  }));
+  const words = {open: '', closed: ` of ${kUsers} users`};
   conclude({
     name: 'simulator --engine',
-    goals: [...goals('simulated', ''), ...goals('at_pace', ' at the run\'s pace')],
+    goals: compared.flatMap((of) => Object.keys(of.live).map((name) => ({
+      name: `% error of ${name.replace('_', ' ')}${words[of.kind]}`, value: Math.abs(errorOf(of, name)), digits: 1,
+      most: 10}))),
     json: flags.json,
-    raw: {environment: facts, calibrations, runs},
+    raw: {environment: facts, compared, ...all},
   });
 }
 

@@ -150,9 +150,11 @@ class ChunkReader {
     std::string_view text;
     if (auto error = value.get_string().get(text)) return error;
     bytes += text.size();
-    found_.continuation_bytes += ContinuationBytes(text);
+    const std::size_t continuation = ContinuationBytes(text);
+    found_.continuation_bytes += continuation;
     if (found_.text_bytes != 0 || text.empty()) return SUCCESS;
     found_.text_bytes = text.size();
+    found_.text_characters = text.size() - continuation;
     found_.text_offset = static_cast<std::size_t>(token.data() - data_.data()) + 1;
     found_.text_length = InsideQuotes(token).size();
     return SUCCESS;
@@ -213,8 +215,10 @@ ChunkKind KindOf(const ChunkFindings& found) {
 void Conclude(ChunkFindings& found) {
   const std::size_t bytes = found.content_bytes + found.reasoning_bytes + found.argument_bytes;
   found.chunk.kind = KindOf(found);
-  found.chunk.text_bytes = static_cast<std::uint32_t>(
-      std::min<std::size_t>(bytes, std::numeric_limits<std::uint32_t>::max()));
+  constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
+  found.chunk.text_bytes = static_cast<std::uint32_t>(std::min(bytes, kMost));
+  found.chunk.text_characters =
+      static_cast<std::uint32_t>(std::min(bytes - found.continuation_bytes, kMost));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct ChunkFindings {
   std::size_t text_offset = 0;
   std::size_t text_length = 0;
   std::size_t text_bytes = 0;
+  std::size_t text_characters = 0;
 
   bool operator==(const ChunkFindings&) const = default;
 };

@@ -63,6 +63,7 @@ class QuickChunk {
     bytes += text.bytes;
     if (found_.text_bytes != 0 || text.bytes == 0) return true;
     found_.text_bytes = text.bytes;
+    found_.text_characters = text.bytes;  // A plain text is ASCII.
     found_.text_offset = static_cast<std::size_t>(text.raw.data() - data_.data());
     found_.text_length = text.raw.size();
     return true;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "api/characters.h"
 #include "api/chunk_reader.h"
 
 namespace penstock {
@@ -13,8 +14,19 @@ namespace {
 // Longer surroundings of a text are not worth remembering.
 constexpr std::size_t kAroundBytesMax = 1024;
 
+// The end of a JSON string's inside: its closing quote; size() where there is none.
+std::size_t FindQuote(std::string_view text) {
+  std::size_t at = 0;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return std::min(at, text.size());
+}
+
+}  // namespace
+
 // The unescaped size of the inside of a JSON string; nullopt where it is not plainly one, or empty.
-std::optional<std::uint32_t> UnescapedBytes(std::string_view text) {
+std::optional<StreamMeter::TextSize> StreamMeter::SizeOf(std::string_view text) {
   bool ascii = true;
   std::size_t escapes = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -27,20 +39,12 @@ std::optional<std::uint32_t> UnescapedBytes(std::string_view text) {
     if (i == text.size() || std::string_view(R"("\/bfnrt)").find(text[i]) == std::string_view::npos)
       return std::nullopt;
   }
-  if (text.empty() || (!ascii && !simdjson::validate_utf8(text))) return std::nullopt;
-  return static_cast<std::uint32_t>(text.size() - escapes);
+  if (text.empty()) return std::nullopt;
+  const auto bytes = static_cast<std::uint32_t>(text.size() - escapes);
+  if (ascii) return TextSize{bytes, bytes};
+  if (!simdjson::validate_utf8(text)) return std::nullopt;
+  return TextSize{bytes, bytes - static_cast<std::uint32_t>(internal::ContinuationBytes(text))};
 }
-
-// The end of a JSON string's inside: its closing quote; size() where there is none.
-std::size_t FindQuote(std::string_view text) {
-  std::size_t at = 0;
-  for (; at < text.size() && text[at] != '"'; ++at) {
-    if (text[at] == '\\') ++at;
-  }
-  return std::min(at, text.size());
-}
-
-}  // namespace
 
 std::size_t StreamMeter::ReadLikeLast(std::string_view stream, StreamChunk& chunk) {
   constexpr std::string_view kField = "data: ";
@@ -56,9 +60,9 @@ std::size_t StreamMeter::ReadLikeLast(std::string_view stream, StreamChunk& chun
   if (rest.size() - length < after.size() + kEnd.size()) return 0;
   if (!rest.substr(length).starts_with(after)) return 0;
   if (!rest.substr(length + after.size()).starts_with(kEnd)) return 0;
-  const auto bytes = UnescapedBytes(rest.substr(0, length));
-  if (!bytes) return 0;
-  chunk = LikeLearned(*bytes);
+  const auto text = SizeOf(rest.substr(0, length));
+  if (!text) return 0;
+  chunk = LikeLearned(*text);
   return text_begin + length + after.size() + kEnd.size();
 }
 
@@ -68,9 +72,7 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     const std::string_view after = around.substr(before_bytes_);
     if (data.ends_with(after) && data.starts_with(around.substr(0, before_bytes_))) {
       const std::size_t length = data.size() - around.size();
-      if (const auto bytes = UnescapedBytes(data.substr(before_bytes_, length))) {
-        return LikeLearned(*bytes);
-      }
+      if (const auto text = SizeOf(data.substr(before_bytes_, length))) return LikeLearned(*text);
     }
   }
   if (data == "[DONE]") return {.kind = ChunkKind::kDone};
@@ -87,7 +89,10 @@ StreamChunk StreamMeter::Read(std::string_view data) {
     plain_ = HasText(found.chunk.kind) && data.find_first_of("\r\n") == std::string_view::npos;
     learned_kind_ = found.chunk.kind;
     learned_finish_ = found.chunk.finish;
-    learned_text_bytes_ = found.chunk.text_bytes - static_cast<std::uint32_t>(found.text_bytes);
+    learned_others_ = {
+        .bytes = found.chunk.text_bytes - static_cast<std::uint32_t>(found.text_bytes),
+        .characters =
+            found.chunk.text_characters - static_cast<std::uint32_t>(found.text_characters)};
   }
   return found.chunk;
 }
@@ -95,12 +100,6 @@ StreamChunk StreamMeter::Read(std::string_view data) {
 StreamChunk ParseStreamChunk(std::string_view data) {
   if (data == "[DONE]") return {.kind = ChunkKind::kDone};
   return internal::ReadChunk(data).chunk;
-}
-
-std::size_t CountTextCharacters(std::string_view data) {
-  const internal::ChunkFindings found = internal::ReadChunk(data);
-  return found.content_bytes + found.reasoning_bytes + found.argument_bytes -
-         found.continuation_bytes;
 }
 
 }  // namespace penstock

@@ -34,7 +34,8 @@ struct StreamChunk {
   ChunkKind kind = ChunkKind::kOther;
   FinishReason finish = FinishReason::kNone;
   std::uint32_t text_bytes = 0;  // UTF-8 bytes, unescaped: content, reasoning and tool arguments.
-  std::optional<Usage> usage = {};  // Present and not null.
+  std::uint32_t text_characters = 0;  // The same text in code points.
+  std::optional<Usage> usage = {};    // Present and not null.
 
   bool operator==(const StreamChunk&) const = default;
 };
@@ -60,10 +61,16 @@ class StreamMeter {
   std::string_view memory() const { return around_text_; }
 
  private:
-  StreamChunk LikeLearned(std::uint32_t text_bytes) const {
+  struct TextSize {
+    std::uint32_t bytes = 0;  // Unescaped.
+    std::uint32_t characters = 0;
+  };
+  static std::optional<TextSize> SizeOf(std::string_view text);
+  StreamChunk LikeLearned(TextSize text) const {
     return {.kind = learned_kind_,
             .finish = learned_finish_,
-            .text_bytes = learned_text_bytes_ + text_bytes};
+            .text_bytes = learned_others_.bytes + text.bytes,
+            .text_characters = learned_others_.characters + text.characters};
   }
 
   // The last chunk that was parsed in full and held text: its bytes before and after that text.
@@ -73,12 +80,10 @@ class StreamMeter {
   // Its answer, less the bytes of that text. One with usage is not learned: its figures change.
   ChunkKind learned_kind_ = ChunkKind::kOther;
   FinishReason learned_finish_ = FinishReason::kNone;
-  std::uint32_t learned_text_bytes_ = 0;
+  TextSize learned_others_;  // Texts besides that one.
 };
 
 // The full parse: what Read() answers, without a memory. Slower (about 0.5 µs a chunk).
 StreamChunk ParseStreamChunk(std::string_view data);
-// Characters (code points) of the text that text_bytes counts.
-std::size_t CountTextCharacters(std::string_view data);
 
 }  // namespace penstock

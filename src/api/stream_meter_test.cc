@@ -12,9 +12,14 @@
 namespace penstock {
 namespace {
 
+// Of ASCII text.
 StreamChunk Chunk(ChunkKind kind, std::uint32_t text_bytes = 0,
                   FinishReason finish = FinishReason::kNone, std::optional<Usage> usage = {}) {
-  return {.kind = kind, .finish = finish, .text_bytes = text_bytes, .usage = usage};
+  return {.kind = kind,
+          .finish = finish,
+          .text_bytes = text_bytes,
+          .text_characters = text_bytes,
+          .usage = usage};
 }
 
 std::string Delta(std::string_view delta) {
@@ -76,9 +81,26 @@ TEST(StreamMeter, SumsTheTextOfAllChoicesAndParts) {
       Chunk(ChunkKind::kReasoning, 1));
 }
 
-TEST(StreamMeter, CountsUnescapedBytes) {
-  EXPECT_EQ(ParseStreamChunk(Delta(R"({"content":"\n\"\u00e9\ud83d\ude00"})")),
-            Chunk(ChunkKind::kContent, 8));
+TEST(StreamMeter, CountsUnescapedBytesAndCharacters) {
+  StreamChunk expected = Chunk(ChunkKind::kContent, 8);
+  expected.text_characters = 4;
+  EXPECT_EQ(ParseStreamChunk(Delta(R"({"content":"\n\"\u00e9\ud83d\ude00"})")), expected);
+}
+
+// By the full parse, by what was learned, and by the fast way through a stream: the same, also
+// beside a second text that stays as it was.
+TEST(StreamMeter, CharactersAreCodePointsWhicheverWayTheyAreRead) {
+  StreamMeter meter;
+  for (const std::string text :
+       {"ab", "a\xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac", "\xf0\x9f\x98\x80!", "z\\n"}) {
+    const std::string data =
+        R"({"choices":[{"delta":{"content":")" + text + R"("}},{"delta":{"content":"\u00fc"}}]})";
+    const StreamChunk read = ParseStreamChunk(data);
+    EXPECT_EQ(read.text_characters, 3u) << text;
+    EXPECT_EQ(meter.Read(data), read) << text;
+    StreamChunk fast;
+    if (meter.ReadLikeLast("data: " + data + "\n\n", fast) != 0) EXPECT_EQ(fast, read) << text;
+  }
 }
 
 TEST(StreamMeter, NamesWhatIsNotAJsonObject) {

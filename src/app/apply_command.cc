@@ -95,7 +95,7 @@ const std::map<std::string, std::set<std::string, std::less<>>, std::less<>>& Kn
   static const std::map<std::string, std::set<std::string, std::less<>>, std::less<>> kKnown = {
       {"",
        {"name", "config", "tags", "description", "ai_gateway", "rate_limits", "route_optimized",
-        "budget_policy_id", "email_notifications"}},
+        "budget_policy_id", "email_notifications", "telemetry_config"}},
       {"config", {"served_entities", "served_models", "traffic_config", "auto_capture_config"}},
       {"config.served_entities[]", kEntity},
       {"config.served_models[]", kEntity},
@@ -201,6 +201,8 @@ void CompareDefaults(const boost::json::object& wanted, const boost::json::objec
   for (const auto& [key, usual] : EntityDefaults()) {
     const auto* found = present.if_contains(key);
     if (found == nullptr || *found == usual || wanted.contains(key)) continue;
+    const bool follows = key.ends_with("provisioned_throughput");  // From the units.
+    if (follows && wanted.contains("provisioned_model_units")) continue;
     lines.push_back(
         fmt::format("- {}.{}: {}", path, std::string_view(key), boost::json::serialize(*found)));
   }
@@ -280,7 +282,8 @@ Result<Change> ChangeOf(const RemoteOptions& remote, const boost::json::object& 
     Compare(wanted, nullptr, "", change.lines);
     return change;
   }
-  for (const char* part : {"config", "tags", "ai_gateway", "rate_limits"}) {
+  for (const char* part :
+       {"config", "tags", "ai_gateway", "rate_limits", "email_notifications", "telemetry_config"}) {
     const auto* value = wanted.if_contains(part);
     if (value == nullptr) continue;
     const auto* there = JsonAt(*present, part);
@@ -294,10 +297,10 @@ Result<Change> ChangeOf(const RemoteOptions& remote, const boost::json::object& 
     if (change.lines.size() > before) change.parts.emplace_back(part);
   }
   if (!change.lines.empty()) change.kind = "update";
-  const std::string description = JsonText(wanted, "description");
-  if (wanted.contains("description") && description != JsonText(*present, "description")) {
-    fmt::print(stderr, "penstock: {}: description is set when an endpoint is made, and stays\n",
-               change.name);
+  for (const char* part : {"description", "budget_policy_id"}) {
+    if (!wanted.contains(part) || JsonText(wanted, part) == JsonText(*present, part)) continue;
+    fmt::print(stderr, "penstock: {}: {} is set when an endpoint is made, and stays\n", change.name,
+               part);
   }
   return change;
 }
@@ -340,6 +343,14 @@ Status Make(const RemoteOptions& remote, const Change& change) {
     if (part == "rate_limits") {
       done = call("PUT", EndpointPath(change.name) + "/rate-limits",
                   boost::json::object{{"rate_limits", value}});
+    }
+    if (part == "email_notifications") {
+      done = call("PATCH", EndpointPath(change.name) + "/notifications",
+                  boost::json::object{{part, value}});
+    }
+    if (part == "telemetry_config") {
+      done = call("PATCH", EndpointPath(change.name) + "/telemetry-config",
+                  boost::json::object{{part, value}});
     }
     if (part == "tags") {
       const boost::json::array gone(change.tags_gone.begin(), change.tags_gone.end());

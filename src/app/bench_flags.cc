@@ -21,18 +21,6 @@ constexpr int kSourceAddressesMax = 250;
 
 Duration FromSeconds(double seconds) { return Duration(std::llround(seconds * 1e9)); }
 
-Result<std::string> ReadKey(const std::string& path) {
-  auto text = ReadSmallFile(path, kKeyFileBytesMax);
-  if (!text) return text;
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r' || text->back() == ' ')) {
-    text->pop_back();
-  }
-  if (text->empty()) {
-    return Fail(Code::kInvalidArgument, fmt::format("{} is empty", path), "api-key-file");
-  }
-  return text;
-}
-
 Status CheckSeconds(std::string_view flag, double seconds) {
   if (seconds >= -1 && seconds <= 7 * 86'400) return {};
   return Fail(Code::kInvalidArgument,
@@ -41,6 +29,19 @@ Status CheckSeconds(std::string_view flag, double seconds) {
 }
 
 }  // namespace
+
+Result<std::string> ReadKeyFile(const std::string& path, std::string_view flag) {
+  const auto wrong = [flag](std::string_view why) {
+    return Fail(Code::kInvalidArgument, fmt::format("--{}: {}", flag, why), std::string(flag));
+  };
+  auto text = ReadSmallFile(path, kKeyFileBytesMax);
+  if (!text) return wrong(text.error().message);
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r' || text->back() == ' ')) {
+    text->pop_back();
+  }
+  if (text->empty()) return wrong(fmt::format("{} is empty", path));
+  return text;
+}
 
 void AddTargetFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& flags) {
   const auto group = [](CLI::Option* option) { option->group("The endpoint"); };
@@ -160,10 +161,8 @@ Status ApplyFlags(const BenchFlags& flags, bench::BenchOptions& bench) {
   bench.content.input = flags.input_tokens;
   bench.content.output = flags.output_tokens;
   if (!flags.api_key_file.empty()) {
-    auto key = ReadKey(flags.api_key_file);
-    if (!key) {
-      return Fail(Code::kInvalidArgument, "--api-key-file: " + key.error().message, "api-key-file");
-    }
+    auto key = ReadKeyFile(flags.api_key_file, "api-key-file");
+    if (!key) return Fail(key.error());
     bench.api_key = std::move(*key);
   }
   if (flags.source_addresses < 0 || flags.source_addresses > kSourceAddressesMax) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -31,6 +32,10 @@ struct BenchFlags {
 void AddTargetFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& flags);
 void AddShapeFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& flags);
 void AddContentFlags(CLI::App& command, bench::BenchOptions& bench, BenchFlags& flags);
+
+// A key out of a file, which `flag` names. Errors: those of the file; kInvalidArgument where it is
+// empty.
+Result<std::string> ReadKeyFile(const std::string& path, std::string_view flag);
 
 // Brings the flags into `bench`. Reads the key's file and the tokenizer's. Errors:
 // kInvalidArgument naming the flag; those of the files.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/bench_flags.h"
 #include "app/bench_outputs.h"
 #include "app/bench_stop.h"
 #include "app/command.h"
@@ -15,6 +16,7 @@
 #include "bench/prove_report.h"
 #include "bench/prove_run.h"
 #include "bench/run.h"
+#include "bench/self_test.h"
 
 namespace penstock::app {
 namespace {
@@ -28,6 +30,9 @@ struct ProveCommandOptions {
   double refusal_max_ms = 1000;
   double shortfall_max_percent = 2;
   double timeout_s = 120;
+  std::string api_key_file;
+  std::string neighbour_api_key_file;
+  bool self_test = false;
   std::string report;
   std::string markdown;
   bool json = false;
@@ -59,6 +64,29 @@ int Show(const ProveCommandOptions& options, const bench::Proof& proof) {
   return proof.kept ? kExitGood : kExitMissedGoal;
 }
 
+// Keys out of files, and what this machine can measure.
+Status Prepare(ProveCommandOptions& options, const std::atomic<bool>& stop) {
+  const struct {
+    const char* flag;
+    const std::string& path;
+    std::string& key;
+  } files[] = {
+      {"api-key-file", options.api_key_file, options.prove.api_key},
+      {"neighbour-api-key-file", options.neighbour_api_key_file, options.prove.neighbour_api_key}};
+  for (const auto& [flag, path, key] : files) {
+    if (path.empty()) continue;
+    auto read = ReadKeyFile(path, flag);
+    if (!read) return Fail(read.error());
+    key = std::move(*read);
+  }
+  if (!options.self_test) return {};
+  const auto tested = bench::RunSelfTest({}, stop);
+  if (!tested) return Fail(tested.error());
+  options.prove.self_test = *tested;
+  fmt::print(stderr, "{}", bench::Describe(*tested));
+  return {};
+}
+
 int Run(ProveCommandOptions& options) {
   auto budget = bench::Budget::Parse(options.budget);
   if (!budget) return Report(budget.error());
@@ -70,7 +98,9 @@ int Run(ProveCommandOptions& options) {
   terms.refusal_max = FromSeconds(options.refusal_max_ms / 1000);
   terms.shortfall_max = options.shortfall_max_percent / 100;
   options.prove.timeout = FromSeconds(options.timeout_s);
-  const auto proof = bench::RunProve(options.prove, StopOnSignal());
+  const std::atomic<bool>& stop = StopOnSignal();
+  if (const Status ready = Prepare(options, stop); !ready) return Report(ready.error());
+  const auto proof = bench::RunProve(options.prove, stop);
   return proof ? Show(options, *proof) : Report(proof.error());
 }
 
@@ -114,17 +144,24 @@ void AddBenchProveCommand(Program& program, CLI::App* bench) {
   AddFlag(*command, "--model", prove.model, "The endpoint's name, sent as 'model'");
   AddFlag(*command, "--api-key", prove.api_key,
           "Sent as a bearer token, to Azure as api-key; never kept");
+  AddFlag(*command, "--api-key-file", options->api_key_file, "The key, from a file");
+  AddFlag(*command, "--header", prove.headers, "A field for each request, as 'NAME: VALUE'")
+      ->allow_extra_args(false);
   AddTermFlags(*command, *options);
   AddFlag(*command, "--neighbour-url", prove.neighbour_url,
           "A neighbour that floods meanwhile: its URL, model or key, what differs");
   AddFlag(*command, "--neighbour-model", prove.neighbour_model, "The neighbour's model");
   AddFlag(*command, "--neighbour-api-key", prove.neighbour_api_key, "The neighbour's key");
+  AddFlag(*command, "--neighbour-api-key-file", options->neighbour_api_key_file,
+          "The neighbour's key, from a file");
   AddFlag(*command, "--neighbour-factor", prove.terms.neighbour, "Times the rate that it sends");
   AddFlag(*command, "--api-version", prove.api_version, "Of Azure's deployments");
   AddFlag(*command, "--corpus", prove.corpus_path, "UTF-8 text to cut prompts from; else our own");
   AddFlag(*command, "--seed", prove.seed, "Chooses the texts and their order");
   AddFlag(*command, "--timeout-s", options->timeout_s, "Seconds for one request");
   AddSwitch(*command, "--insecure", prove.insecure, "Accept any TLS certificate");
+  AddSwitch(*command, "--self-test", options->self_test,
+            "First measure what this machine can measure, for the page");
   AddFlag(*command, "--evidence", prove.evidence_path,
           "Keep the evidence: FILE.jsonl, whose SHA-256 the page shows");
   AddFlag(*command, "--report", options->report, "Write a page to sign: FILE.html");

@@ -40,6 +40,8 @@ class Program {
   int Run() const { return run_ ? run_() : kExitUsage; }
 
  private:
+  std::string FlagOfParent(const CLI::App& command, const CLI::App& parent) const;
+
   CLI::App& app_;
   std::vector<std::string> arguments_;
   std::function<int()> run_;

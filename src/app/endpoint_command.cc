@@ -187,6 +187,13 @@ std::string ModelText(const boost::json::value& entity) {
   return fmt::format("{}/{}", JsonText(entity, "entity_name"), JsonText(entity, "entity_version"));
 }
 
+// Of an endpoint that serves more than the one that is shown.
+std::string OthersText(const boost::json::value& endpoint) {
+  const auto* entities = JsonAt(endpoint, "config.served_entities");
+  const std::size_t count = entities == nullptr ? 0 : entities->as_array().size();
+  return count > 1 ? fmt::format(" and {} more", count - 1) : std::string();
+}
+
 int List(const RemoteOptions& remote, bool json) {
   const auto answer = CallForJson(remote, "GET", kEndpointsPath, "");
   if (!answer) return Report(answer.error());
@@ -199,8 +206,8 @@ int List(const RemoteOptions& remote, bool json) {
     const boost::json::value& first = entity == nullptr ? none : *entity;
     table.Add({JsonText(endpoint, "name"), JsonText(endpoint, "state.ready"),
                JsonText(endpoint, "state.config_update"),
-               entity == nullptr ? std::string("-") : ModelText(first), RangeText(first),
-               JsonText(endpoint, "id")});
+               entity == nullptr ? std::string("-") : ModelText(first) + OthersText(endpoint),
+               RangeText(first), JsonText(endpoint, "id")});
   }
   const std::string text = table.ToString();
   fmt::print("{}", text.empty() ? "No endpoints.\n" : text);
@@ -262,6 +269,7 @@ void AddEndpointCommand(Program& program) {
   AddConfigFlags(*update, *changed);
   AddShowCommands(program, group);
   AddEndpointWatchCommands(program, group);
+  AddEndpointRightsCommands(program, group);
 }
 
 }  // namespace penstock::app

@@ -23,18 +23,21 @@ namespace {
 
 constexpr auto kPollInterval = std::chrono::milliseconds(300);
 
-// Of the newest configuration: "m: DEPLOYMENT_CREATING 0/1: why".
+// Of the newest configuration: "IN_PROGRESS; m: DEPLOYMENT_CREATING 0/1 (why)"; where an update
+// failed, "UPDATE_FAILED: why; m: …".
 std::string ProgressText(const boost::json::value& endpoint) {
   const auto* config = JsonAt(endpoint, "pending_config.served_entities");
   if (config == nullptr) config = JsonAt(endpoint, "config.served_entities");
   std::string text = JsonText(endpoint, "state.config_update");
+  const std::string why = JsonText(endpoint, "update_message");
+  if (!why.empty()) text += fmt::format(": {}", why);
   if (config == nullptr) return text;
   for (const auto& entity : config->as_array()) {
     text += fmt::format("; {}: {} {}/{}", JsonText(entity, "name"),
                         JsonText(entity, "state.deployment"), JsonText(entity, "replicas_ready"),
                         JsonText(entity, "replicas_wanted"));
     const std::string message = JsonText(entity, "state.deployment_state_message");
-    if (!message.empty()) text += fmt::format(" ({})", message);
+    if (!message.empty() && message != why) text += fmt::format(" ({})", message);
   }
   return text;
 }
@@ -60,12 +63,17 @@ int Events(const WatchOptions& options) {
   const auto answer =
       CallForJson(options.wait.remote, "GET", EndpointPath(options.wait.name) + "/events", "");
   if (!answer) return Report(answer.error());
+  boost::json::array events;
+  for (const auto& event : answer->at("events").as_array()) {
+    const bool of_it = JsonText(event, "served_entity_name") == options.entity;
+    if (options.entity.empty() || of_it) events.push_back(event);
+  }
   if (options.wait.json) {
-    PrintJson(boost::json::serialize(*answer));
+    PrintJson(boost::json::serialize(boost::json::object{{"events", std::move(events)}}));
     return kExitGood;
   }
   TextTable table({"TIME (UTC)", "EVENT", "SERVED ENTITY", "MESSAGE"});
-  for (const auto& event : answer->at("events").as_array()) {
+  for (const auto& event : events) {
     table.Add({TimeText(event.at("timestamp").to_number<std::int64_t>()), JsonText(event, "type"),
                JsonText(event, "served_entity_name"), JsonText(event, "message")});
   }
@@ -182,6 +190,7 @@ void AddEndpointWatchCommands(Program& program, CLI::App* group) {
   const auto [logs, logged] = add("logs", "What an endpoint's replicas printed last", Logs);
   AddFlag(*logs, "--served-entity", logged->entity, "Of this one; else of all");
   const auto [events, told] = add("events", "What happened to an endpoint, newest first", Events);
+  AddFlag(*events, "--served-entity", told->entity, "Of this one; else of all");
   AddSwitch(*events, "--json", told->wait.json, "Print JSON instead of a table");
   const auto [explain, explained] =
       add("explain", "Why an endpoint has as many replicas as it has, and what changed", Explain);

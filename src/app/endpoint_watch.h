@@ -28,5 +28,7 @@ int WaitForEndpoint(const WaitOptions& options);
 
 // penstock endpoint wait, logs, events, explain.
 void AddEndpointWatchCommands(Program& program, CLI::App* group);
+// penstock endpoint tags, permissions (endpoint_rights.cc).
+void AddEndpointRightsCommands(Program& program, CLI::App* group);
 
 }  // namespace penstock::app

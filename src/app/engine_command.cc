@@ -24,6 +24,7 @@ struct EngineCommandOptions {
   std::string model_name;
   std::string system_prompt;
   std::string flash_attention = "auto";
+  std::string kernels = "auto";
   int step_target_ms = 200;
   int drain_wait_max_s = 30;
 };
@@ -76,6 +77,7 @@ Status Run(EngineCommandOptions& options, bool& serving) {
   const auto address = CheckListen(options.listen);
   if (!address) return Fail(address.error());
   options.engine.flash_attention = FlashAttentionOf(options.flash_attention);
+  options.engine.own_kernels = options.kernels == "auto";
   options.engine.step_target = std::chrono::milliseconds(options.step_target_ms);
   BlockSignals();
   io::EpollLoop loop;
@@ -144,6 +146,10 @@ void AddEngineCommand(Program& program) {
   AddFlag(*command, "--flash-attention", options->flash_attention,
           "on, off, prompts (for long prompts only), or auto: as measured at the start")
       ->check(CLI::IsMember({"auto", "on", "off", "prompts"}));
+  AddFlag(*command, "--kernels", options->kernels,
+          "auto: our own for Q8_0 and attention where the processor has AVX-512 VNNI; llama: "
+          "llama.cpp's")
+      ->check(CLI::IsMember({"auto", "llama"}));
   AddFlag(*command, "--gpu-layers", engine.gpu_layers,
           "Layers on a GPU; -1: as many as fit where there is one; 0: none")
       ->check(CLI::Range(-1, 1 << 16));

@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kOfAll = {"--server", "--api-key", "--data-dir",
                                                     "--agent-key"};
-constexpr std::array<std::string_view, 4> kOfTheLine = {"--json", "--yes", "--prune", "--wait"};
+constexpr std::array<std::string_view, 5> kOfTheLine = {"--json", "--yes", "--prune", "--wait",
+                                                        "--replace"};
 
 void Append(std::string_view text, std::string& name) {
   for (const char c : text) {

@@ -54,7 +54,7 @@ CLI::Option* AddFlag(CLI::App& command, const std::string& flag, T& value,
 }
 
 // A switch: `--wait`, `--no-wait`; its help says which one is the default. What a command prints
-// and asks (--json, --yes, --prune, --wait) is for the line alone, and no variable sets it.
+// and asks (--json, --yes, --prune, --wait, --replace) is for the line alone: no variable sets it.
 CLI::Option* AddSwitch(CLI::App& command, const std::string& flag, bool& value,
                        const std::string& help);
 

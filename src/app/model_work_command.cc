@@ -173,7 +173,7 @@ void AddConvert(Program& program, CLI::App* group) {
   CLI::App* command = program.Add(
       "convert",
       "Convert a folder of safetensors to GGUF, without a server: Llama, Mistral, "
-      "Qwen 2 and 3, DeepSeek-R1 distills, BERT (BGE, GTE)",
+      "Qwen 2 and 3, DeepSeek-R1 distills, BERT and XLM-R (BGE, GTE, E5)",
       [options] {
         const Status made = Convert(*options);
         return made ? kExitGood : Report(made.error());

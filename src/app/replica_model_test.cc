@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <random>
+#include <span>
 #include <vector>
 
+#include "engine/prefix_plan.h"
 #include "engine/scheduler.h"
 #include "plan/sim_replica.h"
+#include "plan/sim_slots.h"
 
 namespace penstock {
 namespace {
@@ -176,6 +179,35 @@ TEST(ReplicaModel, DoesWhatTheEnginesSchedulerDoes) {
         EXPECT_NEAR(Quantile(simulated[name], q) / Quantile(values, q), 1, 0.02)
             << name << " " << q;
       }
+    }
+  }
+}
+
+// Requests without a common beginning take the slots that the engine would give them.
+TEST(ReplicaModel, TakesTheSlotsThatTheEngineTakes) {
+  constexpr int kSlots = 6;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed=" << seed);
+    std::mt19937_64 random(seed);
+    plan::SimSlots slots(kSlots);
+    std::vector<engine::SlotView> views(kSlots);
+    const std::vector<engine::TokenId> kept(2000, 1);  // What was left, unlike any prompt.
+    const std::vector<engine::TokenId> prompt(64, 2);
+    int running = 0;
+    for (int step = 0; step < 60; ++step) {
+      if (running < kSlots && random() % 2 == 0) {
+        const int there = engine::PlanPrefix(prompt, views, 0).slot;
+        EXPECT_EQ(slots.Take(), there);
+        views[static_cast<std::size_t>(there)] = {.free = false};
+        ++running;
+        continue;
+      }
+      const auto slot = static_cast<std::size_t>(random() % kSlots);
+      if (views[slot].free) continue;
+      const std::size_t cells = 1 + random() % kept.size();
+      views[slot] = {.cells = std::span(kept).first(cells)};
+      slots.Free(static_cast<int>(slot), static_cast<double>(cells));
+      --running;
     }
   }
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -58,33 +57,6 @@ std::string Between(std::string_view path, std::string_view prefix, std::string_
   path = path.substr(prefix.size(), path.size() - prefix.size() - suffix.size());
   if (path.find('/') != std::string_view::npos) return {};
   return http::PercentDecode(path).value_or("");
-}
-
-// Of /proc: what is not idle since the machine started, and memory that is not available.
-meter::HostUse ReadHostUse() {
-  meter::HostUse use;
-  std::ifstream stat("/proc/stat");
-  std::string word;
-  double total = 0;
-  double idle = 0;
-  stat >> word;
-  for (int i = 0; i < 8; ++i) {
-    double value = 0;
-    stat >> value;
-    total += value;
-    if (i == 3 || i == 4) idle += value;
-  }
-  if (stat && total > 0) use.cpu_percent = 100 * (1 - idle / total);
-  std::ifstream memory("/proc/meminfo");
-  double all = 0;
-  double available = 0;
-  for (double value = 0; memory >> word >> value;) {
-    if (word == "MemTotal:") all = value;
-    if (word == "MemAvailable:") available = value;
-    memory.ignore(64, '\n');
-  }
-  if (all > 0) use.memory_percent = 100 * (1 - available / all);
-  return use;
 }
 
 }  // namespace
@@ -201,9 +173,13 @@ Reports::Answer Reports::Databricks(const std::string& endpoint) {
                            [&content](const std::string&, meter::Minute,
                                       const meter::EndpointMinute& part) { content.Merge(part); });
   if (!read) return Fail(read.error());
-  return ControlAnswer{.status = 200,
-                       .body = meter::DatabricksMetrics(endpoint, minute, content, ReadHostUse()),
-                       .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+  const auto predictions = predictions_.Of(endpoint, minute, wall_now_());
+  if (!predictions) return Fail(predictions.error());
+  const meter::HostUse host = host_.Read(Clock::now());
+  return ControlAnswer{
+      .status = 200,
+      .body = meter::DatabricksMetrics(endpoint, minute, content, *predictions, host),
+      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 Reports::Answer Reports::Azure(const ControlRequest& request, bool definitions) {

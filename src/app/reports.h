@@ -14,11 +14,13 @@
 #include <string>
 #include <string_view>
 
+#include "app/host_use.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "gateway/control_port.h"
 #include "meter/meter_service.h"
 #include "meter/metrics.h"
+#include "meter/prediction_times.h"
 #include "meter/usage_query.h"
 
 namespace penstock::app {
@@ -27,7 +29,10 @@ class Reports {
  public:
   // All outlive this.
   Reports(meter::MeterService& service, meter::Metrics& metrics, std::function<WallTime()> wall_now)
-      : service_(service), metrics_(metrics), wall_now_(std::move(wall_now)) {}
+      : service_(service),
+        metrics_(metrics),
+        predictions_(service.ledger().folder()),
+        wall_now_(std::move(wall_now)) {}
 
   // On the reports' thread.
   gateway::ControlAnswer Handle(const gateway::ControlRequest& request);
@@ -45,6 +50,8 @@ class Reports {
 
   meter::MeterService& service_;
   meter::Metrics& metrics_;
+  meter::PredictionTimes predictions_;
+  HostReader host_;
   std::function<WallTime()> wall_now_;
 };
 

@@ -5,11 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,15 +16,13 @@
 #include "app/version.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "gateway/pool_metrics.h"
+#include "gateway/limits_replay.h"
 #include "hub/pull.h"
 #include "io/call.h"
 #include "io/task_scope.h"
-#include "io/tls.h"
 #include "store/data_directory.h"
 
 namespace penstock::app {
-
 namespace {
 
 // What replicas get to end after SIGTERM, once no request is left.
@@ -43,68 +37,9 @@ control::ApiRequest ToApi(gateway::ControlRequest request) {
           .caller = {.name = std::move(request.caller),
                      .role = request.admin ? policy::Role::kAdmin : policy::Role::kUser,
                      .groups = std::move(request.groups)},
-          .query = std::move(request.query)};
-}
-
-// The flag's check has let only these three pass.
-control::CalibratePolicy CalibratePolicyOf(const std::string& word) {
-  if (word == "never") return control::CalibratePolicy::kNever;
-  return word == "registration" ? control::CalibratePolicy::kRegistration
-                                : control::CalibratePolicy::kFirstUse;
-}
-
-// A tenth of the machine stays for the server, the system and the files' cache.
-fleet::InventorySettings InventoryOf(const ServeOptions& options) {
-  // What another scheduler gives out is its own affair.
-  if (options.fleet.kind != "process") return {};
-  const std::int64_t memory = options.replica_memory_bytes_max > 0
-                                  ? options.replica_memory_bytes_max
-                                  : fleet::DetectMemoryBytes() / 10 * 9;
-  return {.memory_bytes = memory,
-          .cores = fleet::DetectCores(),
-          .cores_per_replica = options.replica_cores};
-}
-
-policy::AutoscaleSettings AutoscaleOf(const ServeOptions& options) {
-  policy::AutoscaleSettings settings;
-  settings.peak_over = std::chrono::seconds(options.scale_down_wait_s);
-  settings.mean_over = std::min(settings.mean_over, settings.peak_over);
-  return settings;
-}
-
-// Null: plain.
-Result<std::shared_ptr<const io::TlsContext>> OpenTls(const ServeOptions& options) {
-  if (options.tls_certificate.empty() != options.tls_key.empty()) {
-    return Fail(Code::kInvalidArgument,
-                "--tls-certificate and --tls-key belong together: give both or neither",
-                "--tls-key");
-  }
-  if (options.tls_certificate.empty()) return nullptr;
-  return io::TlsContext::ForServer(options.tls_certificate, options.tls_key);
-}
-
-// What reads requests, too, says "the body" of a file.
-Error OfFile(const Error& error, const char* flag, const std::string& path) {
-  constexpr std::string_view kBody = "the body ";
-  std::string_view message = error.message;
-  const bool body = message.starts_with(kBody);
-  if (body) message.remove_prefix(kBody.size());
-  return {error.code, fmt::format("{} {}: {}{}", flag, path, body ? "it " : "", message), flag};
-}
-
-Result<control::PriceTable> ReadPrices(const std::string& path) {
-  if (path.empty()) return control::PriceTable{};
-  std::ifstream file(path);
-  std::stringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return Fail(Code::kInvalidArgument, fmt::format("--price-table {}: cannot be read", path),
-                "--price-table");
-  }
-  auto prices = control::ParsePriceTable(std::move(text).str());
-  if (!prices) {
-    return Fail(OfFile(prices.error(), "--price-table", path));
-  }
-  return prices;
+          .query = std::move(request.query),
+          .host = std::move(request.host),
+          .forwarded_proto = std::move(request.forwarded_proto)};
 }
 
 // A stream takes two descriptors, so the shell's usual 1,024 would hold five hundred: takes what
@@ -139,9 +74,10 @@ Status Serve::Open() {
   static_routes_ = std::move(*routes);
   if (!options_.static_policies.empty()) {
     const auto text = ReadSmallFile(options_.static_policies, kPoliciesBytesMax);
-    if (!text) return Fail(OfFile(text.error(), "--static-policies", options_.static_policies));
+    if (!text)
+      return Fail(ErrorOfFile(text.error(), "--static-policies", options_.static_policies));
     if (Status applied = ApplyStaticPolicies(*text, static_routes_); !applied) {
-      return Fail(OfFile(applied.error(), "--static-policies", options_.static_policies));
+      return Fail(ErrorOfFile(applied.error(), "--static-policies", options_.static_policies));
     }
   }
   static_health_ = std::make_unique<StaticHealth>(loop_, static_routes_, options_.static_health,
@@ -164,6 +100,7 @@ Status Serve::Open() {
   control_->SetUrl(Url());
   for (const auto& thread : threads_) thread->SetKeys(std::make_shared<policy::KeyTable>(*keys));
   control_->Publish();
+  CountLastMinute(*keys);
   for (const auto& thread : threads_) thread->Start();
   report_thread_ = std::jthread([this] {
     pthread_setname_np(pthread_self(), "penstock-report");
@@ -180,7 +117,7 @@ Status Serve::Open() {
 Status Serve::OpenControl() {
   auto data = store::DataDirectory::Open(options_.data_dir);
   if (!data) return Fail(data.error());
-  auto prices = ReadPrices(options_.price_table);
+  auto prices = ReadPrices(options_);
   if (!prices) return Fail(prices.error());
   auto fleet = OpenFleet(options_.fleet, data->path());
   if (!fleet) return Fail(fleet.error());
@@ -188,7 +125,7 @@ Status Serve::OpenControl() {
       loop_, std::move(*data),
       {.fleet = std::move(*fleet),
        .engine_command =
-           [this](const control::EngineLaunch& launch) { return EngineCommand(launch); },
+           [this](const control::EngineLaunch& launch) { return EngineCommand(options_, launch); },
        .publish_routes =
            [this](std::shared_ptr<const policy::RoutingTable> routes) {
              Publish(std::move(routes));
@@ -204,7 +141,7 @@ Status Serve::OpenControl() {
        .autoscale = AutoscaleOf(options_),
        .inventory = InventoryOf(options_),
        .prices = std::move(*prices),
-       .calibrate = CalibratePolicyOf(options_.calibrate),
+       .calibrate = CalibratePolicyOf(options_),
        .engine_parallel = options_.engine_parallel,
        .engine_context_tokens = options_.engine_context_tokens,
        .engine_identity = fmt::format("penstock {}", kVersion),
@@ -225,34 +162,6 @@ Status Serve::OpenMeter() {
   payload_log_ = std::make_unique<meter::PayloadLog>(control_->data().path() + "/payloads");
   reports_ = std::make_unique<Reports>(*meter_, metrics_, [this] { return loop_.WallNow(); });
   return {};
-}
-
-std::vector<std::string> Serve::EngineCommand(const control::EngineLaunch& launch) const {
-  std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  if (launch.external) {
-    std::vector<std::string> relay = {
-        std::move(program), "relay", "--upstream=" + launch.external->url,
-        "--model=" + launch.external->name, "--listen=" + launch.address};
-    const auto add = [&relay](const char* flag, const std::string& value) {
-      if (!value.empty()) relay.push_back(fmt::format("{}={}", flag, value));
-    };
-    add("--key-file", launch.external->key_path);
-    add("--key-header", launch.external->key_header);
-    add("--organization", launch.external->organization);
-    add("--ca-file", options_.external_ca_file);
-    return relay;
-  }
-  std::vector<std::string> command = {
-      std::move(program),
-      "engine",
-      "--model=" + launch.model_path,
-      "--model-name=" + launch.endpoint_name,
-      "--listen=" + launch.address,
-      fmt::format("--parallel={}", options_.engine_parallel),
-      fmt::format("--context-tokens={}", options_.engine_context_tokens),
-      fmt::format("--threads={}", launch.cores > 0 ? launch.cores : options_.engine_threads)};
-  if (!launch.system_prompt.empty()) command.push_back("--system-prompt=" + launch.system_prompt);
-  return command;
 }
 
 Status Serve::Listen() {
@@ -298,7 +207,8 @@ io::Task<Result<gateway::ControlAnswer>> Serve::AskControl(Serve& serve, io::Loo
       home, serve.loop_,
       [&serve, api = ToApi(std::move(request))] { return serve.control_->Handle(api); });
   if (!answer) co_return Fail(answer.error());
-  co_return gateway::ControlAnswer{.status = answer->status, .body = answer->body};
+  co_return gateway::ControlAnswer{
+      .status = answer->status, .body = answer->body, .fields = answer->fields};
 }
 
 gateway::ControlPort Serve::ControlPortOf(io::Loop& loop) {
@@ -331,7 +241,7 @@ Status Serve::Announce() const {
   if (!options_.port_file.empty()) {
     const std::string port = fmt::format("{}\n", address_.port);
     const Status written = WriteFileDurably(options_.port_file, port, 0644);
-    if (!written) return Fail(OfFile(written.error(), "--port-file", options_.port_file));
+    if (!written) return Fail(ErrorOfFile(written.error(), "--port-file", options_.port_file));
   }
   // Last, so that whoever sees it finds everything else.
   const std::string& run = control_->data().run_path();
@@ -351,6 +261,16 @@ void Serve::PublishKeys() {
   }
   const auto table = std::make_shared<policy::KeyTable>(*keys);
   for (const auto& thread : threads_) thread->SetKeys(table);
+}
+
+void Serve::CountLastMinute(const policy::KeyTable& keys) {
+  const auto counted = gateway::ReplayLimits(*pools_.table(), keys, meter_->ledger().folder(),
+                                             loop_.WallNow(), loop_.Now());
+  if (!counted) {
+    Log().warn("rate limits begin anew: {}", counted.error().message);
+  } else if (*counted > 0) {
+    Log().info("rate limits: {} requests of the last minute count", *counted);
+  }
 }
 
 void Serve::Publish(std::shared_ptr<const policy::RoutingTable> routes) {
@@ -433,66 +353,6 @@ void Serve::NoteStaticHealth() {
     *static_well_[i] = static_health_->servers()[i]->well;
   }
   Republish();
-}
-
-void Serve::AddStaticMetrics() {
-  for (std::size_t i = 0; i < static_well_.size(); ++i) {
-    const StaticHealth::Server& server = *static_health_->servers()[i];
-    metrics_.AddSource({"penstock_static_server_up",
-                        "1 while a static endpoint's server is well and gets requests, else 0.",
-                        {{"endpoint", server.endpoint}, {"address", server.address}},
-                        [well = static_well_[i].get()] { return well->load() ? 1.0 : 0.0; }});
-  }
-}
-
-void Serve::AddPayloadMetrics() {
-  const meter::PayloadLogCounters& counters = payload_log_->counters();
-  metrics_.AddSource({"penstock_payloads_logged_total",
-                      "Requests and answers written to the inference table.",
-                      {},
-                      [&counters] { return static_cast<double>(counters.written.load()); }});
-  metrics_.AddSource({"penstock_payloads_dropped_total",
-                      "Requests and answers not logged: the queue or the disk was full.",
-                      {},
-                      [&counters] { return static_cast<double>(counters.dropped.load()); }});
-}
-
-void Serve::AddMetrics() {
-  metrics_.AddCollector([this](std::vector<meter::Metrics::Reading>& readings) {
-    gateway::CollectPools(pools_, loop_.Now(), readings);
-  });
-  const auto add = [this](const char* name, const char* help, auto read) {
-    metrics_.AddSource({name, help, {}, [this, read] {
-                          double sum = 0;
-                          for (const auto& thread : threads_) {
-                            sum += static_cast<double>(read(thread->counters()));
-                          }
-                          return sum;
-                        }});
-  };
-  using Counters = const http::ServerCounters&;
-  add("penstock_http_connections_total", "Connections accepted.",
-      [](Counters c) { return c.connections_total.value(); });
-  add("penstock_http_connections_open", "Connections open now.",
-      [](Counters c) { return c.connections_open.value(); });
-  add("penstock_http_received_bytes_total", "Bytes received from clients.",
-      [](Counters c) { return c.received_bytes.value(); });
-  add("penstock_http_sent_bytes_total", "Bytes sent to clients.",
-      [](Counters c) { return c.sent_bytes.value(); });
-  add("penstock_http_handler_failures_total", "Requests whose handler failed: bugs.",
-      [](Counters c) { return c.handler_failures.value(); });
-  for (std::size_t i = 0; i < http::kRefusals; ++i) {
-    metrics_.AddSource({"penstock_http_refusals_total",
-                        "Peers refused or cut by the server itself, by reason.",
-                        {{"reason", std::string(http::ToString(static_cast<http::Refusal>(i)))}},
-                        [this, i] {
-                          std::uint64_t sum = 0;
-                          for (const auto& thread : threads_) {
-                            sum += thread->counters().refusals[i].value();
-                          }
-                          return static_cast<double>(sum);
-                        }});
-  }
 }
 
 }  // namespace penstock::app

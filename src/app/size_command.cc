@@ -129,7 +129,7 @@ Result<plan::UsageHistory> ReadHistory(const SizeOptions& options, plan::SizingB
   if (history.series.empty()) {
     return Fail(Code::kInvalidArgument, "--usage: no request in these files", "usage");
   }
-  basis.sources.push_back(fmt::format("Usage: {} requests", page::Count(history.rows)));
+  basis.sources.push_back("Usage: " + page::Counted(history.rows, "request"));
   if (history.bad_rows > 0) {
     basis.sources.push_back(fmt::format("Left out: {} rows that cannot be read; the first: {}",
                                         page::Count(history.bad_rows), history.first_bad));

@@ -1,11 +1,14 @@
 #include "app/static_policy.h"
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "control/json_reader.h"
 
@@ -16,6 +19,19 @@ namespace {
 using control::JsonReader;
 
 constexpr double kNumberMax = 1e12;
+
+// A field that is misspelt would be a promise that nobody keeps.
+void RefuseOthers(JsonReader& reader, const boost::json::object& object,
+                  std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : object) {
+    if (std::ranges::find(known, std::string_view(key)) != known.end()) continue;
+    const std::string path = reader.PathOf(key);
+    reader.Refuse(
+        Error{Code::kInvalidArgument,
+              fmt::format("{}: there is no such field; there are {}", path, fmt::join(known, ", ")),
+              path});
+  }
+}
 
 // A number in [0, kNumberMax]; `otherwise` where it is absent.
 double Number(JsonReader& reader, const boost::json::object& object, std::string_view key,
@@ -70,6 +86,9 @@ Result<policy::Reserve> ParseReserve(std::string_view word, const std::string& f
 }
 
 policy::PoolPolicy ReadPool(JsonReader& reader, const boost::json::object& object) {
+  RefuseOthers(reader, object,
+               {"replica_cost_per_s", "replica_concurrency", "prefill_ahead_ms", "saturation",
+                "queue_max", "queue_wait_max_ms"});
   policy::PoolPolicy pool;
   pool.replica_cost_per_s = Number(reader, object, "replica_cost_per_s", 0);
   pool.replica_concurrency = static_cast<int>(
@@ -86,6 +105,8 @@ std::optional<policy::StandardQuota> ReadQuota(JsonReader& parent, std::optional
   const boost::json::object* const object = parent.Object("quota");
   if (object == nullptr) return std::nullopt;
   JsonReader reader(*object, parent.PathOf("quota."), failure);
+  RefuseOthers(reader, *object,
+               {"tokens_per_minute", "requests_per_minute", "request_window_s", "release"});
   policy::StandardQuota quota;
   quota.tokens_per_minute = Count(reader, *object, "tokens_per_minute", 0);
   quota.requests_per_minute = Count(reader, *object, "requests_per_minute", 0);
@@ -101,6 +122,7 @@ void ReadRateLimits(JsonReader& parent, std::optional<Error>& failure,
     const boost::json::object* const object = parent.Element(*array, "rate_limits", i);
     if (object == nullptr) return;
     JsonReader reader(*object, parent.PathOf("rate_limits", i) + ".", failure);
+    RefuseOthers(reader, *object, {"key", "principal", "calls", "tokens", "renewal_period"});
     policy::RateLimit limit;
     limit.key = Word(reader, "key", limit.key, policy::ParseLimitKey);
     limit.principal = reader.String("principal").value_or("");
@@ -117,6 +139,11 @@ using Pools = std::unordered_map<std::string, policy::PoolPolicy>;
 
 void ReadEndpoint(JsonReader& reader, const boost::json::object& object, const Pools& pools,
                   std::optional<Error>& failure, policy::EndpointRoute& route) {
+  RefuseOthers(reader, object,
+               {"pool", "context_tokens", "output_weight", "cached_weight", "guarantee_cost_per_s",
+                "cap_cost_per_s", "guarantee_burst_ms", "cap_burst_ms", "ttft_target_ms", "weight",
+                "overload", "accounting", "reserve", "quota", "rate_limits", "penstock_engine",
+                "spillover"});
   policy::ServedRoute& served = route.served.front();
   policy::LanePolicy& lane = served.lane;
   if (const auto pool = reader.String("pool")) {
@@ -128,6 +155,7 @@ void ReadEndpoint(JsonReader& reader, const boost::json::object& object, const P
     served.pool = "static/" + *pool;
     served.pool_policy = known->second;
   }
+  served.context_tokens = Count(reader, object, "context_tokens", 0);
   lane.weights.output = Number(reader, object, "output_weight", lane.weights.output);
   lane.weights.cached = Number(reader, object, "cached_weight", lane.weights.cached);
   lane.guarantee_per_s = Number(reader, object, "guarantee_cost_per_s", 0);
@@ -154,6 +182,7 @@ Status ApplyStaticPolicies(std::string_view text, std::vector<policy::EndpointRo
   if (!document) return Fail(document.error());
   std::optional<Error> failure;
   JsonReader top(*document, "", failure);
+  RefuseOthers(top, *document, {"pools", "endpoints"});
   Pools pools;
   if (const boost::json::object* const object = top.Object("pools")) {
     for (const auto& [name, value] : *object) {

@@ -201,21 +201,19 @@ int Check(const UsageOptions& options) {
           [&](const meter::UsageFilter& filter) -> Result<std::string> {
             auto series = OpenSeries(options);
             if (!series) return Fail(series.error());
+            const auto counted = series->ReadPositions();
+            if (!counted) return Fail(counted.error());
             const auto check = meter::CheckSeries(
                 LedgerOf(options),
                 {.from = meter::MinuteOf(filter.from), .until = meter::MinuteOf(filter.until) + 1},
                 [&](meter::Series::Range wanted, const meter::Series::Visit& visit) {
                   return series->Read(std::nullopt, wanted, meter::Columns::All(), visit);
-                });
+                },
+                &*counted);
             if (!check) return Fail(check.error());
             return meter::ToJson(*check);
           });
-  // A server that ended in order took its URL away.
-  const bool killed = options.remote.server.empty() && !HasServer(options) &&
-                      access((options.remote.data_dir + "/run/url").c_str(), R_OK) == 0;
-  const int printed = Print(body, options, [killed](const boost::json::value& check) {
-    return CheckText(check, killed);
-  });
+  const int printed = Print(body, options, CheckText);
   if (printed != kExitGood) return printed;
   const bool agree = boost::json::parse(*body).at("agree").as_bool();
   return agree ? kExitGood : kExitMissedGoal;

@@ -74,6 +74,12 @@ std::string Cell(const json::value& value) {
   return "-";
 }
 
+// "1 record", "5 records".
+std::string Counted(const json::value& value, std::string_view noun) {
+  const std::string number = Cell(value);
+  return fmt::format("{} {}{}", number, noun, number == "1" ? "" : "s");
+}
+
 // The member at "ttft_ms.p95"; null where there is none.
 json::value At(const json::value& value, std::string_view path) {
   const json::value* at = &value;
@@ -257,21 +263,22 @@ std::string MinutesCsv(const json::value& minutes) {
   return Csv(Titles(columns), Rows(FlatMinutes(minutes), columns));
 }
 
-std::string CheckText(const json::value& check, bool killed) {
-  std::string text =
-      fmt::format("{} records, {} minutes of endpoints: ", Cell(At(check, "records")),
-                  Cell(At(check, "minutes")));
-  if (At(check, "agree").as_bool()) return text + "ledger and series agree.\n";
-  text += fmt::format("{} differences.\n", Cell(At(check, "differences")));
+std::string CheckText(const json::value& check) {
+  std::string text = fmt::format("{}, {} of endpoints: ", Counted(At(check, "records"), "record"),
+                                 Counted(At(check, "minutes"), "minute"));
+  const bool agree = At(check, "agree").as_bool();
+  text += agree ? "ledger and series agree.\n"
+                : Counted(At(check, "differences"), "difference") + ".\n";
   for (const json::value& example : check.at("examples").as_array()) {
     text += fmt::format("  {}\n", Cell(example));
   }
-  if (killed) {
-    return text +
-           "The server was killed, and its last minutes are not in series.db yet: start it, "
-           "which adds them, and check again.\n";
-  }
-  return text + "To make the series again: stop the server, remove series.db, start it.\n";
+  if (!agree) text += "To make the series again: stop the server, remove series.db, start it.\n";
+  const std::string pending = Cell(At(check, "pending"));
+  if (pending == "-" || pending == "0") return text;
+  return text + fmt::format(
+                    "Not compared: {} from {} on, which the server did not get to count before "
+                    "it ended; its next start adds them.\n",
+                    Counted(At(check, "pending"), "record"), Cell(At(check, "pending_from")));
 }
 
 }  // namespace penstock::app

@@ -13,7 +13,6 @@ std::string SummaryCsv(const boost::json::value& summary, const std::string& gro
 std::string RecordsTable(const boost::json::value& records);
 std::string MinutesTable(const boost::json::value& minutes);
 std::string MinutesCsv(const boost::json::value& minutes);
-// `killed`: the server ended without storing what it had, and runs no more.
-std::string CheckText(const boost::json::value& check, bool killed = false);
+std::string CheckText(const boost::json::value& check);
 
 }  // namespace penstock::app

@@ -38,8 +38,14 @@ TEST(UsageTable, TheCheckSaysWhatToDo) {
   EXPECT_EQ(CheckText(good), "5 records, 2 minutes of endpoints: ledger and series agree.\n");
   const auto bad = boost::json::parse(
       R"({"agree": false, "records": 5, "minutes": 2, "differences": 1, "examples": ["m"]})");
-  EXPECT_THAT(CheckText(bad), HasSubstr("1 differences.\n  m\nTo make the series again"));
-  EXPECT_THAT(CheckText(bad, true), HasSubstr("start it, which adds them, and check again"));
+  EXPECT_THAT(CheckText(bad), HasSubstr("1 difference.\n  m\nTo make the series again"));
+  const auto killed = boost::json::parse(
+      R"({"agree": true, "records": 1, "minutes": 1, "differences": 0, "examples": [],
+          "pending": 7, "pending_from": "2026-11-25T10:07:00Z"})");
+  EXPECT_EQ(CheckText(killed),
+            "1 record, 1 minute of endpoints: ledger and series agree.\n"
+            "Not compared: 7 records from 2026-11-25T10:07:00Z on, which the server did not get to "
+            "count before it ended; its next start adds them.\n");
 }
 
 TEST(UsageTable, EndpointsThatThereAreNotShareARow) {

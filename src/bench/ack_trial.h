@@ -6,18 +6,22 @@
 // acknowledgements (Nagle's algorithm): it would then be held up by 40 ms a piece. So one stream at
 // a time is tried, until one has shown that its server does not wait; three that were held up, and
 // it is never tried again. What is measured suffers at most three such gaps in a run, at its begin.
+//
+// The rule is http::AckPolicy's, and so are its figures; but that one lets every stream try for
+// itself, which would put a gap into each stream of a run. Here one tries for all.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "base/clock.h"
+#include "http/ack_policy.h"
 
 namespace penstock::bench {
 
 // What all streams of one driver know of their server.
 struct AckServer {
-  static constexpr std::uint8_t kStrikesMax = 3;
+  static constexpr std::uint8_t kStrikesMax = http::AckPolicy::kStrikesMax;
 
   std::uint8_t strikes = 0;  // Trials that were held up.
   bool on_trial = false;     // By one stream.
@@ -29,13 +33,12 @@ struct AckServer {
 // One stream's part. Outlived by its server.
 class AckTrial {
  public:
-  static constexpr std::uint8_t kFastPieces = 16;  // Within kFast of each other: a fast stream.
-  static constexpr Duration kFast = std::chrono::milliseconds(20);
-  // Linux puts an acknowledgement off for 40 ms or more.
-  static constexpr Duration kHeldUp = std::chrono::milliseconds(30);
+  static constexpr std::uint8_t kFastPieces = http::AckPolicy::kFastPieces;
+  static constexpr Duration kFast = http::AckPolicy::kFast;
+  static constexpr Duration kHeldUp = http::AckPolicy::kHeldUp;
   static constexpr std::uint8_t kProofPieces = 8;  // In a row, none of them held up.
 
-  enum class Act : std::uint8_t { kNothing, kPutOff, kAtOnce };
+  using Act = http::AckPolicy::Act;
 
   explicit AckTrial(AckServer& server) : server_(server) {}
   ~AckTrial() { Leave(); }

@@ -126,8 +126,8 @@ io::Task<void> Agent::Answer(Agent& agent, http::Exchange& exchange) {
   const std::string text(*body);
   exchange.CancelWhenPeerGone();
   if (!known) {
-    static_cast<void>(co_await exchange.RespondError(
-        {Code::kUnauthenticated, "the agent wants its key: --agent-key", {}}));
+    static_cast<void>(
+        co_await exchange.RespondError({Code::kUnauthenticated, "the agent wants its key", {}}));
     co_return;
   }
   if (path == "/level") {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "bench/agent_identity.h"
+#include "bench/agent_unreached.h"
 
 namespace penstock::bench {
 namespace {
@@ -53,7 +54,11 @@ Result<std::unique_ptr<LevelRunner>> AgentFleet::Connect(const BenchOptions& opt
       machine.target.tls = std::move(*secured);
     }
     if (auto aligned = fleet->AlignClock(machine); !aligned) {
-      return Fail(Naming(name, aligned.error()));
+      return Fail(Unreached({.name = name,
+                             .address = machine.target.address,
+                             .tls = machine.target.tls != nullptr,
+                             .with_key = !machine.target.key.empty()},
+                            aligned.error()));
     }
     fleet->machines_.push_back(std::move(machine));
   }

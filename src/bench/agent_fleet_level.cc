@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "bench/agent_fleet.h"
@@ -62,11 +63,11 @@ class AgentFleet::LevelRun {
     left_ = parts_.size();
     for (const auto& part : parts_) threads.emplace_back([this, &part] { Listen(*part); });
     Status taken;
-    for (bool all = false; !all;) {
-      all = WaitForMore();
+    for (bool all = false, lost = false; !all;) {
+      std::tie(all, lost) = WaitForMore();
       if (taken) taken = TakeAll();
-      // What one agent tells wrong, no other can make good.
-      if (!taken) End(Enough::kCut);
+      // What one agent tells wrong, or not at all, no other can make good.
+      if (!taken || lost) End(Enough::kCut);
       Watch();
     }
     threads.clear();
@@ -93,17 +94,18 @@ class AgentFleet::LevelRun {
         });
     const std::lock_guard lock(mutex_);
     part.outcome = told;
+    lost_ = lost_ || !told;
     --left_;
     changed_.notify_one();
   }
 
-  // True once every agent has said all.
-  bool WaitForMore() {
+  // Whether every agent has said all, and whether one has failed.
+  std::pair<bool, bool> WaitForMore() {
     std::unique_lock lock(mutex_);
     const Duration tick = plan_.judge ? kJudgedTick : kTick;
     changed_.wait_for(lock, tick, [this] { return left_ == 0; });
     for (const auto& part : parts_) part->text += std::exchange(part->pending, {});
-    return left_ == 0;
+    return {left_ == 0, lost_};
   }
 
   Status TakeAll() {
@@ -161,13 +163,26 @@ class AgentFleet::LevelRun {
     }
   }
 
+  // What became of a level that an agent did not see through.
+  Error GoneWithin(Error error) const {
+    const bool gone = error.code == Code::kClosed || error.code == Code::kUpstream ||
+                      error.code == Code::kUnavailable;
+    if (!gone) return error;
+    error.message = fmt::format(
+        "it went away within a level ({}): see what it said there, and start it again; {}",
+        error.message,
+        fleet_.writer_ == nullptr ? "with --records what came until then would be kept"
+                                  : "what came until then is in the records file");
+    return error;
+  }
+
   Result<RunRecords> Finish() {
     std::vector<LevelRecord> levels;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const Part& part = *parts_[i];
       // A stop that an agent did not hear of in time is no error.
       if (!part.outcome && !fleet_.stop_.load()) {
-        return Fail(Naming(fleet_.machines_[i].name, part.outcome.error()));
+        return Fail(Naming(fleet_.machines_[i].name, GoneWithin(part.outcome.error())));
       }
       levels.insert(levels.end(), part.levels.begin(), part.levels.end());
     }
@@ -193,9 +208,10 @@ class AgentFleet::LevelRun {
   std::vector<std::unique_ptr<Part>> parts_;
   std::vector<std::jthread> enders_;
   RunRecords run_;
-  std::mutex mutex_;  // Guards the parts' pending text and outcomes, and left_.
+  std::mutex mutex_;  // Guards the parts' pending text and outcomes, left_ and lost_.
   std::condition_variable changed_;
   std::size_t left_ = 0;
+  bool lost_ = false;  // An agent failed.
 };
 
 Result<RunRecords> AgentFleet::RunLevel(const LevelPlan& plan) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -266,6 +267,30 @@ TEST(AgentFleet, RecordsComeInWhileTheLevelRuns) {
   EXPECT_GE(outcome->summary.levels[0].succeeded, 10);
 }
 
+// The level would never end by itself: the others are told, and the run says who was lost.
+TEST(AgentFleet, AnAgentThatGoesAwayEndsTheRunAtOnce) {
+  testing::LoopbackModel server;
+  const std::string url = server.Start();
+  const RunningAgent one("secret");
+  auto two = std::make_unique<RunningAgent>("secret");
+  const std::string lost = two->name();
+  BenchOptions options = OptionsFor(url, {one.name(), lost});
+  options.concurrency = {2};
+  options.requests = 1'000'000;
+  std::jthread killer;
+  options.on_progress = [&](const ProgressState& state) {
+    if (state.done < 10 || state.stage.find("on 2 agents") == std::string::npos || !two) return;
+    killer = std::jthread([gone = std::move(two)]() mutable { gone.reset(); });
+  };
+  const std::atomic<bool> stop = false;
+  const auto outcome = RunBench(options, stop);
+  ASSERT_FALSE(outcome);
+  EXPECT_TRUE(
+      outcome.error().message.starts_with("agent " + lost + ": it went away within a level"))
+      << outcome.error().message;
+  EXPECT_NE(outcome.error().message.find("--records"), std::string::npos);
+}
+
 TEST(AgentFleet, ASearchJudgesAndEndsItsProbes) {
   testing::LoopbackModel server;
   // Throughput grows up to 16 at once, so that the search goes on to 32, which take 80 ms.
@@ -376,7 +401,15 @@ TEST(AgentFleet, SaysWhichAgentRefused) {
   const auto outcome = RunBench(OptionsFor("http://127.0.0.1:1", {one.name()}), stop);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().message,
-            "agent " + one.name() + ": the agent wants its key: --agent-key");
+            "agent " + one.name() +
+                ": the agent wants its key; give the key that the agent was started with: "
+                "PENSTOCK_AGENT_KEY, or --agent-key");
+  // Nobody listens on port 1.
+  const auto absent = RunBench(OptionsFor("http://127.0.0.1:1", {"127.0.0.1:1"}), stop);
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().message,
+            "agent 127.0.0.1:1: cannot connect to 127.0.0.1:1: Connection refused; start `penstock "
+            "bench agent --listen 127.0.0.1:1`, with the same PENSTOCK_AGENT_KEY as here");
   const auto wrong = RunBench(OptionsFor("http://127.0.0.1:1", {"nowhere"}), stop);
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().field, "agents");

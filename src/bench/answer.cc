@@ -9,6 +9,7 @@
 namespace penstock::bench {
 
 using page::Count;
+using page::Counted;
 using page::DurationText;
 using page::Figure;
 namespace {
@@ -76,8 +77,8 @@ std::string BudgetAnswer(const RunSummary& summary) {
       fmt::format("Within {}: {}, at {}: {}{}.", budget.Text(), Throughput(best), LoadText(best),
                   TermsOf(budget, best.verdict, false),
                   best.verdict.proven ? ""
-                                      : fmt::format(" (seen in {} requests, too few to be sure of)",
-                                                    Count(best.verdict.judged)));
+                                      : fmt::format(" (seen in {}, too few to be sure of)",
+                                                    Counted(best.verdict.judged, "request")));
   if (broken != nullptr) {
     text += fmt::format(" At {} it breaks: {}.", LoadText(*broken),
                         TermsOf(budget, broken->verdict, true));

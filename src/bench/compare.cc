@@ -141,12 +141,12 @@ Comparison Compare(const std::vector<RunToCompare>& runs) {
   }
   for (std::size_t run = 1; run < runs.size(); ++run) {
     AddRemarks(comparison, run, comparison.remarks);
+    std::string alone;  // Levels of this run.
     for (const LevelSummary& level : comparison.summaries[run].levels) {
       const auto same = std::ranges::find_if(
           base.levels, [&level](const auto& other) { return LoadText(other) == LoadText(level); });
       if (same == base.levels.end()) {
-        comparison.remarks.push_back(
-            fmt::format("{}: {} was run here only", comparison.names[run], LoadText(level)));
+        alone += (alone.empty() ? "" : ", ") + LoadText(level);
         continue;
       }
       LevelComparison& compared = comparison.levels.emplace_back();
@@ -160,6 +160,10 @@ Comparison Compare(const std::vector<RunToCompare>& runs) {
         if ((a.*of).empty() || (b.*of).empty()) continue;
         compared.differences.push_back(DifferenceOf(metric, a.*of, b.*of));
       }
+    }
+    if (!alone.empty()) {
+      comparison.remarks.push_back(
+          fmt::format("{}: run here only: {}", comparison.names[run], alone));
     }
   }
   Adjust(comparison.levels);

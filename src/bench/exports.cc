@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/answer.h"
+#include "bench/report_parts.h"
 #include "bench/summary_times.h"
 #include "bench/validity.h"
 #include "page/numbers.h"
@@ -183,8 +184,7 @@ std::string RenderPrometheus(const RunSummary& summary) {
 
 std::string RenderMarkdown(const RunSummary& summary) {
   const RunSettings& settings = summary.header.settings;
-  std::string out = fmt::format("### Load test of {}\n\n",
-                                Cell(settings.model.empty() ? settings.url : settings.model));
+  std::string out = fmt::format("### Load test of {}\n\n", Cell(TargetText(summary.header)));
   if (!summary.valid) out += "**INVALID: these figures must not be used.**\n\n";
   out += Answer(summary) + "\n\n";
   out +=

@@ -94,13 +94,14 @@ TEST(Compare, FindsWhatIsSlowerAndNothingElse) {
 
 TEST(Compare, SaysWhereRunsAreNotAlike) {
   const RunRecords base = testing::MakeSweep({4});
-  RunRecords other = testing::MakeSweep({4, 8});
+  RunRecords other = testing::MakeSweep({4, 8, 16});
   other.header.settings.input_tokens = 512;
   const Comparison comparison = Compare({{"a", base}, {"b", other}});
   std::string remarks;
   for (const std::string& remark : comparison.remarks) remarks += remark + "\n";
   EXPECT_NE(remarks.find("input tokens is 512 and not 2048"), std::string::npos) << remarks;
-  EXPECT_NE(remarks.find("concurrency 8 was run here only"), std::string::npos) << remarks;
+  EXPECT_NE(remarks.find("b: run here only: concurrency 8, concurrency 16"), std::string::npos)
+      << remarks;
 }
 
 TEST(OptimizationInfo, ReadsAnswersAndRefusesOthers) {

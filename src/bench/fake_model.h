@@ -64,6 +64,7 @@ struct FakeModel {
   int knee = 0;
   int template_tokens = 17;      // What the chat template adds to a prompt.
   Fault fault = Fault::kNone;    // Of every request with more than one output token.
+  bool fails_probes = false;     // With that fault.
   bool knows_ignore_eos = true;  // Else a request with it is refused.
   bool has_tokenizer = false;
   bool tells_usage = true;
@@ -192,7 +193,7 @@ struct FakeModel {
   }
 
   static io::Task<void> Generate(FakeModel& model, http::Exchange& exchange, Asked asked) {
-    const Fault fault = asked.output_tokens > 1 ? model.fault : Fault::kNone;
+    const Fault fault = asked.output_tokens > 1 || model.fails_probes ? model.fault : Fault::kNone;
     if (const int status = StatusOf(fault); status != 200) {
       static_cast<void>(co_await exchange.Respond(status, "application/json",
                                                   R"({"error":{"message":"not now"}})",

@@ -42,6 +42,22 @@ Code CodeOf(const RequestRecord& record) {
   }
 }
 
+// What to look at, where a server takes no request at all; "" where its own words are all there is.
+std::string_view WhatToDo(const RequestRecord& record, const DriverSettings& settings) {
+  if (record.http_status == 401 || record.http_status == 403) {
+    return settings.api_key.empty() ? "; no key was given: PENSTOCK_API_KEY or --api-key-file"
+                                    : "; is the key that was given one of this server?";
+  }
+  if (record.http_status == 404) {
+    return settings.model.empty() ? "; is this its API's path, and does it want a --model?"
+                                  : "; is this its API's path, and --model a name that it knows?";
+  }
+  if (record.error == ErrorKind::kNotStream) {
+    return "; is this its API's path?";
+  }
+  return "";
+}
+
 class Fitting {
  public:
   Fitting(Driver& driver, FitLimits limits, OnFitStep on_step)
@@ -124,7 +140,8 @@ class Fitting {
       }
       if (!first) {
         first = Error{CodeOf(record),
-                      fmt::format("{}: {}", driver_.settings().endpoint.url, record.error_message),
+                      fmt::format("{}: {}{}", driver_.settings().endpoint.url, record.error_message,
+                                  WhatToDo(record, driver_.settings())),
                       "url"};
       }
       if (!refused_) break;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "bench/driver_bed.h"
 
@@ -131,7 +133,24 @@ TEST(Fit, AFirstRequestThatFailsIsToldInTheServersWords) {
   io::RunBlocking(bed.loop, FitTask(bed, {}, 1));
   ASSERT_FALSE(*bed.fitted);
   EXPECT_EQ(bed.fitted->error().code, Code::kUnauthenticated);
-  EXPECT_NE(bed.fitted->error().message.find("who are you?"), std::string::npos);
+  EXPECT_NE(bed.fitted->error().message.find("who are you?; no key was given: PENSTOCK_API_KEY"),
+            std::string::npos)
+      << bed.fitted->error().message;
+}
+
+TEST(Fit, AWrongAddressIsToldWhatToLookAt) {
+  for (const auto& [fault, advice] :
+       {std::pair<testing::Fault, std::string_view>{testing::Fault::kStatus404,
+                                                    "; is this its API's path, and"},
+        {testing::Fault::kHtml, "text/html came; is this its API's path?"}}) {
+    Bed bed;
+    bed.model.fault = fault;
+    bed.model.fails_probes = true;
+    io::RunBlocking(bed.loop, FitTask(bed, {}, 1));
+    ASSERT_FALSE(*bed.fitted);
+    EXPECT_NE(bed.fitted->error().message.find(advice), std::string::npos)
+        << bed.fitted->error().message;
+  }
 }
 
 }  // namespace

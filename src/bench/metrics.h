@@ -12,6 +12,8 @@
 
 namespace penstock::bench {
 
+inline double ToMilliseconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
+
 // Milliseconds; none where the record cannot say it: no token came, or the reply was too short.
 struct RequestMetrics {
   // First chunk with text, be it content, reasoning or a tool call. From when the request was due

@@ -229,12 +229,8 @@ Result<Prepared> Prepare(const BenchOptions& options) {
   }
   const auto in_flight_max = InFlightMax(options, open.has_value() || SearchesRates(options));
   if (!in_flight_max) return Fail(in_flight_max.error());
-  std::vector<std::pair<std::string, std::string>> headers;
-  for (const std::string& text : target.headers) {
-    auto header = ParseHeader(text);
-    if (!header) return Fail(header.error());
-    headers.push_back(std::move(*header));
-  }
+  auto headers = ParseHeaders(target.headers);
+  if (!headers) return Fail(headers.error());
   if (!options.report_path.empty() && !std::ofstream(options.report_path, std::ios::app)) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("report {} cannot be written", options.report_path), "report");
@@ -247,7 +243,7 @@ Result<Prepared> Prepare(const BenchOptions& options) {
                     .mix = std::move(*mix),
                     .header = {},
                     .open = std::move(open),
-                    .headers = std::move(headers),
+                    .headers = std::move(*headers),
                     .start = Clock::now(),
                     .chunk = options.chunk,
                     .in_flight_max = *in_flight_max};
@@ -259,6 +255,16 @@ Result<Prepared> Prepare(const BenchOptions& options) {
   }
   prepared.header = MakeHeader(options, prepared);
   return prepared;
+}
+
+Result<HeaderFields> ParseHeaders(const std::vector<std::string>& texts) {
+  HeaderFields headers;
+  for (const std::string& text : texts) {
+    auto header = ParseHeader(text);
+    if (!header) return Fail(header.error());
+    headers.push_back(std::move(*header));
+  }
+  return headers;
 }
 
 DriverSettings SettingsFor(const BenchOptions& options, const Prepared& prepared) {

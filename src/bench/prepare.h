@@ -44,6 +44,10 @@ Result<OpenLevelShape> DrawLevel(const BenchOptions& options, const ScheduleDraw
 // The workload that the flags describe. Errors: kInvalidArgument naming the flag; those of files.
 Result<Mix> MixOf(const BenchOptions& options);
 
+using HeaderFields = std::vector<std::pair<std::string, std::string>>;
+// Of texts "NAME: VALUE". Errors: kInvalidArgument naming the header, without its value.
+Result<HeaderFields> ParseHeaders(const std::vector<std::string>& texts);
+
 DriverSettings SettingsFor(const BenchOptions& options, const Prepared& prepared);
 ComposerSettings ComposerFor(const BenchOptions& options, const Prepared& prepared);
 

@@ -57,7 +57,7 @@ std::string ProgressLine(const ProgressState& state, std::size_t columns) {
   if (state.ttft_p50_ms > 0) line += fmt::format("  TTFT p50 {}", DurationText(state.ttft_p50_ms));
   if (state.failed > 0) line += fmt::format("  {} failed", state.failed);
   const double left = SecondsLeft(state);
-  if (left >= 0) line += fmt::format("  {} left", DurationText(left * 1000));
+  if (left > 0) line += fmt::format("  {} left", DurationText(left * 1000));
   return CutToColumns(std::move(line), columns);
 }
 

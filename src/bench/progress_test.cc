@@ -20,9 +20,11 @@ TEST(Progress, SaysWhereTheRunStands) {
             "1 failed  14.0 s left");
 }
 
-TEST(Progress, LeavesOutWhatIsNotKnownYet) {
+TEST(Progress, LeavesOutWhatIsNotKnownYetOrOver) {
   EXPECT_EQ(ProgressLine({.stage = "fitting prompts", .total = 24}, 0),
             "fitting prompts  ░░░░░░░░░░░░░░░░░░░░ 0/24");
+  EXPECT_EQ(ProgressLine({.stage = "fitting prompts", .done = 8, .total = 8, .elapsed_s = 1}, 0),
+            "fitting prompts  ████████████████████ 8/8");
 }
 
 // A stage that ends by the clock has no number of requests: the bar is the time's.

@@ -15,6 +15,7 @@
 namespace penstock::bench {
 
 using page::Count;
+using page::Counted;
 using page::DurationText;
 using page::Figure;
 namespace {
@@ -107,18 +108,17 @@ Distribution UtilizationOf(const ProofStage& stage) {
   return Describe(std::move(percent));
 }
 
-Promise DeliveryPromise(const ProofTerms& terms, const ProofEvidence& evidence,
-                        const std::vector<ProofWindow>& windows) {
+Promise DeliveryPromise(const ProofTerms& terms, bool done, const std::vector<ProofWindow>& windows,
+                        const Distribution& used) {
   Promise promise{.name = "delivery",
                   .promise = fmt::format("{} tokens/s are delivered in every window, within {}",
                                          Figure(terms.sold_tokens_per_s), terms.budget.Text())};
-  if (!evidence.delivery.done || windows.empty()) {
+  if (!done || windows.empty()) {
     promise.evidence = "the windows were not completed";
     return promise;
   }
   promise.kept = AllKept(windows) ? Kept::kKept : Kept::kBroken;
   promise.evidence = WindowsText(terms, windows);
-  const Distribution used = UtilizationOf(evidence.delivery);
   if (used.count > 0) {
     promise.evidence += fmt::format("; utilization as the deployment told it: p50 {} %, max {} %",
                                     Figure(used.p50), Figure(used.maximum));
@@ -176,11 +176,11 @@ Promise RefusalPromise(const ProofTerms& terms, const ProofEvidence& evidence,
                       "{} (p95), with Retry-After",
                       DurationText(refusal_max_ms))};
   if (!evidence.beyond.done) {
-    promise.evidence =
-        evidence.beyond.requests.empty()
-            ? "more than was sold was not sent"
-            : fmt::format("interrupted after {} requests at {:g} times the rate",
-                          Count(std::ssize(evidence.beyond.requests)), evidence.beyond_factor);
+    promise.evidence = evidence.beyond.requests.empty()
+                           ? "more than was sold was not sent"
+                           : fmt::format("interrupted after {} at {:g} times the rate",
+                                         Counted(std::ssize(evidence.beyond.requests), "request"),
+                                         evidence.beyond_factor);
     return promise;
   }
   promise.evidence = fmt::format("{:g} times the rate: {} answered at {} tokens/s, {} refused",
@@ -247,9 +247,9 @@ Promise NeighbourPromise(const ProofTerms& terms, const ProofEvidence& evidence,
   }
   promise.kept = AllKept(windows) ? Kept::kKept : Kept::kBroken;
   promise.evidence = fmt::format(
-      "while a neighbour sent {} requests ({} answered, {} refused): {}; TTFT p50 {} alone, {} "
+      "while a neighbour sent {} ({} answered, {} refused): {}; TTFT p50 {} alone, {} "
       "beside it",
-      Count(evidence.neighbour_sent), Count(evidence.neighbour_answered),
+      Counted(evidence.neighbour_sent, "request"), Count(evidence.neighbour_answered),
       Count(evidence.neighbour_refused), WindowsText(terms, windows),
       DurationText(MedianTtft(evidence.delivery)), DurationText(MedianTtft(evidence.neighbour)));
   return promise;
@@ -336,9 +336,10 @@ Proof JudgeProof(const ProofTerms& terms, const ProofEvidence& evidence, const R
               .neighbour_refused = evidence.neighbour_refused,
               .beyond_factor = evidence.beyond_factor,
               .digest = HexSha256(EvidenceText(evidence))};
-  proof.promises = {DeliveryPromise(terms, evidence, proof.windows),
-                    RefusalPromise(terms, evidence, proof.refusals), RetryPromise(evidence),
-                    NeighbourPromise(terms, evidence, proof.neighbour_windows)};
+  proof.promises = {
+      DeliveryPromise(terms, evidence.delivery.done, proof.windows, proof.utilization_percent),
+      RefusalPromise(terms, evidence, proof.refusals), RetryPromise(evidence),
+      NeighbourPromise(terms, evidence, proof.neighbour_windows)};
   const bool broken = std::ranges::any_of(
       proof.promises, [](const Promise& promise) { return promise.kept == Kept::kBroken; });
   const ProofStage& neighbour = evidence.neighbour;

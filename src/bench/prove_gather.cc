@@ -88,7 +88,7 @@ io::Task<void> Run(Sender& sender, Schedule schedule, ProofStage& stage,
     } else {
       scope.Spawn("proof request", SendOne(sender, due, phase, stage));
     }
-    on_step(number + 1, all);
+    on_step(number + 1, all + more);
     while (more > 0 && looked < stage.requests.size()) {
       if (stage.requests[looked++].error != ErrorKind::kRateLimited) continue;
       all = std::max(all, number + 1 + schedule.requests);
@@ -178,7 +178,7 @@ class Gathering {
           last ? std::max<std::int64_t>(std::llround(rate * longest_s) - requests, 0) : 0;
       evidence_.beyond = {};
       evidence_.beyond_factor = factor;
-      Step("beyond", 0, requests);
+      Step("beyond", 0, requests + more);
       co_await Run(
           buyer_, {.rate_per_s = rate, .requests = requests}, evidence_.beyond,
           [this](std::int64_t done, std::int64_t all) { Step("beyond", done, all); }, more);

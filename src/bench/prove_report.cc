@@ -8,6 +8,7 @@
 
 #include "bench/answer.h"
 #include "bench/json_writer.h"
+#include "bench/report_parts.h"
 #include "page/numbers.h"
 
 namespace penstock::bench {
@@ -127,9 +128,8 @@ std::string RenderProofMarkdown(const Proof& proof) {
       "### Provisioned throughput of {}: {}\n\n{}\n\nSold: {}, within `{}`.\n\n| promise | verdict "
       "| "
       "evidence |\n|---|---|---|\n",
-      proof.header.settings.model.empty() ? proof.header.settings.url : proof.header.settings.model,
-      proof.kept ? "kept" : "not kept", ProofAnswer(proof), SoldText(proof.terms),
-      proof.terms.budget.Text());
+      TargetText(proof.header), proof.kept ? "kept" : "not kept", ProofAnswer(proof),
+      SoldText(proof.terms), proof.terms.budget.Text());
   for (const Promise& promise : proof.promises) {
     out += fmt::format("| {} | **{}** | {} |\n", promise.promise, Word(promise.kept),
                        promise.evidence);

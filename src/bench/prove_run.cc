@@ -13,6 +13,7 @@
 #include "bench/corpus.h"
 #include "bench/environment.h"
 #include "bench/fit.h"
+#include "bench/prepare.h"
 #include "bench/progress_display.h"
 #include "bench/prove_gather.h"
 #include "bench/resolve.h"
@@ -51,12 +52,15 @@ Result<DriverSettings> SettingsFor(const ProveOptions& options, const Party& par
   if (!endpoint) return Fail(endpoint.error());
   auto origin = ResolveOrigin(*endpoint, options.insecure);
   if (!origin) return Fail(origin.error());
+  auto headers = ParseHeaders(options.headers);
+  if (!headers) return Fail(headers.error());
   DriverSettings settings;
   settings.endpoint = std::move(*endpoint);
   settings.origin = std::move(*origin);
   settings.model = party.model;
   settings.api_key = party.api_key;
   settings.key_field = settings.endpoint.key_field;
+  settings.headers = std::move(*headers);
   settings.timeout = options.timeout;
   settings.workers_max = kConnectionsMax;
   settings.start = start;
@@ -80,6 +84,7 @@ RunHeader HeaderFor(const ProveOptions& options, const std::string& url, const C
   header.settings.corpus = corpus.name();
   header.settings.budget = options.terms.budget.Text();
   header.settings.command = options.command;
+  header.self_test = options.self_test;
   return header;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -26,10 +27,12 @@ struct ProveOptions {
   std::string corpus_path;
   std::uint64_t seed = 1;
   Duration timeout = std::chrono::minutes(2);  // Of one request.
+  std::vector<std::string> headers;            // "NAME: VALUE", with each request.
   bool insecure = false;
   bool progress = true;
   std::string evidence_path;  // JSON lines; "" keeps none.
   std::string command;        // For the page; without keys.
+  SelfTest self_test{};       // What was found on this machine, for the page.
   std::function<void(const ProgressState&)> on_progress;
 };
 

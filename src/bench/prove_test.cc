@@ -52,6 +52,7 @@ struct Bed {
   bool has_neighbour = false;
   Duration stop_after{};
   ProofEvidence evidence;
+  OnProofProgress on_progress{};
 
   Driver MakeDriver(const io::Address& address, const std::string& key) {
     DriverSettings settings;
@@ -83,7 +84,7 @@ io::Task<void> ProofTask(Bed& bed) {
     if (bed.stop_after > Duration{}) scope.Spawn("stop", StopLater(bed, buyer));
     co_await buyer.RunStoppable(
         GatherProof({.buyer = &buyer, .neighbour = bed.has_neighbour ? &neighbour : nullptr},
-                    bed.terms, bed.evidence, {}));
+                    bed.terms, bed.evidence, bed.on_progress));
     co_await scope.Join();
   }
   co_await site.Close();
@@ -204,8 +205,13 @@ TEST(Prove, ASharedBucketIsNoIsolation) {
 TEST(Prove, WhoServesEverythingIsNotBlamed) {
   Bed bed;
   bed.seller.refuses = false;
+  int ends = 0;
+  bed.on_progress = [&ends](const ProgressState& state) {
+    if (state.stage == "beyond" && state.done == state.total) ++ends;
+  };
   const Proof proof = Prove(bed);
   EXPECT_TRUE(proof.kept) << ProofAnswer(proof);
+  EXPECT_EQ(ends, 3) << "twice, four and eight times the rate, each told how far it is";
   EXPECT_EQ(proof.beyond_factor, 8);
   EXPECT_EQ(KeptOf(proof, "refusal"), Kept::kNotTested);
   EXPECT_EQ(KeptOf(proof, "retry_after"), Kept::kNotTested);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "page/numbers.h"
 #include "page/svg_chart.h"
@@ -60,7 +61,20 @@ std::string MomentText(const std::string& started_at) {
 }
 
 std::string TargetText(const RunHeader& header) {
-  return header.settings.model.empty() ? header.settings.url : header.settings.model;
+  if (!header.settings.model.empty()) return header.settings.model;
+  const std::string_view url = header.settings.url;
+  for (const auto& [before, after] :
+       {std::pair<std::string_view, std::string_view>{"/deployments/", "/"},
+        {"/serving-endpoints/", "/invocations"}}) {
+    const std::size_t at = url.find(before);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = url.substr(at + before.size());
+    const std::size_t end = rest.find('/');
+    if (end != std::string_view::npos && end > 0 && rest.substr(end).starts_with(after)) {
+      return std::string(rest.substr(0, end));
+    }
+  }
+  return header.settings.url;
 }
 
 }  // namespace penstock::bench

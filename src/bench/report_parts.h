@@ -14,7 +14,8 @@ void AddEnvironment(const RunHeader& header, page::Page& page);
 // "2026-01-02T03:04:05.678Z" as people write it; anything else stays as it is.
 std::string MomentText(const std::string& started_at);
 
-// The model's name, else the URL.
+// The model's name, else that of Azure's deployment or Databricks' endpoint in the URL, else the
+// URL.
 std::string TargetText(const RunHeader& header);
 
 }  // namespace penstock::bench

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <vector>
 
+#include "bench/report_parts.h"
 #include "bench/test_records.h"
 
 namespace penstock::bench {
@@ -33,6 +36,21 @@ TEST(Report, AnswersFirstAndShowsEveryLevel) {
        {"Throughput against latency", "TTFT by load", "TPOT by load", "8 balanced", "All levels",
         "Settings and environment", "What the words mean", "Example CPU 3000"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(Report, IsOfWhatTheModelOrTheUrlNames) {
+  RunHeader header;
+  for (const auto& [url, model, name] : std::vector<std::array<std::string, 3>>{
+           {"http://h/v1/chat/completions", "m", "m"},
+           {"https://n.openai.azure.com/openai/deployments/ptu/chat/completions", "", "ptu"},
+           {"https://h/serving-endpoints/mine/invocations", "", "mine"},
+           {"https://h/serving-endpoints/chat/completions", "",
+            "https://h/serving-endpoints/chat/completions"},
+           {"http://h/v1/chat/completions", "", "http://h/v1/chat/completions"}}) {
+    header.settings.url = url;
+    header.settings.model = model;
+    EXPECT_EQ(TargetText(header), name);
   }
 }
 

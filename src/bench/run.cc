@@ -224,20 +224,46 @@ Status WriteReport(const std::string& path, const RunSummary& summary) {
   return {};
 }
 
+namespace {
+
+bool IsSecret(std::string_view flag) {
+  return flag.starts_with("--") && (flag.ends_with("-key") || flag == "--header");
+}
+
+// An address without who asks, and without what the query may hold besides Azure's version.
+std::string WithoutSecrets(const std::string& argument) {
+  const std::size_t scheme = argument.find("://");
+  if (scheme == std::string::npos) return argument;
+  std::string address = argument;
+  const std::size_t host = scheme + 3;
+  const std::size_t host_end = std::min(address.find_first_of("/?", host), address.size());
+  const std::size_t at = address.rfind('@', host_end);
+  if (at != std::string::npos && at >= host && at < host_end) {
+    address.replace(host, at - host, "***");
+  }
+  const std::size_t query = address.find('?', host);
+  if (query == std::string::npos) return address;
+  const std::string_view asked = std::string_view(address).substr(query + 1);
+  const bool version = asked.starts_with("api-version=") && !asked.contains('&');
+  if (!version) address.replace(query + 1, std::string::npos, "***");
+  return address;
+}
+
+}  // namespace
+
 std::string WithoutKeys(const std::vector<std::string>& arguments) {
-  constexpr std::string_view kSecretFlags[] = {"--api-key", "--agent-key", "--header"};
   std::string command;
   bool hide_next = false;
   for (const std::string& argument : arguments) {
     if (!command.empty()) command += ' ';
     const std::string_view flag = std::string_view(argument).substr(0, argument.find('='));
-    const bool secret = std::ranges::find(kSecretFlags, flag) != std::end(kSecretFlags);
+    const bool secret = IsSecret(flag);
     if (hide_next) {
       command += "***";
     } else if (secret && flag.size() < argument.size()) {
       command += std::string(flag) + "=***";
     } else {
-      command += argument;
+      command += WithoutSecrets(argument);
     }
     hide_next = !hide_next && secret && flag.size() == argument.size();
   }

@@ -152,6 +152,12 @@ TEST(Run, BadOptionsAreNamedBeforeAnythingIsSent) {
 TEST(Run, CommandsAreKeptWithoutTheirKeys) {
   EXPECT_EQ(WithoutKeys({"penstock", "bench", "--api-key", "secret", "http://h", "--api-key=x"}),
             "penstock bench --api-key *** http://h --api-key=***");
+  // The neighbour's of a proof, too, and what stands in addresses.
+  EXPECT_EQ(WithoutKeys({"prove", "https://me:secret@h:1/v1?key=secret", "--neighbour-api-key",
+                         "secret", "--neighbour-url=http://me:secret@h/v1", "--neighbour-api-key=x",
+                         "--api-key-file", "path", "http://h/d?api-version=2024-10-21"}),
+            "prove https://***@h:1/v1?*** --neighbour-api-key *** --neighbour-url=http://***@h/v1 "
+            "--neighbour-api-key=*** --api-key-file path http://h/d?api-version=2024-10-21");
 }
 
 TEST(Run, AnOpenLoopHasALevelForEachRate) {

@@ -16,6 +16,7 @@
 
 #include "bench/budget.h"
 #include "bench/metrics.h"
+#include "bench/rates.h"
 #include "bench/record.h"
 #include "bench/repeats.h"
 #include "bench/statistics.h"
@@ -36,27 +37,12 @@ struct Warning {
   double worst = 0;
 };
 
-// A span in which all workers of a level were busy. Empty (seconds == 0) where there was none.
-struct Window {
-  std::int64_t from_ns = 0;
-  std::int64_t to_ns = 0;
-  double seconds() const { return static_cast<double>(to_ns - from_ns) * 1e-9; }
-  bool operator==(const Window&) const = default;
-};
-
-struct Rates {
-  double seconds = 0;  // The span that they were counted over.
-  double output_tokens_per_s = 0;
-  double total_tokens_per_s = 0;  // Output and input.
-  double requests_per_s = 0;
-};
-
 // How the successes of a level stand to what was asked, and to the server's own counts.
 struct TokenFacts {
   std::int64_t without_usage = 0;  // The server told no output count: chunks were counted.
   std::int64_t input_wanted = 0;   // Sums of what was wanted.
   std::int64_t output_wanted = 0;
-  std::int64_t input_off = 0;      // Input count off by more than 2 % of what was wanted.
+  std::int64_t input_off = 0;      // Off by more than 2 % of what was wanted, and by 2 tokens.
   std::int64_t output_off = 0;     // Output count other than what was wanted.
   std::int64_t beyond_wanted = 0;  // Output count above what the request allowed.
   std::int64_t impossible = 0;     // More chunks with text than output tokens in the usage.
@@ -167,13 +153,5 @@ RunSummary Summarise(const RunRecords& run);
 
 // Whether a request ran in a level.
 bool BelongsTo(const RequestRecord& record, const LevelSummary& level);
-
-// Tokens and requests that fell into a window, per second: of a stream chunk by chunk, of a prompt
-// evenly over the time to its first token. Failures count for nothing.
-Rates RatesWithin(const std::vector<const RequestRecord*>& requests, const Window& window);
-
-// Part of Summarise, apart for its tests: the span from the first to the last moment at which
-// `concurrency` requests were under way, but not before the first measured one was sent.
-Window SteadyWindow(const std::vector<const RequestRecord*>& requests, int concurrency);
 
 }  // namespace penstock::bench

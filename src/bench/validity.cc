@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/answer.h"
+#include "page/numbers.h"
 
 namespace penstock::bench {
 namespace {
@@ -49,7 +50,13 @@ std::string ErrorsByKind(const LevelSummary& level) {
   return text;
 }
 
-void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
+// What brings a level more requests.
+std::string_view MoreSamples(const RunSettings& settings) {
+  if (settings.mode == "replay") return "replay more of the trace (--trace-span-s)";
+  return settings.duration_ms > 0 ? "raise --duration-s" : "raise --requests";
+}
+
+void JudgeSamples(const LevelSummary& level, const RunSettings& settings, Judgement& judgement) {
   if (level.succeeded == 0) {
     judgement.Add(Severity::kInvalid, "no_success", "no measured request succeeded");
     return;
@@ -59,43 +66,48 @@ void JudgeSamples(const LevelSummary& level, Judgement& judgement) {
   if (level.verdict.proven || level.scout) return;
   // Without the level's own count in them, so that levels that lack the same can be told as one.
   if (level.succeeded < SamplesNeeded(0.90)) {
-    judgement.Add(Severity::kDoubt, "few_samples",
-                  fmt::format("fewer than {} samples: p90 and p99 are the slowest single request; "
-                              "raise --requests",
-                              SamplesNeeded(0.90)));
+    judgement.Add(
+        Severity::kDoubt, "few_samples",
+        fmt::format("fewer than {} samples: p90 and p99 are the slowest single request; {}",
+                    SamplesNeeded(0.90), MoreSamples(settings)));
   } else if (level.succeeded < SamplesNeeded(0.99)) {
     judgement.Add(Severity::kNote, "few_samples",
-                  fmt::format("fewer than {} samples: p99 is the slowest single request; raise "
-                              "--requests",
-                              SamplesNeeded(0.99)));
+                  fmt::format("fewer than {} samples: p99 is the slowest single request; {}",
+                              SamplesNeeded(0.99), MoreSamples(settings)));
   }
   if (level.steady.seconds() <= 0) {
-    judgement.Add(Severity::kDoubt, "no_steady_state",
-                  "the workers were never all busy: throughput includes ramp and drain; raise "
-                  "--requests");
+    judgement.Add(
+        Severity::kDoubt, "no_steady_state",
+        fmt::format("the workers were never all busy: throughput includes ramp and drain; "
+                    "{}",
+                    MoreSamples(settings)));
   }
 }
 
 void JudgeErrors(const LevelSummary& level, Judgement& judgement) {
   if (level.cancelled() > 0 && !level.cut) {
-    judgement.Add(Severity::kDoubt, "interrupted",
-                  fmt::format("{} requests were cancelled: the run was stopped, or --drain-s was "
-                              "over, while they were under way",
-                              level.cancelled()));
+    judgement.Add(
+        Severity::kDoubt, "interrupted",
+        fmt::format("{} cancelled: the run was stopped, or --drain-s was over, while {} "
+                    "under way",
+                    level.cancelled() == 1 ? "1 request was"
+                                           : fmt::format("{} requests were", level.cancelled()),
+                    level.cancelled() == 1 ? "it was" : "they were"));
   }
   if (level.failures() == 0) return;
   // A search goes beyond what the endpoint can do on purpose: that it then refuses is its answer.
   if ((level.verdict.proven || level.scout) && !level.verdict.passes) {
     judgement.Add(Severity::kNote, "errors",
-                  fmt::format("{} of {} requests failed beyond the budget ({})", level.failures(),
-                              level.failures() + level.errors[0], ErrorsByKind(level)));
+                  fmt::format("{} of {} failed beyond the budget ({})", level.failures(),
+                              page::Counted(level.failures() + level.errors[0], "request"),
+                              ErrorsByKind(level)));
     return;
   }
   const bool many = level.error_share() >= kErrorShareInvalid;
   judgement.Add(
       many ? Severity::kInvalid : Severity::kDoubt, "errors",
-      fmt::format("{} of {} requests failed ({}); latencies are those of the others{}",
-                  level.failures(), level.failures() + level.errors[0], ErrorsByKind(level),
+      fmt::format("{} of {} failed ({}); latencies are those of the others{}", level.failures(),
+                  page::Counted(level.failures() + level.errors[0], "request"), ErrorsByKind(level),
                   level.first_error.empty() ? "" : ". The first: " + level.first_error));
 }
 
@@ -199,9 +211,10 @@ void JudgeLengths(const LevelSummary& level, Judgement& judgement) {
   if (ShareOf(level, facts.input_off) > kOffShareDoubt) {
     judgement.Add(
         Severity::kDoubt, "input_tokens",
-        fmt::format("{} prompts missed the tokens asked for by over 2 % (mean {:.0f}, "
-                    "asked {:.0f})",
-                    facts.input_off, level.input_tokens_mean, ShareOf(level, facts.input_wanted)),
+        fmt::format("{} prompt{} missed the tokens asked for by over 2 % (mean {:.0f}, asked "
+                    "{:.0f})",
+                    facts.input_off, facts.input_off == 1 ? "" : "s", level.input_tokens_mean,
+                    ShareOf(level, facts.input_wanted)),
         ShareOf(level, facts.input_off));
   }
   if (ShareOf(level, facts.output_off) > kOffShareDoubt) {
@@ -311,7 +324,7 @@ std::vector<Warning> AllWarnings(const RunSummary& summary) {
 void Judge(const RunRecords& run, RunSummary& summary) {
   for (LevelSummary& level : summary.levels) {
     Judgement judgement(level.warnings);
-    JudgeSamples(level, judgement);
+    JudgeSamples(level, run.header.settings, judgement);
     JudgeErrors(level, judgement);
     JudgeClient(level, judgement);
     JudgeUsage(level, judgement);

@@ -206,6 +206,39 @@ TEST(Validity, WhatLevelsHaveInCommonIsToldOnceTheGravestFirst) {
             "raise --requests");
 }
 
+TEST(Validity, WhatBringsMoreSamplesIsWhatTheLoadHas) {
+  RunRecords run = testing::MakeSweep({2});
+  const auto advice = [&run] {
+    const RunSummary summary = Summarise(run);
+    for (const Warning& warning : summary.levels[0].warnings) {
+      if (warning.name == "few_samples") return warning.message;
+    }
+    return std::string("none");
+  };
+  EXPECT_TRUE(advice().ends_with("; raise --requests")) << advice();
+  run.header.settings.duration_ms = 5000;
+  EXPECT_TRUE(advice().ends_with("; raise --duration-s")) << advice();
+  run.header.settings.mode = "replay";
+  EXPECT_TRUE(advice().ends_with("(--trace-span-s)")) << advice();
+}
+
+// A token more or less of ten is 10 %, and nothing to doubt.
+TEST(Validity, AShortPromptMayBeATokenOff) {
+  RunRecords run = CleanRun();
+  for (RequestRecord& request : run.requests) {
+    request.input_tokens_wanted = 10;
+    request.input_tokens = 11;
+  }
+  const auto told = [&run] {
+    const RunSummary summary = Summarise(run);
+    return std::ranges::any_of(summary.levels[0].warnings,
+                               [](const auto& warning) { return warning.name == "input_tokens"; });
+  };
+  EXPECT_FALSE(told());
+  for (RequestRecord& request : run.requests) request.input_tokens = 13;
+  EXPECT_TRUE(told());
+}
+
 TEST(Validity, LevelsThatDifferInADegreeAloneAreToldByTheWorst) {
   RunRecords run = testing::MakeSweep({2, 4});
   run.levels = {{.concurrency = 2, .ended_ns = 1, .loop_lag_p99_ns = 5 * kMs},

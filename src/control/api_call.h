@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -26,11 +27,14 @@ struct ApiRequest {
   std::string body;
   Caller caller;
   std::string query = {};  // Without '?', still percent-encoded.
+  std::string host = {};   // As the client called the server; "" unknown.
+  std::string forwarded_proto = {};
 };
 
 struct ApiAnswer {
   int status = 200;
-  std::string body;  // JSON.
+  std::string body;                                              // JSON.
+  std::vector<std::pair<std::string, std::string>> fields = {};  // Of the answer's head.
 };
 
 // What the paths are answered from. All but the first two may be null: their paths then answer

@@ -6,6 +6,7 @@
 #include "control/azure_terms.h"
 #include "control/json_reader.h"
 #include "control/key_service.h"
+#include "http/head.h"
 #include "http/url.h"
 #include "plan/arm_capacity.h"
 
@@ -21,10 +22,13 @@ std::unexpected<Error> NoSuchPath(const ApiRequest& request) {
               fmt::format("no such path: {} {}", request.method, request.path.substr(0, 200)));
 }
 
+constexpr std::string_view kApiVersion = "api-version";
+
 // Azure's word for the error, where its services have one of their own.
 std::string_view AzureWord(const Error& error) {
   if (error.code == Code::kExhausted) return "InsufficientQuota";
   if (error.code == Code::kConflict || error.code == Code::kAlreadyExists) return "Conflict";
+  if (error.field == kApiVersion) return "MissingApiVersionParameter";
   if (error.code == Code::kInvalidArgument) return "InvalidRequest";
   return {};
 }
@@ -59,14 +63,20 @@ ApiAnswer AzureApi::Handle(const ApiRequest& request, Moment moment) {
 
 Result<ApiAnswer> AzureApi::Run(const ApiRequest& request, const Segments& path, Moment moment) {
   // subscriptions/S/resourceGroups/G/providers/P/accounts/A/… or subscriptions/S/providers/P/…
-  if (path.size() >= 9 && path[2] == "resourceGroups" && path[4] == "providers" &&
-      path[5] == kAzureProvider && path[6] == "accounts") {
-    return OfAccount(request, path, moment);
+  // The words between names are the same in whatever case.
+  const auto is = [&path](std::size_t index, std::string_view word) {
+    return path.size() > index && http::EqualsIgnoreCase(path[index], word);
+  };
+  const bool of_account = path.size() >= 9 && is(2, "resourceGroups") && is(4, "providers") &&
+                          is(5, kAzureProvider) && is(6, "accounts");
+  const bool of_provider = path.size() >= 5 && is(2, "providers") && is(3, kAzureProvider);
+  if (!of_account && !of_provider) return NoSuchPath(request);
+  if (http::QueryValue(request.query, "api-version").value_or("").empty()) {
+    return Fail(Code::kInvalidArgument,
+                "The api-version query parameter (?api-version=) is required for all requests.",
+                std::string(kApiVersion));
   }
-  if (path.size() >= 5 && path[2] == "providers" && path[3] == kAzureProvider) {
-    return OfProvider(request, path, moment);
-  }
-  return NoSuchPath(request);
+  return of_account ? OfAccount(request, path, moment) : OfProvider(request, path, moment);
 }
 
 Result<ApiAnswer> AzureApi::OfAccount(const ApiRequest& request, const Segments& path,
@@ -143,6 +153,9 @@ Result<ApiAnswer> AzureApi::OfProvider(const ApiRequest& request, const Segments
   if (request.method != "GET") return NoSuchPath(request);
   const ApiCall call{.parts = parts_, .request = request, .parameters = {}, .moment = moment};
   if (path[4] == "modelCapacities") return List(Capacities(call));
+  if (path.size() == 8 && path[4] == "locations" && path[6] == "operationStatuses") {
+    return Operation(request, path);
+  }
   if (path.size() == 7 && path[4] == "locations" && path[6] == "usages") return List(Usages());
   if (path.size() == 7 && path[4] == "locations" && path[6] == "models") return List(Models(true));
   if (path.size() == 7 && path[4] == "locations" && path[6] == "modelCapacities") {

@@ -6,6 +6,7 @@
 //       GET …/models, GET …/usages, POST …/listKeys, POST …/regenerateKey
 //   /subscriptions/{s}/providers/Microsoft.CognitiveServices
 //       GET …/modelCapacities, GET …/locations/{l}/usages, GET …/locations/{l}/models,
+//       GET …/locations/{l}/operationStatuses/{o} (what a change has come to),
 //       POST …/calculateModelCapacity (of the models of the PTU table, src/plan/data, and of ours)
 //
 // A deployment is an endpoint with one served entity. *ProvisionedManaged: one unit of capacity is
@@ -46,8 +47,18 @@ class AzureApi {
   Result<ApiAnswer> OfDeployment(const ApiRequest& request, const Segments& path, Moment moment);
   Result<ApiAnswer> OfProvider(const ApiRequest& request, const Segments& path, Moment moment);
 
+  // What a body asks for, read and checked but for what it would change.
+  struct Wanted {
+    AzureDeployment azure;
+    EndpointConfig config;
+    boost::json::object tags;
+  };
+  Result<Wanted> ReadDeployment(const ApiRequest& request, const std::string& account,
+                                const std::string& name);
   Result<ApiAnswer> Put(const ApiRequest& request, const std::string& account,
                         const std::string& name, Moment moment);
+  Result<ApiAnswer> Replace(const ApiRequest& request, const Endpoint& present, Wanted wanted,
+                            Moment moment);
   Result<ApiAnswer> Patch(const ApiRequest& request, const std::string& name, Moment moment);
   Result<ApiAnswer> Regenerate(const ApiRequest& request, const std::string& account,
                                Moment moment);
@@ -60,6 +71,10 @@ class AzureApi {
   boost::json::array Models(bool with_kind);
   boost::json::array Capacities(const ApiCall& call);
   plan::PtuTable UnitsTable();
+  // Long-running operations (azure_operations.cc): tells in `answer` where the change that has just
+  // begun can be asked for, and answers that.
+  void TellOperation(const ApiRequest& request, const Endpoint& endpoint, ApiAnswer& answer) const;
+  Result<ApiAnswer> Operation(const ApiRequest& request, const Segments& path) const;
   std::int64_t Used(bool standard, const std::string& but_for) const;
 
   ApiParts parts_;
@@ -67,6 +82,9 @@ class AzureApi {
 };
 
 ApiAnswer AzureAnswer(int status, const boost::json::value& json);
+boost::json::value AzureTime(WallTime time);  // 2026-11-26T02:30:00Z
+// Why a deployment failed, in ARM's words: {"code", "message"}.
+boost::json::object AzureFailure(const std::string& message);
 // What a sku's capacity may be.
 boost::json::object AzureCapacityJson(std::int64_t maximum);
 // What the quota of a sku is called.

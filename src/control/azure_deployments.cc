@@ -22,17 +22,6 @@ constexpr std::array<std::string_view, 7> kSkus = {
     "DeveloperTier"};
 constexpr std::size_t kOfferedSkus = 6;  // All but the last, which is known and refused.
 
-boost::json::value Time(WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto days = std::chrono::floor<std::chrono::days>(seconds);
-  const std::chrono::year_month_day date(days);
-  const std::chrono::hh_mm_ss clock(seconds - days);
-  return boost::json::value(
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                  clock.hours().count(), clock.minutes().count(), clock.seconds().count()));
-}
-
 // What brings the tags `old` to those that a body has, as PatchTags() takes it.
 std::string TagsPatch(const boost::json::object& tags, const std::vector<Tag>& old) {
   boost::json::array add;
@@ -45,7 +34,33 @@ std::string TagsPatch(const boost::json::object& tags, const std::vector<Tag>& o
       boost::json::object{{"add_tags", std::move(add)}, {"delete_tags", std::move(gone)}});
 }
 
+// Of a PATCH: null takes a tag away.
+std::string MergedTags(const boost::json::object& tags) {
+  boost::json::array add;
+  boost::json::array gone;
+  for (const auto& [key, value] : tags) {
+    if (value.is_null()) {
+      gone.emplace_back(key);
+    } else {
+      add.push_back({{"key", key}, {"value", value}});
+    }
+  }
+  return boost::json::serialize(
+      boost::json::object{{"add_tags", std::move(add)}, {"delete_tags", std::move(gone)}});
+}
+
 }  // namespace
+
+boost::json::value AzureTime(WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto days = std::chrono::floor<std::chrono::days>(seconds);
+  const std::chrono::year_month_day date(days);
+  const std::chrono::hh_mm_ss clock(seconds - days);
+  return boost::json::value(
+      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
+                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  clock.hours().count(), clock.minutes().count(), clock.seconds().count()));
+}
 
 // The served entity of what `azure` asks for; fills in the model's full name and version.
 Result<EndpointConfig> AzureApi::ConfigOf(AzureDeployment& azure, bool& standard) {
@@ -140,94 +155,127 @@ Status AzureApi::CheckQuota(const AzureDeployment& azure, const std::string& nam
               "sku.capacity");
 }
 
-Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& account,
-                                const std::string& name, Moment moment) {
+Result<AzureApi::Wanted> AzureApi::ReadDeployment(const ApiRequest& request,
+                                                  const std::string& account,
+                                                  const std::string& name) {
   const auto body = Body(request);
   if (!body) return Fail(body.error());
+  if (auto good = CheckDeploymentName(name, "deploymentName"); !good) return Fail(good.error());
   std::optional<Error> failure;
   JsonReader reader(*body, "", failure);
+  const boost::json::object none;
   const auto* sku = reader.Object("sku");
   const auto* properties = reader.Object("properties");
-  const boost::json::object none;
   JsonReader sku_reader(sku == nullptr ? none : *sku, "sku.", failure);
   JsonReader properties_reader(properties == nullptr ? none : *properties, "properties.", failure);
   const auto* model = properties_reader.Object("model");
   JsonReader model_reader(model == nullptr ? none : *model, "properties.model.", failure);
-  AzureDeployment azure{.account = account,
-                        .sku = sku_reader.RequiredString("name"),
-                        .capacity = sku_reader.Integer("capacity").value_or(1),
-                        .model_format = model_reader.String("format").value_or("OpenAI"),
-                        .model_name = model_reader.RequiredString("name"),
-                        .model_version = model_reader.String("version").value_or("")};
-  const auto* tags = reader.Object("tags");
+  Wanted wanted{.azure = {.account = account,
+                          .sku = sku_reader.RequiredString("name"),
+                          .capacity = sku_reader.Integer("capacity").value_or(1),
+                          .model_format = model_reader.String("format").value_or("OpenAI"),
+                          .model_name = model_reader.RequiredString("name"),
+                          .model_version = model_reader.String("version").value_or("")},
+                .config = {},
+                .tags = {}};
+  if (const auto* tags = reader.Object("tags")) wanted.tags = *tags;
   if (failure) return Fail(std::move(*failure));
   boost::json::object rest = properties == nullptr ? none : *properties;
   rest.erase("model");
   if (auto good = CheckAzureProperties(rest); !good) return Fail(good.error());
-  azure.properties = boost::json::serialize(rest);
-  if (auto good = CheckEndpointName(name, "deploymentName"); !good) return Fail(good.error());
+  wanted.azure.properties = boost::json::serialize(rest);
   bool standard = false;
-  auto config = ConfigOf(azure, standard);
+  auto config = ConfigOf(wanted.azure, standard);
   if (!config) return Fail(config.error());
-  if (auto good = CheckQuota(azure, name); !good) return Fail(good.error());
+  if (auto good = CheckQuota(wanted.azure, name); !good) return Fail(good.error());
+  wanted.config = std::move(*config);
+  return wanted;
+}
+
+Result<ApiAnswer> AzureApi::Put(const ApiRequest& request, const std::string& account,
+                                const std::string& name, Moment moment) {
+  auto wanted = ReadDeployment(request, account, name);
+  if (!wanted) return Fail(wanted.error());
   if (const Endpoint* present = parts_.endpoints.Find(name); present != nullptr) {
-    if (!present->azure || present->azure->account != account) {
-      return Fail(Code::kConflict,
-                  fmt::format("an endpoint named {} exists already, and is no deployment of this "
-                              "account",
-                              name));
+    if (present->azure && present->azure->account == account) {
+      return Replace(request, *present, std::move(*wanted), moment);
     }
-    // PUT replaces: tags that it does not name are gone.
-    const std::string patch = TagsPatch(tags == nullptr ? none : *tags, present->tags);
-    if (auto good = PatchTags(patch, present->tags); !good) return Fail(good.error());
-    const Status set =
-        parts_.endpoints.SetConfig(name, std::move(*config), azure, request.caller, moment);
-    if (!set) return Fail(set.error());
-    const auto tagged = parts_.endpoints.PatchTags(name, patch, request.caller, moment);
-    if (!tagged) return Fail(tagged.error());
-    return AzureAnswer(200, DeploymentJson(*parts_.endpoints.Find(name), moment.now));
+    return Fail(Code::kConflict,
+                fmt::format("an endpoint named {} exists already, and is no deployment of this "
+                            "account",
+                            name));
   }
   EndpointDefinition definition;
   definition.name = name;
-  definition.config = std::move(*config);
-  auto tagged = PatchTags(TagsPatch(tags == nullptr ? none : *tags, {}), {});
+  definition.config = std::move(wanted->config);
+  auto tagged = PatchTags(TagsPatch(wanted->tags, {}), {});
   if (!tagged) return Fail(tagged.error());
   definition.tags = std::move(*tagged);
-  const auto added = parts_.endpoints.Add(std::move(definition), azure, request.caller, moment);
+  const auto added =
+      parts_.endpoints.Add(std::move(definition), wanted->azure, request.caller, moment);
   if (!added) return Fail(added.error());
   boost::json::object json = DeploymentJson(**added, moment.now);
   json["properties"].as_object()["provisioningState"] = "Accepted";
-  return AzureAnswer(201, json);
+  ApiAnswer answer = AzureAnswer(201, json);
+  TellOperation(request, **added, answer);
+  return answer;
 }
 
+// PUT replaces: tags that it does not name are gone.
+Result<ApiAnswer> AzureApi::Replace(const ApiRequest& request, const Endpoint& present,
+                                    Wanted wanted, Moment moment) {
+  const std::string name = present.name;
+  const std::string patch = TagsPatch(wanted.tags, present.tags);
+  if (auto good = PatchTags(patch, present.tags); !good) return Fail(good.error());
+  const Status set = parts_.endpoints.SetConfig(name, std::move(wanted.config),
+                                                std::move(wanted.azure), request.caller, moment);
+  if (!set) return Fail(set.error());
+  const auto tagged = parts_.endpoints.PatchTags(name, patch, request.caller, moment);
+  if (!tagged) return Fail(tagged.error());
+  const Endpoint& changed = *parts_.endpoints.Find(name);
+  ApiAnswer answer = AzureAnswer(200, DeploymentJson(changed, moment.now));
+  TellOperation(request, changed, answer);
+  return answer;
+}
+
+// All of it is read and checked before anything changes.
 Result<ApiAnswer> AzureApi::Patch(const ApiRequest& request, const std::string& name,
                                   Moment moment) {
   const auto body = Body(request);
   if (!body) return Fail(body.error());
+  const Endpoint present = *parts_.endpoints.Find(name);
+  AzureDeployment azure = *present.azure;
   std::optional<Error> failure;
   JsonReader reader(*body, "", failure);
-  const Endpoint present = *parts_.endpoints.Find(name);
-  if (const auto* tags = reader.Object("tags"); tags != nullptr) {
-    boost::json::array add;
-    for (const auto& [key, value] : *tags) add.push_back({{"key", key}, {"value", value}});
-    const auto done = parts_.endpoints.PatchTags(
-        name, boost::json::serialize(boost::json::object{{"add_tags", std::move(add)}}),
-        request.caller, moment);
-    if (!done) return Fail(done.error());
+  const auto* tags = reader.Object("tags");
+  const std::string tag_patch = tags == nullptr ? std::string() : MergedTags(*tags);
+  if (tags != nullptr && !failure) {
+    if (auto good = PatchTags(tag_patch, present.tags); !good) return Fail(good.error());
   }
-  AzureDeployment azure = *present.azure;
   if (const auto* properties = reader.Object("properties"); properties != nullptr) {
     const auto kept = ParseJsonObject(azure.properties);
-    const boost::json::object patched =
+    boost::json::object patched =
         PatchAzureProperties(kept ? *kept : boost::json::object(), *properties);
+    patched.erase("model");
     if (auto good = CheckAzureProperties(patched); !good) return Fail(good.error());
     azure.properties = boost::json::serialize(patched);
+    JsonReader inner(*properties, "properties.", failure);
+    if (const auto* model = inner.Object("model"); model != nullptr) {
+      JsonReader named(*model, "properties.model.", failure);
+      azure.model_name = named.String("name").value_or(azure.model_name);
+      azure.model_version = named.String("version").value_or(azure.model_version);
+    }
   }
-  if (const auto* sku = reader.Object("sku"); sku != nullptr) {
+  const auto* sku = reader.Object("sku");
+  if (sku != nullptr) {
     JsonReader inner(*sku, "sku.", failure);
     azure.sku = inner.String("name").value_or(azure.sku);
     azure.capacity = inner.Integer("capacity").value_or(azure.capacity);
-    if (failure) return Fail(std::move(*failure));
+  }
+  if (failure) return Fail(std::move(*failure));
+  const bool anew = sku != nullptr || azure.model_name != present.azure->model_name ||
+                    azure.model_version != present.azure->model_version;
+  if (anew) {
     bool standard = false;
     auto config = ConfigOf(azure, standard);
     if (!config) return Fail(config.error());
@@ -239,8 +287,14 @@ Result<ApiAnswer> AzureApi::Patch(const ApiRequest& request, const std::string& 
     const Status set = parts_.endpoints.SetAzure(name, azure, request.caller, moment);
     if (!set) return Fail(set.error());
   }
-  if (failure) return Fail(std::move(*failure));
-  return AzureAnswer(200, DeploymentJson(*parts_.endpoints.Find(name), moment.now));
+  if (tags != nullptr) {
+    const auto done = parts_.endpoints.PatchTags(name, tag_patch, request.caller, moment);
+    if (!done) return Fail(done.error());
+  }
+  const Endpoint& changed = *parts_.endpoints.Find(name);
+  ApiAnswer answer = AzureAnswer(anew ? 202 : 200, DeploymentJson(changed, moment.now));
+  if (anew) TellOperation(request, changed, answer);
+  return answer;
 }
 
 Result<const Endpoint*> AzureApi::Deployment(const std::string& account,
@@ -298,12 +352,13 @@ boost::json::object AzureApi::DeploymentJson(const Endpoint& endpoint, TimePoint
                              azure.account.substr(second + 1), endpoint.name)},
           {"type", "Microsoft.CognitiveServices/accounts/deployments"},
           {"name", endpoint.name},
+          {"etag", fmt::format("\"{}\"", endpoint.updated_at.time_since_epoch().count())},
           {"sku", {{"name", azure.sku}, {"capacity", azure.capacity}}},
           {"tags", std::move(tags)},
           {"systemData",
            {{"createdBy", endpoint.creator},
-            {"createdAt", Time(endpoint.created_at)},
-            {"lastModifiedAt", Time(endpoint.updated_at)}}},
+            {"createdAt", AzureTime(endpoint.created_at)},
+            {"lastModifiedAt", AzureTime(endpoint.updated_at)}}},
           {"properties", std::move(properties)}};
 }
 

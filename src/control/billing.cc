@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <tuple>
@@ -122,6 +123,14 @@ Result<PriceTable> ParsePriceTable(std::string_view json) {
     number("per", price.per);
     number("price_per_hour", price.price_per_hour);
     if (price.per <= 0) inner.Refuse("per", "more than 0", boost::json::value(price.per));
+    if (!inner.Has("price_per_hour")) {
+      const std::string field = inner.PathOf("price_per_hour");
+      inner.Refuse({Code::kInvalidArgument, field + " is required", field});
+    }
+    constexpr std::array<std::string_view, 3> kUnits = {"tokens_per_s", "model_units", "ptu"};
+    if (std::ranges::find(kUnits, price.unit) == kUnits.end()) {
+      inner.Refuse("unit", "tokens_per_s, model_units or ptu", boost::json::value(price.unit));
+    }
     table.prices.push_back(std::move(price));
   }
   if (failure) return Fail(std::move(*failure));

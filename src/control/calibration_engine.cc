@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "fleet/replica_log.h"
 #include "http/client.h"
 #include "io/epoll/epoll_loop.h"
 #include "io/task_scope.h"
@@ -85,8 +86,7 @@ Status CalibrationEngine::Wait(Duration pause) {
 std::string CalibrationEngine::LastWords() const {
   constexpr std::size_t kLogMax = std::size_t{8} << 20;
   std::string text = ReadSmallFile(log_path_, kLogMax).value_or("");
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (text.size() > kLastWordsMax) text.erase(0, text.size() - kLastWordsMax);
+  text = fleet::PrintableTail(std::move(text), kLastWordsMax);
   return text.empty() ? "none" : text;
 }
 

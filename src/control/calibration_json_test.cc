@@ -43,6 +43,10 @@ policy::Calibration RandomCalibration(std::uint64_t seed) {
       .how = "seed " + std::to_string(seed)};
   for (std::uint64_t i = 0; i < seed % 5; ++i) calibration.curve.push_back(RandomPoint(random));
   for (std::uint64_t i = 0; i < seed % 3; ++i) calibration.probes.push_back(RandomPoint(random));
+  if (seed % 3 > 0) {
+    calibration.probes.back().means = policy::MeanTimes{
+        1000 * random.Uniform(), 1000 * random.Uniform(), 1000 * random.Uniform()};
+  }
   return calibration;
 }
 

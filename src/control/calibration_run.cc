@@ -41,9 +41,9 @@ policy::CurvePoint PointOf(const bench::LevelSummary& level, const bench::BenchO
     policy::CurvePoint point = PointOf(level, {});
     point.concurrency = 1;
     point.requests_per_s = options.shape.rates.front();
-    point.ttft_ms.p50 = level.ttft_ms.mean;  // See plan::HasPauses().
-    point.tpot_ms.p50 = level.tpot_ms.mean;
-    point.latency_ms.p50 = level.latency_ms.mean;
+    point.means = {.ttft_ms = level.ttft_ms.mean,
+                   .tpot_ms = level.tpot_ms.mean,
+                   .latency_ms = level.latency_ms.mean};
     return point;
   }
   return {.concurrency = level.concurrency,

@@ -187,7 +187,17 @@ Result<store::ModelVersionRecord> Catalog::Register(const RegisterModel& request
   auto version = Describe(request, now);
   if (!version) return Fail(version.error());
   auto added = store_.AddModelVersion(*version, request.comment);
-  if (!added) ForgetKey(*version);
+  if (!added) {
+    ForgetKey(*version);
+    return added;
+  }
+  // A further version changes its model.
+  if (auto model = Get(request.full_name); model && added->version > 1) {
+    ModelDetails details = ParseModelDetails(model->details);
+    details.updated_by = request.creator;
+    model->details = Serialize(details);
+    if (auto updated = store_.UpdateModel(*model); !updated) return Fail(updated.error());
+  }
   return added;
 }
 

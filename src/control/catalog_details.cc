@@ -55,6 +55,7 @@ std::string Serialize(const ModelDetails& details) {
   boost::json::object json;
   if (!details.tags.empty()) json["tags"] = TagsJson(details.tags);
   PutText(json, "default_system_prompt", details.default_system_prompt);
+  PutText(json, "updated_by", details.updated_by);
   return boost::json::serialize(json);
 }
 
@@ -73,6 +74,9 @@ std::string Serialize(const VersionDetails& details) {
   if (!details.tags.empty()) json["tags"] = TagsJson(details.tags);
   if (details.external_model) json["external_model"] = *details.external_model;
   if (!details.key_file.empty()) json["key_file"] = details.key_file;
+  PutText(json, "updated_by", details.updated_by);
+  if (details.calibrating) json["calibrating"] = *details.calibrating;
+  if (details.updated_at_ms) json["updated_at_ms"] = *details.updated_at_ms;
   return boost::json::serialize(json);
 }
 
@@ -82,6 +86,7 @@ ModelDetails ParseModelDetails(std::string_view text) {
   if (!json) return details;
   if (const auto* tags = ObjectOf(*json, "tags")) details.tags = ParseTags(*tags);
   details.default_system_prompt = TextOf(*json, "default_system_prompt");
+  details.updated_by = TextOf(*json, "updated_by");
   return details;
 }
 
@@ -106,6 +111,10 @@ VersionDetails ParseVersionDetails(std::string_view text) {
   if (const auto* tags = ObjectOf(*json, "tags")) details.tags = ParseTags(*tags);
   if (const auto* external = ObjectOf(*json, "external_model")) details.external_model = *external;
   details.key_file = TextOf(*json, "key_file");
+  details.updated_by = TextOf(*json, "updated_by");
+  if (const auto* begun = ObjectOf(*json, "calibrating")) details.calibrating = *begun;
+  const auto* updated = json->if_contains("updated_at_ms");
+  if (updated != nullptr && updated->is_int64()) details.updated_at_ms = updated->get_int64();
   return details;
 }
 

@@ -16,6 +16,7 @@ struct ModelDetails {
   Tags tags{};
   // Put in front of a chat whose client sent no system message; "" for none.
   std::string default_system_prompt{};
+  std::string updated_by{};  // Name of the key; "" nobody since it was made.
 };
 
 // What a version was made from.
@@ -40,7 +41,11 @@ struct VersionDetails {
   std::optional<std::int64_t> context_length{};  // Tokens.
   Tags tags{};
   std::optional<boost::json::object> external_model{};  // As the API has it, keys left out.
-  std::string key_file{};  // Of an external model, in the secrets' folder; "" none. Never shown.
+  std::string key_file{};    // Of an external model, in the secrets' folder; "" none. Never shown.
+  std::string updated_by{};  // Name of the key; "" nobody since it was made.
+  std::optional<std::int64_t> updated_at_ms{};
+  // A calibration that was begun and has not ended, as ModelWorks needs it to begin anew.
+  std::optional<boost::json::object> calibrating{};
 };
 
 std::string Serialize(const ModelDetails& details);

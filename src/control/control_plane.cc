@@ -17,7 +17,6 @@ namespace penstock::control {
 namespace {
 
 constexpr std::size_t kHealthAnswerMax = 64 * 1024;
-constexpr std::size_t kLogIdSize = 6;  // Digits of a pool's id in a log's name.
 constexpr std::size_t kLogShownMax = 16 * 1024;
 
 // The command of an engine but for what differs from one to the next.
@@ -56,10 +55,6 @@ ModelWorksSettings WorksSettings(const store::DataDirectory& data, std::string s
                     {.model_path = model, .endpoint_name = "calibration", .address = address});
               },
           .on_calibrated = std::move(on_calibrated)};
-}
-
-std::string LogNameOf(const PoolWant& pool, int place) {
-  return fmt::format("{}.{}.{}", pool.label, pool.id.substr(0, kLogIdSize), place);
 }
 
 }  // namespace
@@ -270,13 +265,13 @@ void ControlPlane::NoteOf(const PoolWant& pool, const std::string& kind,
   for (const std::string& name : pool.endpoints) {
     const Endpoint* endpoint = endpoints_.Find(name);
     if (endpoint == nullptr) continue;
-    events_.Add({.endpoint_id = endpoint->id,
-                 .at = loop_.WallNow(),
-                 .kind = kind,
-                 .served_entity = pool.version == 0
-                                      ? pool.model
-                                      : fmt::format("{}-{}", pool.model, pool.version),
-                 .message = message});
+    for (const std::string& entity : EntitiesOfPool(*endpoint, pool.id)) {
+      events_.Add({.endpoint_id = endpoint->id,
+                   .at = loop_.WallNow(),
+                   .kind = kind,
+                   .served_entity = entity,
+                   .message = message});
+    }
   }
 }
 
@@ -460,7 +455,7 @@ void ControlPlane::RemoveForeignLogs() const {
   std::error_code failure;
   for (const auto& entry : std::filesystem::directory_iterator(data_.log_path(), failure)) {
     const std::string file = entry.path().filename().string();
-    const std::string endpoint = file.substr(0, file.find('.'));  // Their names have no dot.
+    const std::string endpoint = LabelOfLog(file);
     if (endpoint == "shared" || std::ranges::binary_search(names, endpoint)) continue;
     std::filesystem::remove(entry.path(), failure);
   }

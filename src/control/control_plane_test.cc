@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <functional>
+#include <set>
 
 #include "base/test_folder.h"
 #include "control/gguf_sample.h"
@@ -205,6 +206,51 @@ TEST_F(ControlPlaneTest, TidiesLogsOfDeletedEndpoints) {
   Close(Deadline::Never());
   Open();
   EXPECT_EQ(LogsIn(logs), 0);
+}
+
+// Names of Azure's deployments have dots, as log files have.
+TEST_F(ControlPlaneTest, KeepsTheLogsOfNamesWithDots) {
+  Create("ok");
+  const auto made = plane_->Handle(
+      {.method = "PUT",
+       .path = "/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/a/"
+               "deployments/e.v1.5",
+       .body = R"({"sku":{"name":"ProvisionedManaged","capacity":1},)"
+               R"("properties":{"model":{"name":"a.b.ok","version":"1"}}})",
+       .caller = {.name = "tester", .role = policy::Role::kAdmin},
+       .query = "api-version=2024-10-01"});
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string logs = plane_->data().log_path();
+  Await("both print", [&] { return LogsIn(logs) == 2; });
+  Close(Deadline::Never());
+  Open();
+  EXPECT_EQ(LogsIn(logs), 2);
+  Send("DELETE", "/api/2.0/serving-endpoints/e.v1.5");
+  Close(Deadline::Never());
+  Open();
+  EXPECT_EQ(LogsIn(logs), 1);
+}
+
+TEST_F(ControlPlaneTest, EventsNameTheServedEntityAsItsEndpointDoes) {
+  const std::string model = folder_.Write("ok.gguf", GgufSample{}.Bytes());
+  Send("POST", "/api/2.1/unity-catalog/models",
+       fmt::format(R"({{"name":"a.b.ok","source":"{}"}})", model));
+  Send("POST", "/api/2.1/unity-catalog/models/a.b.ok/versions",
+       fmt::format(R"({{"source":"{}"}})", model));
+  Send("POST", "/api/2.0/serving-endpoints", R"({"name":"e","config":{"served_entities":[
+       {"name":"old","entity_name":"a.b.ok","entity_version":1},
+       {"name":"new","entity_name":"a.b.ok","entity_version":2}],"traffic_config":{"routes":[
+       {"served_entity_name":"old","traffic_percentage":90},
+       {"served_entity_name":"new","traffic_percentage":10}]}}})");
+  Await("ready", [this] { return IsReady(); });
+  std::set<std::string> named;
+  const auto list = Send("GET", "/api/2.0/serving-endpoints/e/events");
+  for (const auto& event : list.at("events").as_array()) {
+    if (event.at("type") == "replica") {
+      named.insert(std::string(event.at("served_entity_name").as_string()));
+    }
+  }
+  EXPECT_EQ(named, (std::set<std::string>{"old", "new"}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/test_folder.h"
+#include "control/azure_api.h"
 #include "control/billing.h"
 #include "control/gguf_sample.h"
 #include "control/http_api.h"
@@ -122,6 +123,12 @@ class EndpointBed : public testing::Test {
                  .scaler = &scaler,
                  .billing = &billing,
                  .keys = &keys}};
+    AzureApi azure{{.endpoints = endpoints,
+                    .models = models,
+                    .scaler = &scaler,
+                    .billing = &billing,
+                    .keys = &keys},
+                   catalog};
   };
 
   EndpointSettings settings_;

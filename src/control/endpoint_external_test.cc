@@ -75,6 +75,7 @@ TEST_F(EndpointExternalTest, TheKeyLiesInAFileAndNowhereElse) {
   }
   const auto route = Routes().Find("far");
   EXPECT_EQ(route->served[0].model, "gpt-4o.1");
+  EXPECT_EQ(route->served[0].context_tokens, 0) << "nobody knows it";
   EXPECT_FALSE(route->served[0].replicas[0].reads_headers);
   const std::string pool = Pool();
   const std::string path = Call().key_path;

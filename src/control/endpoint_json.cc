@@ -189,12 +189,14 @@ boost::json::object EndpointSummaryJson(const EndpointView& view) {
   boost::json::object json = HeadJson(view);
   const auto& config = view.endpoint.config ? view.endpoint.config : view.endpoint.pending;
   boost::json::array entities;
+  boost::json::array models;
   if (config) {
     for (const ServedEntity& entity : config->served_entities) {
       entities.push_back(EntityRequestJson(entity));
+      models.push_back(ServedModelJson(entities.back().get_object()));
     }
   }
-  json["config"] = {{"served_entities", std::move(entities)}};
+  json["config"] = {{"served_entities", std::move(entities)}, {"served_models", std::move(models)}};
   return json;
 }
 

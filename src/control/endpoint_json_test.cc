@@ -94,9 +94,22 @@ TEST(ParseEndpointDefinition, ReadsModelUnits) {
   const ServedEntity& entity = definition->config->served_entities[0];
   EXPECT_EQ(entity.model_units, 50);
   EXPECT_EQ(entity.throughput, (policy::ThroughputRange{.minimum = 3250, .maximum = 6500}));
+  // The ordinary path takes them too, as the vendor's ServedEntityInput does; but not both.
   const auto elsewhere = ParseEndpointDefinition(body, ChunkOf(65));
-  ASSERT_FALSE(elsewhere);
-  EXPECT_EQ(elsewhere.error().field, "config.served_entities[0].provisioned_model_units");
+  ASSERT_TRUE(elsewhere) << elsewhere.error().message;
+  EXPECT_EQ(elsewhere->config->served_entities[0].throughput, entity.throughput);
+  const auto both = ParseEndpointDefinition(
+      R"({"name":"e","config":{"served_entities":[{"entity_name":"a.b.c","entity_version":"1",
+      "provisioned_model_units":50,"max_provisioned_throughput":3250}]}})",
+      ChunkOf(65));
+  ASSERT_FALSE(both);
+  EXPECT_EQ(both.error().field, "config.served_entities[0].max_provisioned_throughput");
+  const auto on_pt = ParseEndpointDefinition(
+      R"({"name":"e","config":{"served_entities":[{"entity_name":"a.b.c","entity_version":"1",
+      "min_provisioned_throughput":3250}]}})",
+      options);
+  ASSERT_FALSE(on_pt);
+  EXPECT_EQ(on_pt.error().field, "config.served_entities[0].min_provisioned_throughput");
 }
 
 TEST(ParseEndpointDefinition, TakesZeroAsTheMinimum) {

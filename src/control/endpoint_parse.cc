@@ -111,14 +111,21 @@ void RefuseOfEntity(JsonReader& reader, bool model_units) {
                                      "environment_vars", "instance_profile_arn"}) {
     reader.RefuseUnsupported(key);
   }
-  const std::string_view other =
-      model_units ? "max_provisioned_throughput" : "provisioned_model_units";
-  if (reader.Has(other)) {
-    reader.Refuse({Code::kInvalidArgument,
-                   fmt::format("{} does not belong here: tokens per second go to "
-                               "/api/2.0/serving-endpoints, model units to …/pt",
-                               reader.PathOf(other)),
-                   reader.PathOf(other)});
+  for (const std::string_view key : {"min_provisioned_throughput", "max_provisioned_throughput"}) {
+    if (!reader.Has(key)) continue;
+    if (model_units) {
+      reader.Refuse({Code::kInvalidArgument,
+                     fmt::format("{} does not belong here: tokens per second go to "
+                                 "/api/2.0/serving-endpoints, model units to …/pt",
+                                 reader.PathOf(key)),
+                     reader.PathOf(key)});
+    } else if (reader.Has("provisioned_model_units")) {
+      reader.Refuse({Code::kInvalidArgument,
+                     fmt::format("{} and provisioned_model_units exclude each other: a range is "
+                                 "given in tokens per second or in units",
+                                 reader.PathOf(key)),
+                     reader.PathOf(key)});
+    }
   }
 }
 
@@ -149,6 +156,14 @@ void ReadExternal(JsonReader& reader, const boost::json::object& json, const Par
     entity.name = external->call.name.substr(0, 2 * kModelNamePartSizeMax);
     std::ranges::replace(entity.name, '.', '-');
     std::ranges::replace(entity.name, ':', '-');
+    if (auto good = CheckServedEntityName(entity.name, reader.PathOf("name"));
+        !good && !options.stored) {
+      reader.Refuse({Code::kInvalidArgument,
+                     fmt::format("{}: give the entity a name of its own, for that of the model "
+                                 "cannot be one: {}",
+                                 reader.PathOf("name"), good.error().message),
+                     reader.PathOf("name")});
+    }
   }
   entity.external = std::move(*external);
   if (options.stored) entity.key_file = reader.String("key_file").value_or("");
@@ -169,7 +184,7 @@ void ReadRegistered(JsonReader& reader, bool old_names, const ParseOptions& opti
   const std::int64_t chunk = options.chunk_of && !reader.failed()
                                  ? options.chunk_of(entity.entity_name, entity.entity_version)
                                  : policy::kUncalibratedChunk;
-  if (options.model_units) {
+  if (options.model_units || (!options.stored && reader.Has("provisioned_model_units"))) {
     ReadModelUnits(reader, entity, chunk);
   } else {
     entity.throughput = ReadThroughput(reader, chunk);
@@ -184,7 +199,12 @@ void ReadRegistered(JsonReader& reader, bool old_names, const ParseOptions& opti
 // `old_names`: the spelling of `served_models`.
 ServedEntity ReadEntity(JsonReader& reader, bool old_names, const ParseOptions& options) {
   ServedEntity entity;
-  entity.name = TextUpTo(reader, "name", 2 * kModelNamePartSizeMax);
+  entity.name = reader.String("name").value_or("");
+  if (!options.stored && !entity.name.empty()) {
+    if (auto good = CheckServedEntityName(entity.name, reader.PathOf("name")); !good) {
+      reader.Refuse(good.error());
+    }
+  }
   if (!options.stored) RefuseOfEntity(reader, options.model_units);
   if (const auto* external = reader.Object("external_model")) {
     ReadExternal(reader, *external, options, entity);

@@ -183,7 +183,12 @@ constexpr std::array kRoutes = {
              },
              kByEndpoint},
     ApiRoute{"GET", "/api/2.0/permissions/serving-endpoints/*/permissionLevels",
-             [](const ApiCall&) -> ApiResult { return PermissionLevelsJson(); }},
+             [](const ApiCall& call) -> ApiResult {
+               const auto seen =
+                   call.parts.endpoints.GetPermissions(call.parameters[0], call.request.caller);
+               if (!seen) return Fail(seen.error());
+               return PermissionLevelsJson();
+             }},
     ApiRoute{"GET", "/api/2.0/permissions/serving-endpoints/*",
              [](const ApiCall& call) {
                return call.parts.endpoints.GetPermissions(call.parameters[0], call.request.caller);

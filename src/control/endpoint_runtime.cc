@@ -69,6 +69,7 @@ Result<ServedModel> EndpointService::LookUp(const std::string& model, std::int64
   if (settings_.memory_of) served.memory_bytes = settings_.memory_of(*record);
   served.external = catalog_.ExternalOf(*record);
   if (served.external) served.memory_bytes = 0;  // On somebody else's machines.
+  served.context_tokens = ParseVersionDetails(record->details).context_length.value_or(0);
   if (settings_.calibration) served.calibration = settings_.calibration(*record);
   if (const auto registered = catalog_.Get(model)) {
     served.system_prompt = ParseModelDetails(registered->details).default_system_prompt;
@@ -317,6 +318,7 @@ policy::ServedRoute EndpointService::RouteOf(
       served.range, known ? std::optional(policy::CapacityOf(*known)) : std::nullopt);
   served.lane.overload = entity.overload;
   served.task = pool->served.task;
+  served.context_tokens = pool->served.context_tokens;
   if (endpoint.azure) ApplyAzure(*endpoint.azure, served.lane);
   if (known) {
     served.pool_policy.replica_cost_per_s = known->cost_per_s;

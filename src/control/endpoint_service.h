@@ -149,6 +149,7 @@ class EndpointService {
   const PoolWant* PoolOf(const std::string& pool) const;
   const std::map<std::string, PoolWant>& plan() const { return plan_; }
   void SetUrl(const std::string& url) { settings_.url = url; }
+  const std::string& url() const { return settings_.url; }
 
   // Names of all endpoints, sorted.
   std::vector<std::string> Names() const;

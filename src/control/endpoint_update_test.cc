@@ -17,6 +17,7 @@ TEST_F(EndpointUpdateTest, OldServesUntilNewIsReady) {
   EXPECT_EQ(updating.json.at("config").at("config_version"), 1);
   EXPECT_EQ(updating.json.at("pending_config").at("config_version"), 2);
   EXPECT_EQ(Routes().Find("chat")->served[0].model_version, 1);
+  EXPECT_EQ(Routes().Find("chat")->served[0].context_tokens, 4096) << "as the model's file says";
 
   const Reply second = Send("PUT", Path("chat/config"), Config(1));
   EXPECT_EQ(second.status, 409);
@@ -175,6 +176,8 @@ TEST_F(EndpointUpdateTest, PermissionsAreByIdAndDecide) {
   EXPECT_EQ(Send("PATCH", path, grant("bob", "CAN_DO")).status, 400);
   EXPECT_EQ(Send("GET", path).json.at("access_control_list").as_array().size(), 2u);
   EXPECT_EQ(Send("GET", path + "/permissionLevels").status, 200);
+  EXPECT_EQ(Send("GET", "/api/2.0/permissions/serving-endpoints/none/permissionLevels").status,
+            404);
   EXPECT_EQ(Send("GET", "/api/2.0/permissions/serving-endpoints/none").status, 404);
 }
 

@@ -331,6 +331,7 @@ TEST_F(HttpApiTest, ModelsCanBeChanged) {
   const Reply changed = Send("PATCH", ModelPath("a.b.c"),
                              R"({"owner":"bob","comment":"two","default_system_prompt":"Hi."})");
   EXPECT_EQ(changed.json.at("owner"), "bob");
+  EXPECT_EQ(changed.json.at("updated_by"), changed.json.at("created_by"));  // Not the owner.
   Open();
   const Reply again = Send("GET", ModelPath("a.b.c"));
   EXPECT_EQ(again.json.at("comment"), "two");
@@ -344,6 +345,33 @@ TEST_F(HttpApiTest, ModelsCanBeChanged) {
             400);
 }
 
+TEST_F(HttpApiTest, WhoChangedAModelLastIsKept) {
+  RegisterModel("a.b.c");
+  const auto by = [this](const char* who, const char* method, const std::string& path,
+                         const std::string& body) {
+    return parts_->api
+        .Handle({.method = method,
+                 .path = path,
+                 .body = body,
+                 .caller = {.name = who, .role = policy::Role::kAdmin}},
+                {})
+        .status;
+  };
+  EXPECT_EQ(by("cyd", "PATCH", ModelPath("a.b.c"), R"({"comment":"new"})"), 200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("updated_by"), "cyd");
+  EXPECT_EQ(by("dan", "PATCH", ModelPath("a.b.c/versions/1"), R"({"comment":"new"})"), 200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions/1")).json.at("updated_by"), "dan");
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("updated_by"), "cyd");
+  EXPECT_EQ(by("eve", "POST", "/api/2.0/mlflow/registered-models/set-tag",
+               R"({"name":"a.b.c","key":"k","value":"v"})"),
+            200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("updated_by"), "eve");
+  EXPECT_EQ(by("fay", "POST", ModelPath("a.b.c/versions"),
+               fmt::format(R"({{"source":"{}"}})", model_path_)),
+            200);
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("updated_by"), "fay");
+}
+
 TEST_F(HttpApiTest, AliasesNameVersions) {
   RegisterModel("a.b.c");
   EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/champion"), R"({"version_num":1})").status, 200);
@@ -351,6 +379,7 @@ TEST_F(HttpApiTest, AliasesNameVersions) {
   EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("aliases").as_array().size(), 1u);
   EXPECT_EQ(Send("GET", ModelPath("a.b.c/versions/1")).json.at("aliases").at(0).at("alias_name"),
             "champion");
+  EXPECT_EQ(Send("GET", ModelPath("a.b.c")).json.at("aliases").at(0).at("model_name"), "c");
   EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/champion"), R"({"version_num":2})").status, 404);
   EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/7"), R"({"version_num":1})").status, 400);
   EXPECT_EQ(Send("PUT", ModelPath("a.b.c/aliases/x"), "{}").status, 400);
@@ -373,6 +402,9 @@ TEST_F(HttpApiTest, ListsAreCutIntoPages) {
   EXPECT_EQ(second.at("registered_models").at(1).at("full_name"), "x.y.1");
   EXPECT_FALSE(second.contains("next_page_token"));
   EXPECT_EQ(list("catalog_name=a&schema_name=b").at("registered_models").as_array().size(), 3u);
+  // One without the other says nothing, as at the vendor's.
+  EXPECT_EQ(list("catalog_name=a").at("error_code"), "INVALID_PARAMETER_VALUE");
+  EXPECT_EQ(list("schema_name=b").at("error_code"), "INVALID_PARAMETER_VALUE");
   EXPECT_EQ(list("page_token=zz").at("error_code"), "INVALID_PARAMETER_VALUE");
 }
 

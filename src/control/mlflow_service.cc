@@ -227,6 +227,7 @@ MlflowService::Answer MlflowService::ChangeModel(const Call& call, Change change
   if (!model) return Fail(model.error());
   ModelDetails details = ParseModelDetails(model->details);
   if (Status changed = change(*model, details); !changed) return Fail(changed.error());
+  details.updated_by = call.caller.name;
   model->details = Serialize(details);
   model->updated_at = call.moment.wall;
   if (auto updated = catalog_.Update(*model); !updated) return Fail(updated.error());
@@ -242,6 +243,8 @@ MlflowService::Answer MlflowService::ChangeVersion(const Call& call, Change chan
   if (!version) return Fail(version.error());
   VersionDetails details = ParseVersionDetails(version->details);
   if (Status changed = change(details); !changed) return Fail(changed.error());
+  details.updated_by = call.caller.name;
+  details.updated_at_ms = call.moment.wall.time_since_epoch().count();
   version->details = Serialize(details);
   if (auto updated = catalog_.UpdateVersion(*version); !updated) return Fail(updated.error());
   return VersionNamed(name, number);

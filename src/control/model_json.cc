@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "control/json_reader.h"
@@ -18,12 +19,17 @@ ModelName PartsOf(const std::string& full_name) {
   return parts ? std::move(*parts) : ModelName{.catalog = {}, .schema = {}, .model = full_name};
 }
 
-boost::json::array AliasesOf(const Aliases& aliases, std::int64_t version) {
+// RegisteredModelAlias, of one version or of all.
+boost::json::array AliasesOf(const ModelName& name, const Aliases& aliases,
+                             std::optional<std::int64_t> version) {
   boost::json::array list;
   for (const store::ModelAliasRecord& alias : aliases) {
-    if (alias.version != version) continue;
-    list.push_back(
-        boost::json::object{{"alias_name", alias.alias}, {"version_num", alias.version}});
+    if (version && alias.version != *version) continue;
+    list.push_back(boost::json::object{{"alias_name", alias.alias},
+                                       {"version_num", alias.version},
+                                       {"catalog_name", name.catalog},
+                                       {"schema_name", name.schema},
+                                       {"model_name", name.model}});
   }
   return list;
 }
@@ -51,13 +57,9 @@ boost::json::object ModelJson(const store::ModelRecord& model, const Aliases& al
   json["created_at"] = Ms(model.created_at);
   json["created_by"] = model.created_by;
   json["updated_at"] = Ms(model.updated_at);
-  json["updated_by"] = model.owner;
-  boost::json::array list;
-  for (const store::ModelAliasRecord& alias : aliases) {
-    list.push_back(
-        boost::json::object{{"alias_name", alias.alias}, {"version_num", alias.version}});
-  }
-  json["aliases"] = std::move(list);
+  json["updated_by"] = details.updated_by.empty() ? model.created_by : details.updated_by;
+  json["browse_only"] = false;
+  json["aliases"] = AliasesOf(name, aliases, std::nullopt);
   if (!details.tags.empty()) json["tags"] = TagsJson(details.tags);
   if (!details.default_system_prompt.empty()) {
     json["default_system_prompt"] = details.default_system_prompt;
@@ -81,7 +83,9 @@ boost::json::object VersionJson(const store::ModelVersionRecord& version, const 
   if (!details.run_id.empty()) json["run_id"] = details.run_id;
   json["created_at"] = Ms(version.created_at);
   json["created_by"] = version.created_by;
-  json["aliases"] = AliasesOf(aliases, version.version);
+  json["updated_at"] = details.updated_at_ms.value_or(Ms(version.created_at));
+  json["updated_by"] = details.updated_by.empty() ? version.created_by : details.updated_by;
+  json["aliases"] = AliasesOf(name, aliases, version.version);
   json["source_kind"] = ToString(details.kind);
   json["task"] = TaskOf(version);
   json["model_type"] = ModelTypeOf(version);
@@ -103,7 +107,7 @@ boost::json::object MlflowVersionJson(const store::ModelVersionRecord& version,
   json["name"] = version.full_name;
   json["version"] = fmt::format("{}", version.version);  // MLflow's are texts.
   json["creation_timestamp"] = Ms(version.created_at);
-  json["last_updated_timestamp"] = Ms(version.created_at);
+  json["last_updated_timestamp"] = details.updated_at_ms.value_or(Ms(version.created_at));
   json["user_id"] = version.created_by;
   json["current_stage"] = "None";
   json["description"] = details.comment;

@@ -76,7 +76,8 @@ constexpr std::array kRoutes = {
              [](const ApiCall& call) { return call.parts.models.Get(call.parameters[0]); }},
     ApiRoute{"PATCH", "/api/2.1/unity-catalog/models/*",
              [](const ApiCall& call) {
-               return call.parts.models.Update(call.parameters[0], call.request.body, call.moment);
+               return call.parts.models.Update(call.parameters[0], call.request.body,
+                                               call.request.caller, call.moment);
              }},
     ApiRoute{"DELETE", "/api/2.1/unity-catalog/models/*",
              [](const ApiCall& call) {
@@ -110,7 +111,13 @@ constexpr std::array kRoutes = {
     ApiRoute{"GET", "/api/2.1/unity-catalog/models/*/versions/*",
              WithVersion<&ModelService::GetVersion>},
     ApiRoute{"PATCH", "/api/2.1/unity-catalog/models/*/versions/*",
-             WithVersionAndBody<&ModelService::UpdateVersion>},
+             [](const ApiCall& call) -> Answer {
+               const auto version = VersionIn(call.parameters[1]);
+               if (!version) return Fail(version.error());
+               return call.parts.models.UpdateVersion(call.parameters[0], *version,
+                                                      call.request.body, call.request.caller,
+                                                      call.moment);
+             }},
     ApiRoute{"DELETE", "/api/2.1/unity-catalog/models/*/versions/*",
              [](const ApiCall& call) -> Answer {
                const auto version = VersionIn(call.parameters[1]);

@@ -216,7 +216,13 @@ ModelService::Answer ModelService::List(const std::string& catalog, const std::s
                                         const Page& page) {
   auto models = catalog_.List();
   if (!models) return Fail(models.error());
-  if (!catalog.empty() || !schema.empty()) {
+  if (catalog.empty() != schema.empty()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("catalog_name and schema_name go together; {} is missing",
+                            catalog.empty() ? "catalog_name" : "schema_name"),
+                catalog.empty() ? "catalog_name" : "schema_name");
+  }
+  if (!catalog.empty()) {
     const std::string prefix = fmt::format("{}.{}.", catalog, schema);
     std::erase_if(*models, [&prefix](const store::ModelRecord& model) {
       return !model.full_name.starts_with(prefix);
@@ -262,7 +268,7 @@ ModelService::Answer ModelService::GetVersionByAlias(const std::string& full_nam
 }
 
 ModelService::Answer ModelService::Update(const std::string& full_name, std::string_view body,
-                                          Moment moment) {
+                                          const Caller& caller, Moment moment) {
   const auto object = ParseJsonObject(body);
   if (!object) return Fail(object.error());
   auto model = catalog_.Get(full_name);
@@ -278,6 +284,7 @@ ModelService::Answer ModelService::Update(const std::string& full_name, std::str
     details.default_system_prompt = std::move(*prompt);
   }
   if (failure) return Fail(std::move(*failure));
+  details.updated_by = caller.name;
   model->details = Serialize(details);
   model->updated_at = moment.wall;
   if (auto updated = catalog_.Update(*model); !updated) return Fail(updated.error());
@@ -286,7 +293,8 @@ ModelService::Answer ModelService::Update(const std::string& full_name, std::str
 }
 
 ModelService::Answer ModelService::UpdateVersion(const std::string& full_name, std::int64_t version,
-                                                 std::string_view body) {
+                                                 std::string_view body, const Caller& caller,
+                                                 Moment moment) {
   const auto object = ParseJsonObject(body);
   if (!object) return Fail(object.error());
   auto found = catalog_.GetVersion(full_name, version);
@@ -297,6 +305,8 @@ ModelService::Answer ModelService::UpdateVersion(const std::string& full_name, s
   if (auto comment = ReadBounded(reader, "comment", kCommentSizeMax)) details.comment = *comment;
   if (auto tags = ReadTags(reader, *object)) details.tags = std::move(*tags);
   if (failure) return Fail(std::move(*failure));
+  details.updated_by = caller.name;
+  details.updated_at_ms = moment.wall.time_since_epoch().count();
   found->details = Serialize(details);
   if (auto updated = catalog_.UpdateVersion(*found); !updated) return Fail(updated.error());
   return GetVersion(full_name, version);
@@ -395,11 +405,15 @@ ModelService::Answer ModelService::Calibrate(const std::string& full_name, std::
     }
   }
   if (const auto latency = reader.Integer("latency_p90_max_ms")) {
+    if (*latency < 0) {
+      reader.Refuse("latency_p90_max_ms", "0 (no limit) or more", boost::json::value(*latency));
+    }
     options.settings.latency_p90_max_ms = static_cast<double>(*latency);
   }
   if (failure) return Fail(std::move(*failure));
   const auto found = catalog_.GetVersion(full_name, version);
   if (!found) return Fail(found.error());
+  options.asked = true;
   if (auto started = works_.Calibrate(*found, options); !started) return Fail(started.error());
   return Calibration(full_name, version);
 }

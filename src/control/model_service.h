@@ -57,9 +57,11 @@ class ModelService {
   Answer GetVersionByAlias(const std::string& full_name, const std::string& alias);
 
   // {"comment", "owner", "tags", "default_system_prompt"}: what is there is changed.
-  Answer Update(const std::string& full_name, std::string_view body, Moment moment);
+  Answer Update(const std::string& full_name, std::string_view body, const Caller& caller,
+                Moment moment);
   // {"comment", "tags"}
-  Answer UpdateVersion(const std::string& full_name, std::int64_t version, std::string_view body);
+  Answer UpdateVersion(const std::string& full_name, std::int64_t version, std::string_view body,
+                       const Caller& caller, Moment moment);
 
   // {"version_num"}
   Answer SetAlias(const std::string& full_name, const std::string& alias, std::string_view body);

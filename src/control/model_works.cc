@@ -88,6 +88,38 @@ std::int64_t ContextOf(const store::ModelVersionRecord& version, std::int64_t en
   return own > 0 && engine_tokens > 0 ? std::min(own, engine_tokens) : std::max(own, engine_tokens);
 }
 
+// What is kept of a calibration that has begun.
+boost::json::object MarkOf(const CalibrateOptions& options) {
+  return {{"length", static_cast<int>(options.length)},
+          {"chunks_per_replica", options.settings.chunks_per_replica},
+          {"cached_weight", options.settings.cached_weight},
+          {"latency_max_ms", options.settings.latency_p90_max_ms},
+          {"asked", options.asked},
+          {"begun", options.begun}};
+}
+
+// Of what MarkOf() made; what is odd keeps its default.
+CalibrateOptions OptionsOf(const boost::json::object& mark) {
+  const auto number = [&mark](const char* key, double fallback) {
+    const auto* value = mark.if_contains(key);
+    boost::json::error_code failure;
+    const double found = value == nullptr ? fallback : value->to_number<double>(failure);
+    return failure ? fallback : found;
+  };
+  CalibrateOptions options;
+  const int length = static_cast<int>(number("length", 0));
+  if (length == static_cast<int>(CurveLength::kReference)) options.length = CurveLength::kReference;
+  if (length == static_cast<int>(CurveLength::kQuick)) options.length = CurveLength::kQuick;
+  options.settings.chunks_per_replica = static_cast<int>(std::clamp<double>(
+      number("chunks_per_replica", policy::kChunksPerReplica), 1, policy::kChunksPerReplicaMax));
+  options.settings.cached_weight = std::clamp(number("cached_weight", 0), 0.0, 1.0);
+  options.settings.latency_p90_max_ms = std::max(0.0, number("latency_max_ms", 0));
+  const auto* asked = mark.if_contains("asked");
+  options.asked = asked != nullptr && asked->is_bool() && asked->get_bool();
+  options.begun = static_cast<int>(std::clamp(number("begun", 0), 0.0, 1000.0));
+  return options;
+}
+
 }  // namespace
 
 std::string SubjectOf(const store::ModelVersionRecord& version) {
@@ -126,6 +158,7 @@ Status ModelWorks::Resume(const std::string& models_path, WallTime now) {
     const auto versions = catalog_.ListVersions(model.full_name);
     if (!versions) return Fail(versions.error());
     for (const store::ModelVersionRecord& version : *versions) {
+      ResumeCalibration(version);
       if (version.status != kVersionPending) continue;
       if (auto begun = Begin(version); !begun) return begun;
     }
@@ -256,38 +289,79 @@ Status ModelWorks::Calibrate(const store::ModelVersionRecord& version,
       .settings = options.settings};
   plan.settings.embeds = TaskOf(version) == kEmbeddingsTask;
   auto made = std::make_shared<policy::Calibration>();
-  const auto started =
-      jobs_.Start({.kind = "calibrate",
-                   .subject = SubjectOf(version),
-                   .work = [made, plan = std::move(plan)](JobHandle& job) -> Status {
-                     auto calibration = RunCalibration(plan, job);
-                     if (!calibration) return Fail(calibration.error());
-                     *made = std::move(*calibration);
-                     return {};
-                   },
-                   .on_end =
-                       [this, made, model_hash = version.fingerprint,
-                        subject = SubjectOf(version)](const Status& result) {
-                         if (!result) {
-                           Log().error("calibration of {}: {}", subject, result.error().message);
-                           return;
-                         }
-                         made->model_hash = model_hash;
-                         made->hardware_hash = calibrations_.hardware_hash();
-                         made->hardware = settings_.machine.ToString();
-                         made->measured_at =
-                             std::chrono::time_point_cast<std::chrono::milliseconds>(
-                                 std::chrono::system_clock::now());
-                         if (auto kept = calibrations_.Keep(*made); !kept) {
-                           Log().error("calibration of {}: {}", subject, kept.error().message);
-                           return;
-                         }
-                         Log().info("{}: {} tokens/s a chunk, {:.0f} normalised tokens/s a replica",
-                                    subject, made->chunk_tokens_per_s, made->cost_per_s);
-                         settings_.on_calibrated();
-                       }});
+  const auto started = jobs_.Start(
+      {.kind = "calibrate",
+       .subject = SubjectOf(version),
+       .work = [made, plan = std::move(plan)](JobHandle& job) -> Status {
+         auto calibration = RunCalibration(plan, job);
+         if (!calibration) return Fail(calibration.error());
+         *made = std::move(*calibration);
+         return {};
+       },
+       .on_end = [this, made, version](
+                     const Status& result) { EndCalibration(version, result, std::move(*made)); }});
   if (!started) return Fail(started.error());
+  MarkCalibrating(version.full_name, version.version, options);
   return {};
+}
+
+void ModelWorks::EndCalibration(const store::ModelVersionRecord& version, const Status& result,
+                                policy::Calibration made) {
+  const std::string subject = SubjectOf(version);
+  Status kept = result;
+  if (result) {
+    made.model_hash = version.fingerprint;
+    made.hardware_hash = calibrations_.hardware_hash();
+    made.hardware = settings_.machine.ToString();
+    made.measured_at =
+        std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    kept = calibrations_.Keep(made);
+  }
+  // One that was stopped with the server goes on with the next start.
+  const bool stopped = !kept && kept.error().code == Code::kCancelled;
+  if (!stopped) MarkCalibrating(version.full_name, version.version, std::nullopt);
+  if (!kept) {
+    Log().error("calibration of {}: {}", subject, kept.error().message);
+    return;
+  }
+  Log().info("{}: {} tokens/s a chunk, {:.0f} normalised tokens/s a replica", subject,
+             made.chunk_tokens_per_s, made.cost_per_s);
+  settings_.on_calibrated();
+}
+
+void ModelWorks::MarkCalibrating(const std::string& full_name, std::int64_t number,
+                                 const std::optional<CalibrateOptions>& options) {
+  auto version = catalog_.GetVersion(full_name, number);
+  if (!version) return;  // Deleted meanwhile.
+  VersionDetails details = ParseVersionDetails(version->details);
+  if (!options && !details.calibrating) return;
+  details.calibrating.reset();
+  if (options) details.calibrating = MarkOf(*options);
+  version->details = Serialize(details);
+  if (auto kept = catalog_.UpdateVersion(*version); !kept) {
+    Log().warn("calibration of {}: {}", SubjectOf(*version), kept.error().message);
+  }
+}
+
+// One that a stop or a kill cut off begins anew.
+void ModelWorks::ResumeCalibration(const store::ModelVersionRecord& version) {
+  const VersionDetails details = ParseVersionDetails(version.details);
+  if (!details.calibrating) return;
+  CalibrateOptions options = OptionsOf(*details.calibrating);
+  ++options.begun;
+  const bool wanted = options.asked || settings_.calibrate != CalibratePolicy::kNever;
+  if (!wanted || options.begun > kCalibrationRestartsMax) {
+    Log().warn("calibration of {} was cut off and is not begun again: {}", SubjectOf(version),
+               wanted ? fmt::format("this has happened {} times", options.begun)
+                      : std::string("nothing is to be calibrated by itself"));
+    MarkCalibrating(version.full_name, version.version, std::nullopt);
+    return;
+  }
+  Log().info("calibration of {} was cut off, and begins anew", SubjectOf(version));
+  if (auto started = Calibrate(version, options); !started) {
+    Log().warn("calibration of {}: {}", SubjectOf(version), started.error().message);
+    MarkCalibrating(version.full_name, version.version, std::nullopt);
+  }
 }
 
 Status ModelWorks::CheckUse(const store::ModelVersionRecord& version) {

@@ -41,7 +41,12 @@ struct ModelWorksSettings {
 struct CalibrateOptions {
   CurveLength length = CurveLength::kAuto;
   policy::CalibrationSettings settings{};
+  bool asked = false;  // By somebody, not by the policy.
+  int begun = 0;       // How often a restart has cut this one off.
 };
+
+// One that restarts cut off so often is not begun again: it may be what ends the server.
+inline constexpr int kCalibrationRestartsMax = 3;
 
 class ModelWorks {
  public:
@@ -82,6 +87,12 @@ class ModelWorks {
   Status StartPull(const store::ModelVersionRecord& version);
   void End(const std::string& full_name, std::int64_t version, const Status& result,
            const Catalog::Completion& completion);
+  void EndCalibration(const store::ModelVersionRecord& version, const Status& result,
+                      policy::Calibration made);
+  // Keeps that the version's calibration has begun, or (nullopt) that it has ended.
+  void MarkCalibrating(const std::string& full_name, std::int64_t version,
+                       const std::optional<CalibrateOptions>& options);
+  void ResumeCalibration(const store::ModelVersionRecord& version);
   Status RegisterInstalled(const std::string& path, WallTime now);
   std::string OutputPathOf(const store::ModelVersionRecord& version) const;
 

@@ -25,6 +25,15 @@ std::string Quoted(std::string_view text) {
   return fmt::format("\"{}\"{}", quoted, text.size() > kQuotedMax ? "…" : "");
 }
 
+// The words that stand where REST paths have an endpoint's name.
+Status CheckNotReserved(std::string_view name, const std::string& field) {
+  constexpr std::array<std::string_view, 2> kReserved = {"pt", "get-model-optimization-info"};
+  if (std::ranges::find(kReserved, name) == kReserved.end()) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("{} must not be \"{}\": the REST paths use this word", field, name),
+              field);
+}
+
 }  // namespace
 
 Status CheckEndpointName(std::string_view name, const std::string& field) {
@@ -34,13 +43,32 @@ Status CheckEndpointName(std::string_view name, const std::string& field) {
                             field, kEndpointNameSizeMax, Quoted(name), name.size()),
                 field);
   }
-  constexpr std::array<std::string_view, 2> kReserved = {"pt", "get-model-optimization-info"};
-  if (std::ranges::find(kReserved, name) != kReserved.end()) {
+  return CheckNotReserved(name, field);
+}
+
+Status CheckDeploymentName(std::string_view name, const std::string& field) {
+  const bool characters =
+      std::ranges::all_of(name, [](char c) { return IsNameCharacter(c) || c == '.'; });
+  if (!characters || name.empty() || name.size() > kDeploymentNameSizeMax || name.front() == '.' ||
+      name.back() == '.') {
     return Fail(Code::kInvalidArgument,
-                fmt::format("{} must not be \"{}\": the REST paths use this word", field, name),
+                fmt::format("{} must be 1 to {} letters, digits, '-', '_' and '.', with no dot at "
+                            "either end, got {} ({} bytes)",
+                            field, kDeploymentNameSizeMax, Quoted(name), name.size()),
                 field);
   }
-  return {};
+  return CheckNotReserved(name, field);
+}
+
+Status CheckServedEntityName(std::string_view name, const std::string& field) {
+  constexpr std::size_t kSizeMax = 2 * kModelNamePartSizeMax;
+  const bool characters =
+      std::ranges::all_of(name, [](char c) { return IsNameCharacter(c) || c == '.'; });
+  if (characters && !name.empty() && name.size() <= kSizeMax) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("{} must be 1 to {} letters, digits, '-', '_' and '.', got {} ({} bytes)",
+                          field, kSizeMax, Quoted(name), name.size()),
+              field);
 }
 
 Status CheckAliasName(std::string_view name, const std::string& field) {

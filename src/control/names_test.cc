@@ -5,6 +5,28 @@
 namespace penstock::control {
 namespace {
 
+TEST(Names, OfDeploymentsMayHaveDots) {
+  for (const char* good : {"gpt-4.1-mini", "a", "a..b"}) {
+    EXPECT_TRUE(CheckDeploymentName(good, "name")) << good;
+  }
+  EXPECT_TRUE(CheckDeploymentName(std::string(kDeploymentNameSizeMax, 'x'), "name"));
+  for (const std::string& bad :
+       {std::string(), std::string("."), std::string("a."), std::string(".a"), std::string("a/b"),
+        std::string("pt"), std::string(kDeploymentNameSizeMax + 1, 'x')}) {
+    EXPECT_FALSE(CheckDeploymentName(bad, "name")) << bad;
+  }
+}
+
+TEST(Names, OfServedEntitiesBreakNoHeadAndNoTable) {
+  for (const std::string& good : {std::string("ml.llm-catalog.model-3"), std::string(510, 'x')}) {
+    EXPECT_TRUE(CheckServedEntityName(good, "name")) << good;
+  }
+  for (const std::string& bad : {std::string(), std::string("a,b"), std::string("a\r\nb: c"),
+                                 std::string("a/b"), std::string("a b"), std::string(511, 'x')}) {
+    EXPECT_FALSE(CheckServedEntityName(bad, "name")) << bad;
+  }
+}
+
 TEST(EndpointName, KeepsToItsRule) {
   for (const char* good : {"a", "prov-throughput-endpoint", "A_1", "-", "pt2"}) {
     EXPECT_TRUE(CheckEndpointName(good, "name")) << good;

@@ -155,6 +155,36 @@ void FinishPlan(std::map<std::string, PoolWant>& plan) {
   }
 }
 
+std::set<std::string> EntitiesOfPool(const Endpoint& endpoint, const std::string& pool) {
+  std::set<std::string> names;
+  for (const auto* config : {&endpoint.config, &endpoint.pending}) {
+    if (!*config) continue;
+    for (const ServedEntity& entity : (*config)->served_entities) {
+      if (PoolIdOf(endpoint.id, entity) == pool) names.insert(entity.name);
+    }
+  }
+  return names;
+}
+
+namespace {
+
+constexpr std::size_t kLogIdSize = 6;  // Digits of a pool's id in a log's name.
+
+}  // namespace
+
+std::string LogNameOf(const PoolWant& pool, int place) {
+  return fmt::format("{}.{}.{}", pool.label, pool.id.substr(0, kLogIdSize), place);
+}
+
+std::string LabelOfLog(std::string_view file) {
+  const std::string_view name = file.substr(0, file.rfind(".log"));
+  const std::size_t place = name.rfind('.');
+  if (place == std::string_view::npos || place <= kLogIdSize) {
+    return std::string(name.substr(0, name.find('.')));
+  }
+  return std::string(name.substr(0, place - kLogIdSize - 1));
+}
+
 std::int64_t LevelOf(const ServedEntity& entity, int replicas,
                      const std::optional<policy::Calibration>& known) {
   if (replicas <= 0 || !entity.throughput) return 0;

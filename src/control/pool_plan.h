@@ -8,7 +8,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -24,6 +26,7 @@ struct ServedModel {
   std::int64_t size_bytes = 0;
   std::int64_t memory_bytes = 0;  // What a replica of it takes; 0: unknown.
   std::optional<policy::Calibration> calibration;
+  std::int64_t context_tokens = 0;            // Of the model; 0: unknown.
   std::string system_prompt = {};             // For chats whose client sent none.
   std::optional<ExternalCall> external = {};  // `source` is its URL.
 };
@@ -46,6 +49,15 @@ struct PoolWant {
 
 // The pool that serves `entity` of the endpoint with this id.
 std::string PoolIdOf(const std::string& endpoint_id, const ServedEntity& entity);
+
+// Names of the endpoint's served entities, in effect or on their way, that the pool serves.
+std::set<std::string> EntitiesOfPool(const Endpoint& endpoint, const std::string& pool);
+
+// What the log of a pool's replica at `place` is called, without ".log" behind it.
+std::string LogNameOf(const PoolWant& pool, int place);
+// The other way round, of a file's name with ".log" or ".log.1" behind it: the pool's label, which
+// may have dots, too.
+std::string LabelOfLog(std::string_view file);
 
 // What `entity` needs alone. Without a calibration nobody knows what a replica can do: one.
 struct EntityNeed {

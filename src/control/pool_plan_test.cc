@@ -133,5 +133,19 @@ TEST(Level, IsWholeChunksWithinTheRange) {
   }
 }
 
+TEST(PoolPlan, ALogsNameTellsItsEndpoint) {
+  for (const char* label : {"chat", "gpt-4.1-mini", "a.b.c", "shared"}) {
+    const PoolWant pool{.id = "0123456789abcdef", .label = label, .model = {}, .served = {}};
+    for (const int place : {0, 7, 12}) {
+      const std::string name = LogNameOf(pool, place);
+      EXPECT_EQ(LabelOfLog(name + ".log"), label);
+      EXPECT_EQ(LabelOfLog(name + ".log.1"), label);
+    }
+  }
+  for (const char* odd : {"", ".", ".log", "x", "x.log", "...", "a.log.log"}) {
+    (void)LabelOfLog(odd);  // Whatever lies in the folder.
+  }
+}
+
 }  // namespace
 }  // namespace penstock::control

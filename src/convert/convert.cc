@@ -106,6 +106,12 @@ void AddVocabulary(const Vocabulary& vocabulary, GgufHead& head) {
   if (vocabulary.add_space_prefix) {
     head.Add("tokenizer.ggml.add_space_prefix", *vocabulary.add_space_prefix);
   }
+  if (vocabulary.merges_blanks) {
+    head.Add("tokenizer.ggml.remove_extra_whitespaces", *vocabulary.merges_blanks);
+  }
+  if (!vocabulary.character_map.empty()) {
+    head.Add("tokenizer.ggml.precompiled_charsmap", vocabulary.character_map);
+  }
   if (!vocabulary.chat_template.empty()) {
     head.Add("tokenizer.chat_template", vocabulary.chat_template);
   }

@@ -13,7 +13,15 @@ namespace penstock::convert {
 namespace {
 
 // GGUF's numbers for value types.
-enum : std::uint32_t { kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9 };
+enum : std::uint32_t {
+  kUint8 = 0,
+  kUint32 = 4,
+  kInt32 = 5,
+  kFloat32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9
+};
 
 template <typename Number>
 void Put(std::vector<std::uint8_t>& to, Number number) {
@@ -78,6 +86,13 @@ void GgufHead::Add(std::string_view key, const std::vector<std::int32_t>& values
   Put(pairs_, std::uint32_t{kInt32});
   Put(pairs_, static_cast<std::uint64_t>(values.size()));
   for (const std::int32_t value : values) Put(pairs_, value);
+}
+
+void GgufHead::Add(std::string_view key, const std::vector<std::uint8_t>& values) {
+  AddKey(key, kArray);
+  Put(pairs_, std::uint32_t{kUint8});
+  Put(pairs_, static_cast<std::uint64_t>(values.size()));
+  for (const std::uint8_t value : values) Put(pairs_, value);
 }
 
 void GgufHead::AddTensor(std::string_view name, std::span<const std::int64_t> shape,

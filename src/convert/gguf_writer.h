@@ -30,6 +30,7 @@ class GgufHead {
   void Add(std::string_view key, const std::vector<std::string>& values);
   void Add(std::string_view key, const std::vector<float>& values);
   void Add(std::string_view key, const std::vector<std::int32_t>& values);
+  void Add(std::string_view key, const std::vector<std::uint8_t>& values);
 
   // `shape` innermost first. In the order in which the data will follow.
   void AddTensor(std::string_view name, std::span<const std::int64_t> shape,

@@ -19,10 +19,15 @@ struct FamilyRow {
   Family family;
 };
 constexpr std::array kFamilies = {
-    FamilyRow{"LlamaForCausalLM", Family::kLlama},   FamilyRow{"LLaMAForCausalLM", Family::kLlama},
-    FamilyRow{"MistralForCausalLM", Family::kLlama}, FamilyRow{"Qwen2ForCausalLM", Family::kQwen2},
-    FamilyRow{"Qwen3ForCausalLM", Family::kQwen3},   FamilyRow{"BertModel", Family::kBert},
+    FamilyRow{"LlamaForCausalLM", Family::kLlama},
+    FamilyRow{"LLaMAForCausalLM", Family::kLlama},
+    FamilyRow{"MistralForCausalLM", Family::kLlama},
+    FamilyRow{"Qwen2ForCausalLM", Family::kQwen2},
+    FamilyRow{"Qwen3ForCausalLM", Family::kQwen3},
+    FamilyRow{"BertModel", Family::kBert},
     FamilyRow{"BertForMaskedLM", Family::kBert},
+    FamilyRow{"XLMRobertaModel", Family::kBert},
+    FamilyRow{"XLMRobertaForMaskedLM", Family::kBert},
 };
 
 // Reads positive whole numbers; the first that is missing or out of range is kept.
@@ -75,9 +80,11 @@ Result<FamilyRow> FamilyOf(const boost::json::object& json) {
   }
   if (named.empty()) return Fail(Code::kCorrupt, "config.json names no architecture");
   if (named == "NewModel" || named == "NewForTextEmbeddings") {
-    return Fail(Code::kUnsupported,
-                "GTE v1.5 (NewModel: rotary positions, gated GELU) cannot be converted: llama.cpp "
-                "has no such model; register a server that runs it as an external model");
+    return Fail(
+        Code::kUnsupported,
+        "GTE v1.5 (NewModel: rotary positions, gated GELU) cannot be converted: llama.cpp "
+        "has no such model; run it on another server (Text Embeddings Inference, vLLM), and "
+        "register that as an external model, which a relay passes requests on to");
   }
   std::string known;
   for (const FamilyRow& row : kFamilies) {
@@ -180,6 +187,16 @@ Result<ModelConfig> ParseModelConfig(const boost::json::object& json) {
                                          : reader.Positive("rms_norm_eps", 1e-5);
   config.rope_base = RopeBase(json, reader);
   config.tied_embeddings = FindBool(json, "tie_word_embeddings").value_or(false);
+  if (config.architecture.starts_with("XLMRoberta")) {
+    const auto padding = FindInteger(json, "pad_token_id").value_or(1);
+    if (padding < 0 || padding + 1 >= config.context_length) {
+      return Fail(Code::kCorrupt,
+                  fmt::format("config.json: pad_token_id {} leaves none of {} positions", padding,
+                              config.context_length));
+    }
+    config.first_position = static_cast<std::uint32_t>(padding) + 1;
+    config.context_length -= config.first_position;
+  }
   if (reader.failure()) return Fail(*reader.failure());
   if (FindObject(json, "quantization_config") != nullptr) {
     return Fail(Code::kUnsupported,

@@ -36,6 +36,9 @@ struct ModelConfig {
   std::uint32_t context_length = 0;
   std::uint32_t vocabulary_size = 0;
   std::uint32_t token_types = 0;  // BERT's.
+  // XLM-R counts positions from the padding token's id + 1: rows before that are never read, and
+  // `context_length` does not count them.
+  std::uint32_t first_position = 0;
   double norm_epsilon = 1e-5;
   double rope_base = 10000;
   RopeScaling rope_scaling{};

@@ -52,6 +52,21 @@ TEST(ModelConfig, NamesWhatIsWrong) {
   ExpectRefused(json, Code::kUnsupported, "longrope");
 }
 
+// XLM-R's first positions stand for the padding token and what is before it.
+TEST(ModelConfig, OfXlmRoberta) {
+  auto json = TestModel().config;
+  json["architectures"] = boost::json::array{"XLMRobertaModel"};
+  json["pad_token_id"] = 1;
+  json["layer_norm_eps"] = 1e-5;
+  const auto config = ParseModelConfig(json);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_TRUE(config->encoder());
+  EXPECT_EQ(config->first_position, 2U);
+  EXPECT_EQ(config->context_length, 62U);
+  json["pad_token_id"] = 63;
+  ExpectRefused(json, Code::kCorrupt, "pad_token_id 63 leaves none of 64 positions");
+}
+
 // Llama 3.1's published factors: no change for fast waves, a division by 8 for slow ones.
 TEST(ModelConfig, RopeFactorsOfLlama3) {
   auto json = TestModel().config;

@@ -32,7 +32,8 @@ constexpr std::array kPatterns = {
                "tekken"},
 };
 
-// The parts of a "Sequence", or the one that there is.
+}  // namespace
+
 std::vector<const object*> PartsOf(const object& tokenizer, std::string_view key,
                                    std::string_view list) {
   std::vector<const object*> parts;
@@ -45,8 +46,6 @@ std::vector<const object*> PartsOf(const object& tokenizer, std::string_view key
   }
   return parts;
 }
-
-}  // namespace
 
 Result<std::string> PreTokenizerOf(const object& tokenizer) {
   bool bytes = false;

@@ -3,10 +3,16 @@
 
 #include <boost/json.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace penstock::convert {
+
+// The steps at `key` of a tokenizer.json: the parts of a "Sequence", or the one that there is.
+std::vector<const boost::json::object*> PartsOf(const boost::json::object& tokenizer,
+                                                std::string_view key, std::string_view list);
 
 // GGUF's name of a byte-pair tokenizer's pre-tokenizer: "llama-bpe", "qwen2", "tekken", "gpt-2".
 // kUnsupported where its pattern is none that is known here: another one would give other tokens.

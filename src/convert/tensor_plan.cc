@@ -20,6 +20,7 @@ struct Wanted {
   Shape shape;
   bool optional = false;
   std::uint32_t permuted_heads = 0;
+  std::uint32_t skipped_rows = 0;  // At the front of the source, beyond `shape`.
 };
 
 class List {
@@ -38,6 +39,7 @@ class List {
     Add(source + ".weight", name + ".weight", shape, false, permuted_heads);
     if (bias) Add(source + ".bias", name + ".bias", {shape[0]}, bias_optional, permuted_heads);
   }
+  void Skip(std::uint32_t rows) { wanted_.back().skipped_rows = rows; }
   std::vector<Wanted> Take() { return std::move(wanted_); }
 
  private:
@@ -92,6 +94,7 @@ std::vector<Wanted> WantedOfEncoder(const ModelConfig& config) {
            {config.vocabulary_size, width});
   list.Add("embeddings.position_embeddings.weight", "position_embd.weight",
            {config.context_length, width});
+  list.Skip(config.first_position);
   list.Add("embeddings.token_type_embeddings.weight", "token_types.weight",
            {config.token_types, width});
   norm("embeddings.LayerNorm", "token_embd_norm");
@@ -112,17 +115,18 @@ std::vector<Wanted> WantedOfEncoder(const ModelConfig& config) {
 }
 
 // Tensors that a model works without: heads of other tasks, and buffers that follow from the rest.
-bool IsOfNoUse(std::string_view name) {
+bool IsOfNoUse(const ModelConfig& config, std::string_view name) {
   return name == "embeddings.position_ids" || name.starts_with("pooler.") ||
-         name.starts_with("cls.") || name == "lm_head.weight" ||
-         name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".attention.bias") ||
-         name.ends_with(".masked_bias");
+         (config.encoder() && name.starts_with("lm_head.")) || name.starts_with("cls.") ||
+         name == "lm_head.weight" || name.ends_with(".rotary_emb.inv_freq") ||
+         name.ends_with(".attention.bias") || name.ends_with(".masked_bias");
 }
 
 // Names of BERT differ by writer: a prefix, and two old words for the norms.
 std::string Normalised(const ModelConfig& config, std::string_view name) {
   if (!config.encoder()) return std::string(name);
   if (name.starts_with("bert.")) name.remove_prefix(5);
+  if (name.starts_with("roberta.")) name.remove_prefix(8);
   std::string text(name);
   if (text.ends_with(".gamma")) text.replace(text.size() - 6, 6, ".weight");
   if (text.ends_with(".beta")) text.replace(text.size() - 5, 5, ".bias");
@@ -170,11 +174,12 @@ Result<std::vector<PlannedTensor>> PlanTensors(const ModelConfig& config, const 
                   fmt::format("tensor '{}' is missing from the weights", wanted.source));
     }
     const TensorView& view = table.find(found->second)->second;
-    if (view.shape != wanted.shape) {
-      return Fail(
-          Code::kCorrupt,
-          fmt::format("tensor '{}' has the shape [{}], config.json needs [{}]", found->second,
-                      fmt::join(view.shape, ", "), fmt::join(wanted.shape, ", ")));
+    Shape needed = wanted.shape;
+    needed.front() += wanted.skipped_rows;
+    if (view.shape != needed) {
+      return Fail(Code::kCorrupt,
+                  fmt::format("tensor '{}' has the shape [{}], config.json needs [{}]",
+                              found->second, fmt::join(view.shape, ", "), fmt::join(needed, ", ")));
     }
     if (!IsFloating(view.type)) {
       return Fail(Code::kUnsupported,
@@ -187,11 +192,12 @@ Result<std::vector<PlannedTensor>> PlanTensors(const ModelConfig& config, const 
                     .view = view,
                     .shape = Shape(wanted.shape.rbegin(), wanted.shape.rend()),
                     .type = TypeFor(wanted, type),
-                    .permuted_heads = wanted.permuted_heads});
+                    .permuted_heads = wanted.permuted_heads,
+                    .skipped_rows = wanted.skipped_rows});
     sources.erase(found);
   }
   for (const auto& [name, source] : sources) {
-    if (IsOfNoUse(name)) continue;
+    if (IsOfNoUse(config, name)) continue;
     return Fail(Code::kUnsupported,
                 fmt::format("tensor '{}' is not one of {}'s: the model would be wrong without it",
                             source.substr(0, 120), config.architecture));
@@ -214,7 +220,7 @@ std::vector<float> ReadRows(const PlannedTensor& tensor, std::int64_t first_row,
   std::vector<float> floats(static_cast<std::size_t>(rows * width));
   const std::size_t row_bytes = static_cast<std::size_t>(width) * SizeOf(tensor.view.type);
   for (std::int64_t i = 0; i < rows; ++i) {
-    std::int64_t from = first_row + i;
+    std::int64_t from = tensor.skipped_rows + first_row + i;
     if (tensor.permuted_heads != 0) {
       const std::int64_t head_size = all / tensor.permuted_heads;
       const std::int64_t within = from % head_size;

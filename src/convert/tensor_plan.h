@@ -21,6 +21,7 @@ struct PlannedTensor {
   // Not 0: rows are regrouped within each of so many heads, because GGUF's "llama" rotates
   // neighbouring numbers where the weights rotate halves.
   std::uint32_t permuted_heads = 0;
+  std::uint32_t skipped_rows = 0;  // Of the source, before the first that is written.
 
   std::int64_t elements() const;
   std::uint64_t bytes() const;

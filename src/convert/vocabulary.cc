@@ -8,6 +8,7 @@
 
 #include "convert/json_fields.h"
 #include "convert/pre_tokenizer.h"
+#include "convert/unigram.h"
 
 namespace penstock::convert {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 using boost::json::object;
 
 constexpr std::string_view kBlank = "\xE2\x96\x81";  // U+2581, in the place of a blank.
+// DeepSeek frames its special tokens with a wide bar, U+FF5C: "<｜User｜>".
+constexpr std::string_view kWideOpen = "<\xEF\xBD\x9C";
+constexpr std::string_view kWideClose = "\xEF\xBD\x9C>";
 constexpr float kUnusedScore = -10000;
 
 struct AddedToken {
@@ -41,12 +45,14 @@ class Builder {
     const std::string kind =
         type.value_or(FindArray(*model, "merges") == nullptr ? "WordPiece" : "BPE");
     if (kind == "WordPiece") return MakeWordPiece(*model);
+    if (kind == "Unigram") return MakeUnigram();
     if (kind == "BPE" && byte_fallback && files_.sentencepiece) return MakeFromPieces();
     if (kind == "BPE" && byte_fallback) return MakeFromMerges(*model);
     if (kind == "BPE") return MakeBytePairs(*model);
-    return Fail(Code::kUnsupported,
-                fmt::format("a tokenizer of type {} cannot be converted; BPE and WordPiece can",
-                            kind.substr(0, 60)));
+    return Fail(
+        Code::kUnsupported,
+        fmt::format("a tokenizer of type {} cannot be converted; BPE, WordPiece and Unigram can",
+                    kind.substr(0, 60)));
   }
 
  private:
@@ -122,8 +128,9 @@ class Builder {
   }
 
   static bool LooksSpecial(std::string_view text) {
-    return text.size() > 4 && ((text.starts_with("<|") && text.ends_with("|>")) ||
-                               text == "<unk>" || text == "<pad>" || text == "<mask>");
+    const bool framed = (text.starts_with("<|") && text.ends_with("|>")) ||
+                        (text.starts_with(kWideOpen) && text.ends_with(kWideClose));
+    return text.size() > 4 && (framed || text == "<unk>" || text == "<pad>" || text == "<mask>");
   }
 
   static void ReplaceBlanks(std::string& text) {
@@ -194,7 +201,8 @@ class Builder {
     if (!files_.sentencepiece->byte_pairs) {
       return Fail(
           Code::kUnsupported,
-          "tokenizer.model is a unigram model; SentencePiece's byte pairs can be converted");
+          "tokenizer.model is a unigram model, whose ids only tokenizer.json says: save the "
+          "tokenizer anew with AutoTokenizer, which writes that file");
     }
     made_.model = "llama";
     made_.pre = "default";
@@ -209,6 +217,35 @@ class Builder {
     if (auto put = PutAdded(); !put) return Fail(put.error());
     made_.add_space_prefix = files_.sentencepiece->dummy_prefix;
     return Finish();
+  }
+
+  // The pieces' ids are their places.
+  Result<Vocabulary> MakeUnigram() {
+    const auto unigram = ReadUnigram(*files_.tokenizer);
+    if (!unigram) return Fail(unigram.error());
+    made_.model = "t5";
+    made_.pre = "default";
+    made_.scores.assign(size_, kUnusedScore);
+    for (std::size_t id = 0; id < unigram->pieces.size(); ++id) {
+      const UnigramPiece& piece = unigram->pieces[id];
+      const bool unknown = static_cast<std::int64_t>(id) == unigram->unknown_id;
+      if (auto put = Put(static_cast<std::int64_t>(id), piece.text,
+                         unknown ? TokenType::kUnknown : TokenType::kNormal);
+          !put) {
+        return Fail(put.error());
+      }
+      made_.scores[id] = piece.score;
+    }
+    if (auto put = PutAdded(); !put) return Fail(put.error());
+    made_.add_space_prefix = unigram->blank_in_front;
+    made_.merges_blanks = unigram->merges_blanks;
+    made_.character_map = unigram->character_map;
+    made_.special_ids["unknown"] = static_cast<std::uint32_t>(unigram->unknown_id);
+    auto made = Finish();
+    // XLM-R's texts begin and end with these, whatever the files say.
+    if (made && !made->add_bos) made->add_bos = true;
+    if (made && !made->add_eos) made->add_eos = true;
+    return made;
   }
 
   Result<Vocabulary> MakeWordPiece(const object& model) {
@@ -307,8 +344,8 @@ class Builder {
       if (found == made_.tokens.end()) continue;
       made_.special_ids[row.name] = static_cast<std::uint32_t>(found - made_.tokens.begin());
     }
-    if (made_.model != "bert") return;
-    // BERT's texts begin and end with these, whatever the files say.
+    if (made_.model != "bert" && made_.model != "t5") return;
+    // An encoder's texts begin and end with these, whatever the files say.
     const auto put_if_absent = [this](const char* name, const char* from, const char* text) {
       if (made_.special_ids.contains(name)) return;
       if (const auto other = made_.special_ids.find(from); other != made_.special_ids.end()) {
@@ -319,6 +356,15 @@ class Builder {
       if (found == made_.tokens.end()) return;
       made_.special_ids[name] = static_cast<std::uint32_t>(found - made_.tokens.begin());
     };
+    if (made_.model == "t5") {
+      put_if_absent("bos", "cls", "<s>");
+      put_if_absent("eos", "seperator", "</s>");
+      put_if_absent("cls", "bos", "<s>");
+      put_if_absent("seperator", "eos", "</s>");
+      put_if_absent("padding", "", "<pad>");
+      put_if_absent("mask", "", "<mask>");
+      return;
+    }
     put_if_absent("cls", "bos", "[CLS]");
     put_if_absent("seperator", "eos", "[SEP]");
     put_if_absent("unknown", "", "[UNK]");

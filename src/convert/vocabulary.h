@@ -28,17 +28,20 @@ struct TokenizerFiles {
 Result<TokenizerFiles> ReadTokenizerFiles(const std::string& folder);
 
 struct Vocabulary {
-  std::string model{};  // GGUF's word: "llama" (SentencePiece), "gpt2" (byte pairs), "bert".
+  std::string model{};  // GGUF's word: "llama" (SentencePiece), "gpt2" (byte pairs), "bert", "t5"
+                        // (unigram).
   std::string pre{};    // How text is cut before byte pairs are merged: "llama-bpe", "qwen2", ...
   std::vector<std::string> tokens{};
   std::vector<TokenType> types{};
-  std::vector<float> scores{};        // Of SentencePiece; else empty.
+  std::vector<float> scores{};        // Of SentencePiece's kinds; else empty.
   std::vector<std::string> merges{};  // Of byte pairs; else empty.
   // "bos", "eos", "unknown", "seperator" (so GGUF spells it), "padding", "cls", "mask".
   std::map<std::string, std::uint32_t> special_ids{};
   std::optional<bool> add_bos{};
   std::optional<bool> add_eos{};
   std::optional<bool> add_space_prefix{};
+  std::optional<bool> merges_blanks{};        // Of unigram ones, as the next.
+  std::vector<std::uint8_t> character_map{};  // SentencePiece's table; empty: none.
   std::string chat_template{};
 };
 

@@ -128,12 +128,84 @@ TEST(Vocabulary, OfWords) {
   EXPECT_EQ(made->special_ids.at("unknown"), 1U);
 }
 
+// DeepSeek-R1's distills: what is between wide bars is special, whatever the file says, and its
+// text stays as it is.
+TEST(Vocabulary, OfDeepSeek) {
+  TokenizerFiles files{.tokenizer = TestModel().tokenizer};
+  files.tokenizer->at("added_tokens") = boost::json::parse(
+      R"([{"id":3,"content":"<｜begin▁of▁sentence｜>","special":true},
+          {"id":4,"content":"<｜tool▁calls▁begin｜>","special":false},
+          {"id":5,"content":"<think>","special":false}])");
+  files.config =
+      Json(R"({"bos_token":{"content":"<｜begin▁of▁sentence｜>"},"add_bos_token":true})");
+  const auto made = MakeVocabulary(files, 6);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->special_ids.at("bos"), 3U);
+  EXPECT_EQ(made->tokens[4], "<｜tool▁calls▁begin｜>");
+  EXPECT_EQ(made->types[4], TokenType::kControl);
+  EXPECT_EQ(made->types[5], TokenType::kUserDefined);
+}
+
+std::string UnigramJson(const std::string& steps, const std::string& model = "") {
+  return R"({)" + steps + R"("added_tokens":[{"id":0,"content":"<s>","special":true},
+    {"id":2,"content":"</s>","special":true}],"model":{"type":"Unigram","unk_id":3)" +
+         model + R"(,"vocab":[["<s>",0],["<pad>",0],["</s>",0],["<unk>",0],["\u2581a",-1.5]]}})";
+}
+
+TEST(Vocabulary, OfUnigram) {
+  const TokenizerFiles files{
+      .tokenizer = Json(UnigramJson(
+          R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},
+         {"type":"Metaspace","add_prefix_space":true}]},)"))};
+  const auto made = MakeVocabulary(files, 6);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->model, "t5");
+  EXPECT_EQ(made->scores[4], -1.5F);
+  EXPECT_EQ(made->types[0], TokenType::kControl);
+  EXPECT_EQ(made->types[3], TokenType::kUnknown);
+  EXPECT_EQ(made->types[4], TokenType::kNormal);
+  EXPECT_EQ(made->types[5], TokenType::kUnused);
+  EXPECT_EQ(made->special_ids.at("bos"), 0U);
+  EXPECT_EQ(made->special_ids.at("seperator"), 2U);
+  EXPECT_EQ(made->special_ids.at("unknown"), 3U);
+  EXPECT_EQ(made->special_ids.at("padding"), 1U);
+  EXPECT_EQ(made->add_bos, true);
+  EXPECT_EQ(made->add_eos, true);
+  EXPECT_EQ(made->merges_blanks, true);
+  EXPECT_TRUE(made->character_map.empty());
+}
+
+// What llama.cpp would read beyond its end, or would do otherwise, is refused.
+TEST(Vocabulary, OfUnigramThatCannotBe) {
+  const auto code = [](const std::string& json) -> std::optional<Code> {
+    const auto made = MakeVocabulary({.tokenizer = Json(json)}, 6);
+    return made ? std::nullopt : std::optional(made.error().code);
+  };
+  const auto map = [&](const std::string& base64) {
+    return code(UnigramJson(R"("normalizer":{"type":"Precompiled","precompiled_charsmap":")" +
+                            base64 + R"("},)"));
+  };
+  EXPECT_FALSE(map("BAAAAAAAAABhAA=="));               // One unit, then "a".
+  EXPECT_EQ(map("BAAAAAAAAABhYQ=="), Code::kCorrupt);  // The text does not end.
+  EXPECT_EQ(map("CAAAAAAAAABhAA=="), Code::kCorrupt);  // Two units, of which one is there.
+  EXPECT_EQ(map("BQAAAAAAAABhAA=="), Code::kCorrupt);  // No whole number of units.
+  EXPECT_EQ(map("BAA="), Code::kCorrupt);
+  EXPECT_EQ(map("!!!!"), Code::kCorrupt);
+  EXPECT_EQ(code(UnigramJson(R"("normalizer":{"type":"Lowercase"},)")), Code::kUnsupported);
+  EXPECT_EQ(code(UnigramJson(R"("pre_tokenizer":{"type":"BertPreTokenizer"},)")),
+            Code::kUnsupported);
+  EXPECT_EQ(code(UnigramJson("", R"(,"byte_fallback":true)")), Code::kUnsupported);
+  EXPECT_EQ(code(R"({"model":{"type":"Unigram","vocab":[]}})"), Code::kCorrupt);
+  EXPECT_EQ(code(R"({"model":{"type":"Unigram","unk_id":1,"vocab":[["a",0]]}})"), Code::kCorrupt);
+  EXPECT_EQ(code(R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["a"]]}})"), Code::kCorrupt);
+}
+
 TEST(Vocabulary, OtherKindsAreRefused) {
-  TokenizerFiles files{.tokenizer = Json(R"({"model":{"type":"Unigram","vocab":[]}})")};
+  TokenizerFiles files{.tokenizer = Json(R"({"model":{"type":"WordLevel","vocab":[]}})")};
   const auto made = MakeVocabulary(files, 8);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Code::kUnsupported);
-  EXPECT_NE(made.error().message.find("Unigram"), std::string::npos);
+  EXPECT_NE(made.error().message.find("WordLevel"), std::string::npos);
 }
 
 TEST(PreTokenizer, KnowsLlamaAndQwenApart) {

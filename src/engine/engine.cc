@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "engine/engine_options.h"
+#include "engine/llama/own_kernels.h"
 #include "engine/stepper.h"
 
 namespace penstock::engine {
@@ -209,6 +210,7 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineOptions options, EventSink s
   const auto gpu_layers = FitModel(options);
   if (!gpu_layers) return Fail(gpu_layers.error());
   options.gpu_layers = *gpu_layers;
+  options.own_kernels = UseOwnKernels(options.own_kernels);
   auto model = Model::Load(options.model_path, *gpu_layers);
   if (!model) return Fail(std::move(model.error()));
   if (Status fits = ResolveOptions((*model)->info(), options); !fits) return Fail(fits.error());
@@ -225,9 +227,10 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineOptions options, EventSink s
   auto core = std::make_unique<Core>(std::move(options), std::move(sink), std::move(*model),
                                      std::move(*chat_template), std::move(*context));
   if (Status started = core->Start(); !started) return Fail(started.error());
-  Log().info("engine: {} with {} sequences of {} tokens on {} threads",
+  Log().info("engine: {} with {} sequences of {} tokens on {} threads, {} kernels",
              core->model().info().description, core->options().parallel,
-             core->options().context_tokens, core->options().threads);
+             core->options().context_tokens, core->options().threads,
+             core->options().own_kernels ? "our own" : "llama.cpp's");
   return std::unique_ptr<Engine>(new Engine(std::move(core)));
 }
 

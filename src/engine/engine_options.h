@@ -26,7 +26,8 @@ struct EngineOptions {
   int micro_batch = 512;                                  // Tokens in one pass over the weights.
   int threads = 0;                                        // 0: as many as this process may use.
   FlashAttention flash_attention = FlashAttention::kAuto;
-  std::uint64_t seed = 0;  // Of requests that give none; 0: a new one at every start.
+  bool own_kernels = true;  // Where they are faster than llama.cpp's: see own_kernels.h.
+  std::uint64_t seed = 0;   // Of requests that give none; 0: a new one at every start.
   // Memory for prefixes that no slot has any more. 0: nothing is reused, every prompt is computed.
   int prefix_cache_mebibytes = 512;
   int gpu_layers = kGpuLayersAuto;  // See placement.h.

@@ -68,6 +68,8 @@ RefusedRequest Gateway::Call::AsRefused() const {
 void Gateway::Call::TakeHop(const Hop& hop) {
   live = hop.endpoint;
   entity = static_cast<std::uint32_t>(hop.entity);
+  bound =
+      OutputBound(approach->size, served().context_tokens, gateway.limits_.output_overrun_factor);
   approach->rate_fields.Clear();
 }
 
@@ -103,9 +105,8 @@ void Gateway::Call::EndLimits() {
 std::optional<Failure> Gateway::CheckLimits(Call& call) {
   EndpointLimits& limits = *call.live->limits;
   if (limits.empty()) return std::nullopt;
-  // Input by the usual ratio, output by the request's own limit: what the user asks for.
-  const std::int64_t input = static_cast<std::int64_t>(call.approach->size.prompt_token_ids +
-                                                       (call.approach->size.prompt_bytes + 3) / 4);
+  // Input as metering estimates it, output by the request's own limit: what the user asks for.
+  const auto input = static_cast<std::int64_t>(call.usage.tokens.prompt_tokens);
   const std::int64_t tokens = policy::QuotaMeter::TokensOf(call.approach->size, input);
   const policy::Caller caller = call.AsCaller();
   const auto refused = limits.Arrive(caller, tokens, loop_.Now());
@@ -156,7 +157,10 @@ io::Task<bool> Gateway::Obtain(Call& call) {
       continue;
     }
     if (spilled && first) {
+      SettleSpilledInVain(call, hop, failure->status);
       call.approach->limit_fields = std::move(first_limits);
+      call.approach->limit_fields.Add("x-ms-spillover-from-deployment",
+                                      call.approach->hops.front().endpoint->route->name);
       call.approach->limit_fields.Add("x-ms-spillover-error", Number(failure->status));
       call.TakeHop(call.approach->hops.front());
       call.approach->rate_fields = std::move(first_fields);

@@ -57,6 +57,24 @@ TEST(BadInputSim, OfContradictoryLimitsTheHighestIsReserved) {
   }
 }
 
+// One estimate of a prompt, wherever one is needed: by its characters, and not by its bytes.
+TEST(BadInputSim, RateLimitsCountAPromptAsMeteringDoes) {
+  World world;
+  world.Add("chat").policy.rate_limits = {{.tokens = 1000}};
+  world.Publish();
+  std::string prompt;
+  for (int i = 0; i < 403; ++i) prompt += "\xc3\xa9";
+  const auto told = world.Run(
+      {{.path = "/v1/completions",
+        .body = fmt::format(R"({{"model":"chat","max_tokens":20,"prompt":"{}"}})", prompt)}});
+  EXPECT_EQ(told[0].status, 200);
+  EXPECT_EQ(told[0].headers.at("x-ratelimit-remaining-tokens"), std::to_string(1000 - 101 - 20));
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  EXPECT_EQ(world.usage.records[0].input_bytes, 806u);
+  EXPECT_EQ(world.usage.records[0].input_characters, 403u);
+  EXPECT_EQ(world.usage.records[0].output_characters, 20u);
+}
+
 TEST(BadInputSim, EveryChoiceIsReserved) {
   for (const char* fields : {R"("max_tokens":10,"n":128)", R"("max_tokens":10,"best_of":128)"}) {
     World world;
@@ -145,6 +163,21 @@ TEST(BadInputSim, AnUpstreamThatIgnoresItsLimitIsEnded) {
                 HasSubstr("penstock_stream_overruns_total{endpoint=\"chat\"} 1\n"));
     ExpectAllGivenBack(world);
   }
+}
+
+// No limit in the request: the model's context is one.
+TEST(BadInputSim, AnUpstreamThatNeverEndsIsEndedBeyondItsContext) {
+  World world;
+  world.Add("chat").served[0].context_tokens = 50;
+  world.one.tokens_instead = 1'000'000;
+  world.Publish();
+  const Told told = world.Run({{.body = Body(R"("n":1)")}})[0];
+  EXPECT_TRUE(told.whole);
+  EXPECT_THAT(told.body, HasSubstr(R"("finish_reason":"length")"));
+  ASSERT_EQ(world.usage.records.size(), 1u);
+  EXPECT_EQ(world.usage.records[0].output_tokens, 2u * 50 + 64 + 1);
+  EXPECT_EQ(world.one.running, 0);
+  ExpectAllGivenBack(world);
 }
 
 // Each choice has the limit for itself; and a server that stays below its bound ends by itself.

@@ -56,6 +56,8 @@ struct Gateway::Call : io::InFrames {
     penstock::Usage tokens;
     std::uint64_t input_bytes = 0;
     std::uint64_t output_bytes = 0;
+    std::uint64_t input_characters = 0;
+    std::uint64_t output_characters = 0;
     Duration queue_wait{};
     Duration ttft{-1};
     Duration tpot{-1};

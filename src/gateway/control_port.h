@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -18,12 +19,15 @@ struct ControlRequest {
   std::string caller;                    // Name of the key.
   bool admin = false;                    // May change things.
   std::vector<std::string> groups = {};  // That the key belongs to.
+  std::string host = {};                 // As the client called the server.
+  std::string forwarded_proto = {};      // What a proxy says that the client spoke; "" none.
 };
 
 struct ControlAnswer {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> fields = {};  // Of the answer's head.
 };
 
 // Called on the I/O thread; completes there.

@@ -151,6 +151,17 @@ TEST(Dialects, EndpointsThatThereAreNotShareARow) {
 }
 
 // A prompt that is too long keeps its code, which clients act on, and its field.
+// Clients have it beside the API that is served: they are told which that is.
+TEST(Dialects, TheResponsesApiIsNotServedAndSaysSo) {
+  for (const char* path : {"/v1/responses", "/serving-endpoints/responses"}) {
+    World world;
+    world.Publish();
+    const Told told = world.Run({{.path = path, .body = R"({"model":"chat","input":"hi"})"}})[0];
+    EXPECT_EQ(told.status, 404);
+    EXPECT_THAT(told.body, HasSubstr("chats go to .../chat/completions"));
+  }
+}
+
 TEST(Dialects, ATooLongPromptKeepsItsCode) {
   World world;
   world.Add("chat");

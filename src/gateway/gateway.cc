@@ -84,8 +84,13 @@ io::Task<void> Gateway::Handle(http::Exchange& exchange) {
   }
   // Azure's words for it, which its clients' users search for.
   if (route.surface == Surface::kAzure) return RespondAzureNotFound(exchange);
+  const std::string_view path = exchange.head().path;
+  const std::string_view hint =
+      path.ends_with("/responses")
+          ? "; the Responses API is not served here, chats go to .../chat/completions"
+          : "";
   return RespondError(exchange, route.dialect,
-                      {Code::kNotFound, fmt::format("no such path: {}", exchange.head().path), {}});
+                      {Code::kNotFound, fmt::format("no such path: {}{}", path, hint), {}});
 }
 
 // What needs no key. Metrics name endpoints, so beyond loopback they need one.
@@ -155,13 +160,16 @@ io::Task<void> Gateway::ListModels(http::Exchange& exchange, Route route,
 io::Task<void> Gateway::Control(http::Exchange& exchange,
                                 std::shared_ptr<const Requester> requester,
                                 const ControlPort& port) {
-  ControlRequest request{.method = std::string(exchange.head().method),
-                         .path = std::string(exchange.head().path),
-                         .query = std::string(exchange.head().query),
-                         .body = {},
-                         .caller = requester->name,
-                         .admin = requester->admin,
-                         .groups = requester->groups};
+  ControlRequest request{
+      .method = std::string(exchange.head().method),
+      .path = std::string(exchange.head().path),
+      .query = std::string(exchange.head().query),
+      .body = {},
+      .caller = requester->name,
+      .admin = requester->admin,
+      .groups = requester->groups,
+      .host = std::string(exchange.head().fields.Get("host")),
+      .forwarded_proto = std::string(exchange.head().fields.Get("x-forwarded-proto"))};
   const auto body = co_await exchange.ReadBody();
   if (!body) {
     co_await RespondError(exchange, Dialect::kDatabricks, body.error());
@@ -174,9 +182,9 @@ io::Task<void> Gateway::Control(http::Exchange& exchange,
     co_return;
   }
   const std::string id = IdFor(exchange, NewRequestId());
-  const http::Field told{"x-request-id", id};
-  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body,
-                                  std::span(&told, 1));
+  std::vector<http::Field> told = {{"x-request-id", id}};
+  for (const auto& [name, value] : answer->fields) told.push_back({name, value});
+  (void)co_await exchange.Respond(answer->status, answer->content_type, answer->body, told);
 }
 
 io::Task<void> Gateway::RespondAzureNotFound(http::Exchange& exchange) {

@@ -33,6 +33,8 @@
 
 namespace penstock::gateway {
 
+struct Hop;
+
 struct GatewayLimits {
   // Until a replica's answer begins, queueing there included.
   Duration answer_wait_max = std::chrono::seconds(600);
@@ -100,6 +102,10 @@ class Gateway {
   // It goes on at another place than the one that had no room: from now on metered there. The
   // first place keeps the refusal: a record without tokens.
   void SettleSpilled(Call& call);
+  // It went on to `hop`, which failed with `status`, too: counted and written down there as well.
+  void SettleSpilledInVain(Call& call, const Hop& hop, int status);
+  // The record of a place that did not serve: without tokens.
+  void RecordAttempt(const Call& call, const Hop& hop, int status, std::string_view spilled_from);
   meter::EndpointMetrics& MetricsOf(const std::string& endpoint);
   // Hands what was kept of request and answer to the payload sink.
   void LogPayload(Call& call, int status);

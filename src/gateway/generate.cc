@@ -134,7 +134,6 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
   call->surface = route.surface;
   call->approach->api_version = ApiVersionOf(exchange.head().query);
   call->approach->size = SizeOf(*peek, *operation);
-  call->bound = OutputBound(call->approach->size, limits_.output_overrun_factor);
   call->approach->prompt_text = peek->prompt_text;
   call->approach->tools_text = peek->tools_text;
   call->approach->session = SessionOf(*peek, exchange.head().fields);
@@ -158,6 +157,7 @@ Result<std::unique_ptr<Gateway::Call>> Gateway::Prepare(
        std::string_view(peek->usage_context).substr(0, meter::kUsageContextBytesMax + 1),
        {}});
   call->usage.input_bytes = peek->prompt_bytes;
+  call->usage.input_characters = peek->prompt_characters;
   call->usage.tokens.prompt_tokens = Call::EstimatePrompt(*peek);
   call->stream = peek->stream;
   if (call->endpoint().policy.log_payloads && payload_sink_ != nullptr) {
@@ -196,7 +196,9 @@ io::Task<void> Gateway::RespondFailure(Call& call, Failure failure) {
 void Gateway::Call::NoteSpillover() {
   const std::string& from = approach->hops.front().endpoint->route->name;
   texts.Set(kSpilledFrom, from);
-  // Azure's page writes the name with a place for the deployment's; clients are seen with both.
+  // Azure's page has named it so since 2026; before, with a place for the deployment's name, which
+  // clients took in two ways.
+  approach->limit_fields.Add("x-ms-spillover-from-deployment", from);
   approach->limit_fields.Add("x-ms-spillover-from-deployment-name", from);
   approach->spillover_field = "x-ms-spillover-from-" + from;
   approach->limit_fields.Add(approach->spillover_field, from);

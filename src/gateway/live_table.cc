@@ -31,6 +31,12 @@ policy::RateLimiter::Headroom EndpointLimits::HeadroomOf(const policy::Caller& c
   return limiter_.HeadroomOf(caller, now);
 }
 
+void EndpointLimits::Replay(const policy::Caller& caller, std::int64_t calls, std::int64_t tokens,
+                            TimePoint at) {
+  const std::scoped_lock lock(mutex_);
+  limiter_.Replay(caller, calls, tokens, at);
+}
+
 std::string PoolIdOf(const policy::EndpointRoute& endpoint, const policy::ServedRoute& served) {
   return served.pool.empty() ? endpoint.id + "/" + served.name : served.pool;
 }

@@ -33,6 +33,7 @@ class EndpointLimits {
   void Finish(const policy::Caller& caller, std::int64_t reserved, std::int64_t actual,
               TimePoint now);
   policy::RateLimiter::Headroom HeadroomOf(const policy::Caller& caller, TimePoint now);
+  void Replay(const policy::Caller& caller, std::int64_t calls, std::int64_t tokens, TimePoint at);
   void NoteSpillover() { ++spilled_; }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
   std::uint64_t spilled() const { return spilled_.load(std::memory_order_relaxed); }

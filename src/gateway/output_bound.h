@@ -1,5 +1,6 @@
-// OutputBound: how much of a stream is passed on at most, where its request names a limit. An
-// upstream that takes no notice of the limit, or never ends, is ended there. Pure.
+// OutputBound: how much of a stream is passed on at most, where its request names a limit or its
+// model's context is known. An upstream that takes no notice of it, or never ends, is ended there.
+// Pure.
 //
 // A delta is a token as a rule, but not by any standard: some servers cut a token into several, and
 // some put several into one. So the bound is generous: it stops what has gone wrong, and does not
@@ -25,11 +26,14 @@ class OutputBound {
 
   // None.
   OutputBound() = default;
-  // `factor` times the highest token limit that the request names, for each of its choices, and
-  // kDeltasMore. No bound where it names none, or `factor` is 0.
-  OutputBound(const policy::RequestSize& size, std::uint32_t factor) {
-    if (!size.tokens_max || factor == 0) return;
-    const auto tokens = static_cast<std::uint64_t>(std::max<std::int64_t>(*size.tokens_max, 0));
+  // `factor` times the highest token limit that the request names, or the model's context where
+  // that is less, for each of its choices, and kDeltasMore. No bound where neither is there
+  // (context 0: unknown), or `factor` is 0.
+  OutputBound(const policy::RequestSize& size, std::int64_t context_tokens, std::uint32_t factor) {
+    if ((!size.tokens_max && context_tokens <= 0) || factor == 0) return;
+    std::int64_t most = size.tokens_max.value_or(context_tokens);
+    if (context_tokens > 0) most = std::min(most, context_tokens);
+    const auto tokens = static_cast<std::uint64_t>(std::max<std::int64_t>(most, 0));
     const auto choices = static_cast<std::uint64_t>(std::max<std::int64_t>(size.choices, 1));
     std::uint64_t deltas = 0;
     const bool vast = __builtin_mul_overflow(tokens, choices, &deltas) ||

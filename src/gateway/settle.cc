@@ -87,13 +87,14 @@ void Gateway::Call::NoteWhole(std::string_view answer) {
   if (payload) KeepAnswer(answer);
   const StreamChunk read = ParseStreamChunk(answer);
   usage.output_bytes = read.text_bytes;
+  usage.output_characters = read.text_characters;
   const std::uint64_t fewest = FewestTokens(0, usage.output_bytes, usage.input_bytes, Choices());
   if (read.usage && IsBelievable(*read.usage, fewest)) {
     usage.source = meter::UsageSource::kUpstream;
     usage.tokens = *read.usage;
   } else if (response->status() < 400) {
     usage.source = meter::UsageSource::kEstimated;
-    usage.tokens.completion_tokens = EstimateTokens(CountTextCharacters(answer));
+    usage.tokens.completion_tokens = EstimateTokens(read.text_characters);
   } else {
     return;
   }
@@ -105,6 +106,7 @@ void Gateway::Call::NoteStream(const StreamCount& count) {
   metrics->StreamEvents(count.events);
   if (count.failed) upstream_failed = true;
   usage.output_bytes = count.text_bytes;
+  usage.output_characters = count.text_characters;
   const std::uint64_t fewest =
       FewestTokens(count.text_events, count.text_bytes, usage.input_bytes, Choices());
   if (count.usage && IsBelievable(*count.usage, fewest)) {
@@ -194,7 +196,9 @@ void Gateway::Settle(Call& call, int status) {
                             .ttft_us = {},
                             .tpot_ns = {},
                             .cost_milli = Thousandths(cost),
-                            .reserved_milli = Thousandths(usage.reserved_cost)};
+                            .reserved_milli = Thousandths(usage.reserved_cost),
+                            .input_characters = usage.input_characters,
+                            .output_characters = usage.output_characters};
   if (usage.ttft >= Duration::zero()) record.ttft_us = Microseconds(usage.ttft);
   if (usage.tpot >= Duration::zero()) {
     record.tpot_ns = static_cast<std::uint64_t>(usage.tpot.count());
@@ -204,14 +208,30 @@ void Gateway::Settle(Call& call, int status) {
 
 void Gateway::SettleSpilled(Call& call) {
   const Hop& first = call.approach->hops.front();
-  const policy::EndpointRoute& route = *first.endpoint->route;
-  const policy::ServedRoute& served = route.served[first.entity];
   const int status = call.approach->first_status;
-  const Duration took = loop_.Now() - call.exchange.arrived_at();
-  call.metrics->RequestEnded(EndOf(status), took, ToMeter(call.operation));
+  call.metrics->RequestEnded(EndOf(status), loop_.Now() - call.exchange.arrived_at(),
+                             ToMeter(call.operation));
   call.metrics = &MetricsOf(call.endpoint().name);
   call.metrics->RequestStarted();
+  RecordAttempt(call, first, status, first.endpoint->route->name);
+}
+
+void Gateway::SettleSpilledInVain(Call& call, const Hop& hop, int status) {
+  meter::EndpointMetrics& metrics = MetricsOf(hop.endpoint->route->name);
+  metrics.RequestStarted();
+  metrics.RequestEnded(EndOf(status), loop_.Now() - call.exchange.arrived_at(),
+                       ToMeter(call.operation));
+  const std::string& from = call.approach->hops.front().endpoint->route->name;
+  RecordAttempt(call, hop, status, from);
+  call.texts.Set(Call::kSpilledFrom, from);
+  call.usage.reserved_cost = 0;  // Of the place that failed.
+}
+
+void Gateway::RecordAttempt(const Call& call, const Hop& hop, int status,
+                            std::string_view spilled_from) {
   if (usage_sink_ == nullptr) return;
+  const policy::EndpointRoute& route = *hop.endpoint->route;
+  const policy::ServedRoute& served = route.served[hop.entity];
   usage_sink_->Record({.id = NewRequestId(),
                        .ended_at = loop_.WallNow(),
                        .endpoint = route.name,
@@ -221,12 +241,14 @@ void Gateway::SettleSpilled(Call& call) {
                        .model_version = served.model_version,
                        .requester = call.requester->name,
                        .client_request_id = call.texts[Call::kClientRequestId],
-                       .spilled_from = route.name,
+                       .spilled_from = spilled_from,
                        .operation = ToMeter(call.operation),
                        .end = EndOf(status),
                        .stream = call.stream,
                        .status = static_cast<std::uint16_t>(status),
-                       .duration_us = Microseconds(took)});
+                       .input_bytes = call.usage.input_bytes,
+                       .duration_us = Microseconds(loop_.Now() - call.exchange.arrived_at()),
+                       .input_characters = call.usage.input_characters});
 }
 
 void Gateway::Call::KeepAnswer(std::string_view piece) {

@@ -37,6 +37,7 @@ TEST(SpillSim, IsMeteredWhereItWasServedAndRefusedWhereItWasNot) {
       {{.endpoint = "ptu"}, {.endpoint = "ptu", .max_tokens = 30, .at = milliseconds(300)}});
   EXPECT_EQ(told[1].status, 200);
   EXPECT_EQ(told[1].headers.at("x-ms-std"), "std");
+  EXPECT_EQ(told[1].headers.at("x-ms-spillover-from-deployment"), "ptu");
   const std::string page = world.metrics.Expose();
   for (const char* line : {R"(penstock_tokens_total{endpoint="ptu",kind="output"} 10)",
                            R"(penstock_tokens_total{endpoint="std",kind="output"} 30)",
@@ -53,10 +54,12 @@ TEST(SpillSim, IsMeteredWhereItWasServedAndRefusedWhereItWasNot) {
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.end, meter::RequestEnd::kRefused);
   EXPECT_EQ(refused.spilled_from, "ptu");
+  EXPECT_FALSE(refused.is_spillover());
   EXPECT_EQ(refused.input_tokens + refused.output_tokens + refused.cost_milli, 0u);
   const meter::UsageRecord& served = world.usage.records[2];
   EXPECT_EQ(served.endpoint, "std");
   EXPECT_EQ(served.spilled_from, "ptu");
+  EXPECT_TRUE(served.is_spillover());
   EXPECT_EQ(served.output_tokens, 30u);
   EXPECT_NE(served.id, refused.id);
   EXPECT_EQ(told[1].headers.at("x-request-id"), "req_" + served.id.ToString());
@@ -97,6 +100,41 @@ TEST(SpillSim, TheFirstPlacesTokensAreGivenBack) {
   EXPECT_EQ(told[1].status, 200);
   EXPECT_EQ(told[2].status, 200);
   EXPECT_EQ(world.two.started, 2);
+}
+
+// Both places were asked in vain: both are seen, and what the client was told is the first's.
+TEST(SpillSim, WhatFailsAtTheOtherPlaceTooIsSeenAtBoth) {
+  World world;
+  AddBoth(world);
+  world.two.status = 500;
+  world.Publish();
+  const auto told = world.Run({{.endpoint = "ptu"}, {.endpoint = "ptu", .at = milliseconds(300)}});
+  EXPECT_EQ(told[1].status, 429);
+  EXPECT_EQ(told[1].headers.at("x-ms-spillover-error"), "500");
+  EXPECT_EQ(told[1].headers.at("x-ms-spillover-from-deployment"), "ptu");
+  ASSERT_EQ(world.usage.records.size(), 3u);
+  const meter::UsageRecord& second = world.usage.records[1];
+  EXPECT_EQ(second.endpoint, "std");
+  EXPECT_EQ(second.spilled_from, "ptu");
+  EXPECT_TRUE(second.is_spillover());
+  EXPECT_EQ(second.status, 500);
+  EXPECT_EQ(second.end, meter::RequestEnd::kServerError);
+  const meter::UsageRecord& first = world.usage.records[2];
+  EXPECT_EQ(first.endpoint, "ptu");
+  EXPECT_FALSE(first.is_spillover());
+  EXPECT_EQ(first.status, 429);
+  EXPECT_EQ(first.reserved_milli, 0u);
+  EXPECT_EQ(told[1].headers.at("x-request-id"), "req_" + first.id.ToString());
+  for (const meter::UsageRecord* record : {&first, &second}) {
+    EXPECT_EQ(record->input_tokens + record->output_tokens + record->cost_milli, 0u);
+  }
+  const std::string page = world.metrics.Expose();
+  for (const char* line : {R"(penstock_requests_total{end="refused",endpoint="ptu"} 1)",
+                           R"(penstock_requests_total{end="server_error",endpoint="std"} 1)",
+                           R"(penstock_requests_running{endpoint="std"} 0)"}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
+  ExpectAllGivenBack(world);
 }
 
 TEST(SpillSim, WhoLeavesTheOtherPlacePaysThere) {

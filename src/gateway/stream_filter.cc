@@ -13,6 +13,7 @@ bool StreamFilter::Count(std::string_view data, TimePoint now) {
   if (HasText(chunk.kind)) {
     if (count_.text_events++ == 0) count_.first_text_at = now;
     count_.text_bytes += chunk.text_bytes;
+    count_.text_characters += chunk.text_characters;
     count_.last_text_at = now;
   }
   if (chunk.kind == ChunkKind::kError) count_.failed = true;

@@ -25,7 +25,8 @@ struct StreamCount {
   std::uint64_t events = 0;       // All but [DONE].
   std::uint64_t text_events = 0;  // Those with text: tokens, where no usage tells better.
   std::uint64_t text_bytes = 0;   // UTF-8.
-  TimePoint first_text_at{};      // Meaningful when text_events > 0.
+  std::uint64_t text_characters = 0;
+  TimePoint first_text_at{};  // Meaningful when text_events > 0.
   TimePoint last_text_at{};
   std::optional<Usage> usage;
   bool done = false;    // [DONE] came.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <iterator>
+#include <utility>
 
 namespace penstock::meter {
 namespace {
@@ -17,13 +18,23 @@ class Page {
       : endpoint_(endpoint), at_ms_(TimeOf(minute + 1).time_since_epoch().count()) {}
 
   void Gauge(std::string_view name, std::string_view help, double value) {
-    fmt::format_to(std::back_inserter(text_),
-                   "# HELP {0} {1}\n# TYPE {0} gauge\n{0}{{endpoint_name=\"{2}\"}} {3} {4}\n", name,
-                   help, endpoint_, value, at_ms_);
+    Head(name, help, "gauge");
+    Line(name, "", "", value);
+  }
+
+  // A line for each GPU that tells.
+  void Gauges(std::string_view name, std::string_view help, const std::vector<GpuUse>& gpus,
+              double GpuUse::* percent) {
+    bool any = false;
+    for (std::size_t i = 0; i < gpus.size(); ++i) {
+      if (gpus[i].*percent < 0) continue;
+      if (!std::exchange(any, true)) Head(name, help, "gauge");
+      Line(name, "", fmt::format(",gpu=\"gpu{}\"", i), gpus[i].*percent);
+    }
   }
 
   void Histogram(std::string_view name, std::string_view help, const Distribution& values) {
-    fmt::format_to(std::back_inserter(text_), "# HELP {0} {1}\n# TYPE {0} histogram\n", name, help);
+    Head(name, help, "histogram");
     for (const double bound : kBoundsMs) {
       Line(name, "_bucket", fmt::format(",le=\"{}\"", bound),
            static_cast<double>(values.sketch.CountUpTo(bound * 1000)));
@@ -37,6 +48,9 @@ class Page {
   std::string Take() { return std::move(text_); }
 
  private:
+  void Head(std::string_view name, std::string_view help, std::string_view type) {
+    fmt::format_to(std::back_inserter(text_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+  }
   void Line(std::string_view name, std::string_view suffix, std::string_view label, double value) {
     fmt::format_to(std::back_inserter(text_), "{}{}{{endpoint_name=\"{}\"{}}} {} {}\n", name,
                    suffix, endpoint_, label, value, at_ms_);
@@ -50,7 +64,8 @@ class Page {
 }  // namespace
 
 std::string DatabricksMetrics(std::string_view endpoint, Minute minute,
-                              const EndpointMinute& content, const HostUse& host) {
+                              const EndpointMinute& content, const Distribution& predictions,
+                              const HostUse& host) {
   SeriesCell sum;
   double client_errors = 0;
   double server_errors = 0;
@@ -68,6 +83,10 @@ std::string DatabricksMetrics(std::string_view endpoint, Minute minute,
     page.Gauge("mem_usage_percentage", "Memory in use on the machine, percent.",
                host.memory_percent);
   }
+  page.Gauges("gpu_usage_percentage", "A GPU's time with work, percent.", host.gpus,
+              &GpuUse::busy_percent);
+  page.Gauges("gpu_memory_usage_percentage", "A GPU's memory in use, percent.", host.gpus,
+              &GpuUse::memory_percent);
   page.Gauge("provisioned_concurrent_requests_total", "Most requests at once in the last minute.",
              static_cast<double>(content.gauges.running.maximum));
   page.Gauge("request_count_total", "Requests in the last minute.",
@@ -78,6 +97,8 @@ std::string DatabricksMetrics(std::string_view endpoint, Minute minute,
              server_errors);
   page.Histogram("request_latency_ms", "From a request's first byte to its answer's last.",
                  sum.duration_us);
+  page.Histogram("model_prediction_latency_ms", "From the queue's end to the answer's last byte.",
+                 predictions);
   page.Histogram("model_queue_time_ms", "Time in the queue.", sum.queue_us);
   page.Histogram("time_to_first_token_ms", "From a request's first byte to its first token.",
                  sum.ttft_us);

@@ -6,18 +6,27 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "meter/series_cell.h"
 
 namespace penstock::meter {
 
-// Of this machine; < 0: not known, and left out.
-struct HostUse {
-  double cpu_percent = -1;
+struct GpuUse {
+  double busy_percent = -1;  // < 0: not known, and left out. Likewise below.
   double memory_percent = -1;
 };
 
+// Of this machine.
+struct HostUse {
+  double cpu_percent = -1;
+  double memory_percent = -1;
+  std::vector<GpuUse> gpus{};
+};
+
+// `predictions`: microseconds that replicas took.
 std::string DatabricksMetrics(std::string_view endpoint, Minute minute,
-                              const EndpointMinute& content, const HostUse& host);
+                              const EndpointMinute& content, const Distribution& predictions,
+                              const HostUse& host);
 
 }  // namespace penstock::meter

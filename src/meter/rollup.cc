@@ -24,7 +24,7 @@ void Rollup::Add(const UsageRecord& record) {
   const auto same = [&record](const EndpointMinute::Entry& entry) {
     const SeriesKey& key = entry.key;
     return key.status == record.status && key.operation == record.operation &&
-           key.stream == record.stream && key.spilled == !record.spilled_from.empty() &&
+           key.stream == record.stream && key.spilled == record.is_spillover() &&
            key.model_version == record.model_version && key.model == record.model;
   };
   const auto found = std::ranges::find_if(minute.cells, same);
@@ -37,7 +37,7 @@ void Rollup::Add(const UsageRecord& record) {
                .model_version = record.model_version,
                .operation = record.operation,
                .stream = record.stream,
-               .spilled = !record.spilled_from.empty(),
+               .spilled = record.is_spillover(),
                .status = record.status})
       .Add(record);
 }

@@ -46,6 +46,27 @@ TEST(Rollup, AMinuteTellsWhatItsRequestsDid) {
   EXPECT_NEAR(cell.ttft_us.sketch.Quantile(0.5), 1000, 10);
 }
 
+// Of the two records of a request that spilled over, the one of the place that it went on to is the
+// spill-over; the refusal before it is not.
+TEST(Rollup, ASpillOverCountsWhereItWentTo) {
+  Rollup rollup;
+  rollup.Add({.ended_at = kStart,
+              .endpoint = "ptu",
+              .endpoint_id = "x",
+              .spilled_from = "ptu",
+              .status = 429});
+  rollup.Add({.ended_at = kStart,
+              .endpoint = "std",
+              .endpoint_id = "y",
+              .spilled_from = "ptu",
+              .status = 200});
+  const Minute minute = MinuteOf(kStart);
+  ASSERT_EQ(rollup.endpoints().at("ptu").at(minute).cells.size(), 1u);
+  EXPECT_FALSE(rollup.endpoints().at("ptu").at(minute).cells[0].key.spilled);
+  ASSERT_EQ(rollup.endpoints().at("std").at(minute).cells.size(), 1u);
+  EXPECT_TRUE(rollup.endpoints().at("std").at(minute).cells[0].key.spilled);
+}
+
 TEST(Rollup, NamesThatNobodyServesAreOneSeries) {
   Rollup rollup;
   for (const char* name : {"a", "b", "c"}) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "meter/ledger_format.h"
 #include "meter/ledger_reader.h"
 #include "meter/rollup.h"
 #include "meter/time_text.h"
@@ -60,9 +61,9 @@ void Compare(const std::map<Key, EndpointMinute>& ledger,
     ++check.differences;
     if (check.examples.size() >= kExamplesMax) continue;
     check.examples.push_back(
-        fmt::format("{} {} of endpoint '{}': {} requests in the ledger, {} in the series{}", what,
+        fmt::format("{} {} of endpoint '{}': {} request{} in the ledger, {} in the series{}", what,
                     FormatTime(TimeOf(key.second)), key.first, RequestsOf(*pair.first),
-                    RequestsOf(*pair.second),
+                    RequestsOf(*pair.first) == 1 ? "" : "s", RequestsOf(*pair.second),
                     RequestsOf(*pair.first) == RequestsOf(*pair.second) ? ", other values" : ""));
   }
 }
@@ -71,10 +72,13 @@ Status CheckDay(const std::string& folder, Series::Range range, const ReadSeries
                 SeriesCheck& check) {
   Rollup rollup;
   const auto stats = ReadLedger(folder, TimeOf(range.from), TimeOf(range.until),
-                                {.usage = [&](const UsageRecord& record) { rollup.Add(record); },
+                                {.usage =
+                                     [&](const UsageRecord& record) {
+                                       rollup.Add(record);
+                                       ++check.records;
+                                     },
                                  .gauge = [&](const GaugeRecord& record) { rollup.Add(record); }});
   if (!stats) return Fail(stats.error());
-  check.records += stats->records;
   Content ledger;
   for (const auto& [endpoint, minutes] : rollup.endpoints()) {
     for (const auto& [minute, content] : minutes) ledger.Add(endpoint, minute, content);
@@ -93,14 +97,38 @@ Status CheckDay(const std::string& folder, Series::Range range, const ReadSeries
   return {};
 }
 
+// Records behind what was counted, and where the first of them belongs.
+void FindPending(const std::vector<SegmentFile>& segments, const Positions& counted,
+                 SeriesCheck& check) {
+  const auto take = [&check](WallTime at) {
+    const Minute minute = MinuteOf(at);
+    check.pending_from = check.pending == 0 ? minute : std::min(check.pending_from, minute);
+    ++check.pending;
+  };
+  const LedgerVisitor visitor{.usage = [&](const UsageRecord& record) { take(record.ended_at); },
+                              .gauge = [&](const GaugeRecord& record) { take(record.at); }};
+  for (const SegmentFile& segment : segments) {
+    const auto found = counted.find(segment.stem);
+    const std::uint64_t position = found == counted.end() ? 0 : found->second;
+    if (position >= segment.bytes) continue;
+    const auto content = ReadBeginning(segment.path, segment.bytes);
+    if (!content || !content->starts_with(kSegmentHead)) continue;
+    LedgerReadStats stats;
+    const auto from = std::max<std::size_t>(position, kSegmentHead.size());
+    VisitFrames(std::string_view(*content).substr(from), visitor, nullptr, stats);
+  }
+}
+
 }  // namespace
 
 Result<SeriesCheck> CheckSeries(const std::string& folder, Series::Range range,
-                                const ReadSeries& read) {
+                                const ReadSeries& read, const Positions* counted) {
   const auto segments = ListSegments(folder);
   if (!segments) return Fail(segments.error());
   SeriesCheck check;
   if (segments->empty()) return check;
+  if (counted != nullptr) FindPending(*segments, *counted, check);
+  if (check.pending > 0) range.until = std::min(range.until, check.pending_from);
   // Where older segments were removed, the first hour may lack records that went with them.
   const Minute first = MinuteOf(segments->front().first_at);
   const auto hour = [](Minute minute) {

@@ -30,7 +30,7 @@ Day RandomDay(std::uint64_t seed, int records) {
                  .model_version = record.model_version,
                  .operation = record.operation,
                  .stream = record.stream,
-                 .spilled = !record.spilled_from.empty(),
+                 .spilled = record.is_spillover(),
                  .status = record.status})
         .Add(record);
     if (random.Below(2) == 0) minute.gauges.running.Add(random.Below(9));

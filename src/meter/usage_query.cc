@@ -197,6 +197,8 @@ void AppendJsonLine(const UsageRecord& record, std::string& out) {
                          {"output_tokens", record.output_tokens},
                          {"input_bytes", record.input_bytes},
                          {"output_bytes", record.output_bytes},
+                         {"input_characters", record.input_characters},
+                         {"output_characters", record.output_characters},
                          {"duration_us", record.duration_us},
                          {"queue_wait_us", record.queue_wait_us},
                          {"cost", static_cast<double>(record.cost_milli) / 1000},
@@ -222,8 +224,8 @@ void AppendDatabricksRow(const UsageRecord& record, std::string& out) {
   out += fmt::format(",{},", record.id.ToString());
   AppendCsv(record.requester, out);
   out += fmt::format(",{},{},{},{},{},{},", record.status, FormatTime(record.started_at()),
-                     record.input_tokens, record.output_tokens, record.input_bytes,
-                     record.output_bytes);
+                     record.input_tokens, record.output_tokens, record.input_characters,
+                     record.output_characters);
   AppendCsv(record.usage_context, out);
   out += fmt::format(",{},", record.stream);
   AppendCsv(record.served_entity, out);

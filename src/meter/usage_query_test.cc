@@ -10,6 +10,7 @@
 #include "base/test_folder.h"
 #include "meter/databricks_metrics.h"
 #include "meter/meter_service.h"
+#include "meter/prediction_times.h"
 #include "meter/series_check.h"
 #include "meter/time_text.h"
 #include "meter/usage_report.h"
@@ -33,12 +34,17 @@ UsageRecord RecordOf(std::uint64_t number) {
           .requester = number % 3 == 0 ? "alice" : "bob, \"the\" builder",
           .client_request_id = "c",
           .usage_context = R"({"team":"a,b"})",
-          .source = UsageSource::kUpstream,
+          .source = number % 10 == 0 ? UsageSource::kNone : UsageSource::kUpstream,
           .status = static_cast<std::uint16_t>(number % 10 == 0 ? 429 : 200),
           .input_tokens = 10,
           .output_tokens = number,
+          .input_bytes = 70,
+          .output_bytes = 80,
           .duration_us = number,
-          .ttft_us = number * 1000};
+          .queue_wait_us = number / 2,
+          .ttft_us = number * 1000,
+          .input_characters = 50,
+          .output_characters = 60};
 }
 
 // A folder with 300 records, counted.
@@ -108,7 +114,7 @@ TEST_F(UsageQueryTest, DatabricksRowsAreCsv) {
   AppendDatabricksRow(RecordOf(1), row);
   EXPECT_EQ(row,
             ",,c,00000000000000010000000000000001,\"bob, \"\"the\"\" builder\",200,"
-            "2026-11-25T10:01:00Z,10,1,0,0,\"{\"\"team\"\":\"\"a,b\"\"}\",false,m-1\n");
+            "2026-11-25T10:01:00Z,10,1,50,60,\"{\"\"team\"\":\"\"a,b\"\"}\",false,m-1\n");
   EXPECT_EQ(std::ranges::count(DatabricksHeader(), ','), 13);
 }
 
@@ -136,6 +142,36 @@ TEST_F(UsageQueryTest, TheCheckAgreesAndFindsWhatIsWrong) {
   EXPECT_THAT(check->examples[0], HasSubstr("'chat': 3 requests in the ledger, 4 in the series"));
 }
 
+// A server that was killed left records that its series has not counted: they are told, and what
+// was counted is compared.
+TEST_F(UsageQueryTest, TheCheckLeavesOutWhatIsYetToBeCounted) {
+  {
+    auto service = *MeterService::Open(folder_.path(), {.wall_now = [] { return kStart; }});
+    auto writer = service->MakeWriter();  // Not started: nobody counts.
+    for (std::uint64_t i = 1000; i < 1010; ++i) {
+      UsageRecord record = RecordOf(i);
+      record.ended_at = kStart + minutes(200 + i % 10);
+      writer->Record(record);
+    }
+    writer.reset();
+  }
+  auto series = *Series::Open(folder_.File("series.db"));
+  const auto read = [&series](Series::Range range, const Series::Visit& visit) {
+    return series.Read(std::nullopt, range, Columns::All(), visit);
+  };
+  const Series::Range range{.from = 0, .until = MinuteOf(kStart) + 1000};
+  const Positions counted = *series.ReadPositions();
+  const auto check = CheckSeries(ledger(), range, read, &counted);
+  ASSERT_TRUE(check);
+  EXPECT_EQ(check->differences, 0u) << check->examples.at(0);
+  EXPECT_EQ(check->records, 300u);
+  EXPECT_EQ(check->pending, 10u);
+  EXPECT_EQ(check->pending_from, MinuteOf(kStart) + 200);
+  EXPECT_THAT(ToJson(*check), HasSubstr("\"pending_from\":\"2026-11-25T13:20:00Z\""));
+  // A server that runs counts all.
+  EXPECT_EQ(CheckSeries(ledger(), range, read)->differences, 10u);
+}
+
 TEST_F(UsageQueryTest, MinutesAreJson) {
   auto series = *Series::Open(folder_.File("series.db"));
   const auto text =
@@ -157,7 +193,10 @@ TEST(DatabricksMetrics, AreGaugesWithTheirTime) {
   for (const std::uint64_t us : {4000, 40'000, 400'000}) good.duration_us.Add(us);
   minute.CellOf({.status = 429}).requests = 2;
   minute.CellOf({.status = 503}).requests = 1;
-  const std::string text = DatabricksMetrics("chat", 1000, minute, {.cpu_percent = 12.5});
+  Distribution predictions;
+  for (const std::uint64_t us : {3000, 30'000}) predictions.Add(us);
+  const std::string text =
+      DatabricksMetrics("chat", 1000, minute, predictions, {.cpu_percent = 12.5});
   EXPECT_THAT(text, HasSubstr("# TYPE request_count_total gauge\n"
                               "request_count_total{endpoint_name=\"chat\"} 6 60060000\n"));
   EXPECT_THAT(text, HasSubstr("request_4xx_count_total{endpoint_name=\"chat\"} 2 "));
@@ -165,7 +204,38 @@ TEST(DatabricksMetrics, AreGaugesWithTheirTime) {
   EXPECT_THAT(text, HasSubstr("cpu_usage_percentage{endpoint_name=\"chat\"} 12.5 "));
   EXPECT_THAT(text, HasSubstr("request_latency_ms_bucket{endpoint_name=\"chat\",le=\"50\"} 2 "));
   EXPECT_THAT(text, HasSubstr("request_latency_ms_count{endpoint_name=\"chat\"} 3 "));
+  EXPECT_THAT(text, HasSubstr("model_prediction_latency_ms_bucket{endpoint_name=\"chat\",le=\"5\"} "
+                              "1 60060000\n"));
+  EXPECT_THAT(text, HasSubstr("model_prediction_latency_ms_sum{endpoint_name=\"chat\"} 33 "));
   EXPECT_THAT(text, testing::Not(HasSubstr("mem_usage")));
+  EXPECT_THAT(text, testing::Not(HasSubstr("gpu_")));
+}
+
+TEST(DatabricksMetrics, TellOfEachGpuWhatItTells) {
+  const HostUse host{.gpus = {{.busy_percent = 91, .memory_percent = 40.5}, {.memory_percent = 2}}};
+  const std::string text = DatabricksMetrics("chat", 1000, {}, {}, host);
+  EXPECT_THAT(text, HasSubstr("# TYPE gpu_usage_percentage gauge\n"
+                              "gpu_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu0\"} 91 "
+                              "60060000\n# HELP gpu_memory_usage_percentage"));
+  EXPECT_THAT(text,
+              HasSubstr("gpu_memory_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu0\"} "
+                        "40.5 60060000\n"
+                        "gpu_memory_usage_percentage{endpoint_name=\"chat\",gpu=\"gpu1\"} 2 "));
+}
+
+// A minute's records, without those that no model answered, and without the wait.
+TEST_F(UsageQueryTest, PredictionTimesAreWhatReplicasTook) {
+  PredictionTimes times(ledger());
+  const Minute minute = MinuteOf(kStart) + 1;
+  for (const int seconds : {61, 121, 1000}) {  // Just ended, settled, kept.
+    const auto found = times.Of("code", minute, TimeOf(minute) + std::chrono::seconds(seconds));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->stat.samples, 3u);
+    EXPECT_EQ(found->stat.sum, (1u + 101u + 201u) - (0u + 50u + 100u));
+  }
+  const auto refused = times.Of("chat", minute + 9, TimeOf(minute + 100));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->stat.samples, 0u);
 }
 
 }  // namespace

@@ -128,7 +128,8 @@ void Encode(const UsageRecord& record, std::string& text) {
        static_cast<std::uint64_t>(record.source), flags, record.status, record.input_tokens,
        record.cached_tokens, record.output_tokens, record.input_bytes, record.output_bytes,
        record.duration_us, record.queue_wait_us, record.ttft_us.value_or(0),
-       record.tpot_ns.value_or(0), record.cost_milli, record.reserved_milli}));
+       record.tpot_ns.value_or(0), record.cost_milli, record.reserved_milli,
+       record.input_characters, record.output_characters}));
 }
 
 Result<UsageRecord> DecodeUsage(std::string_view payload) {
@@ -166,6 +167,9 @@ Result<UsageRecord> DecodeUsage(std::string_view payload) {
   if ((flags & kTpotFlag) != 0) record.tpot_ns = tpot_ns;
   record.cost_milli = in.Integer();
   record.reserved_milli = in.Integer();
+  const bool older = in.AtEnd();
+  record.input_characters = older ? record.input_bytes : in.Integer();
+  record.output_characters = older ? record.output_bytes : in.Integer();
   if (bad || in.bad()) return Fail(Corrupt("usage"));
   return record;
 }

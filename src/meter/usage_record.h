@@ -49,7 +49,9 @@ struct UsageRecord {
   std::string_view requester;          // Name of the key.
   std::string_view client_request_id;  // The client's own name for the request.
   std::string_view usage_context;      // A JSON object of strings, as the client sent it.
-  std::string_view spilled_from;       // The endpoint that had no room; "" without spill-over.
+  // The endpoint that had no room and let the request go on to another; "" without spill-over. It
+  // stands in the records of both, which makes two of one request.
+  std::string_view spilled_from;
   Operation operation = Operation::kUnknown;
   RequestEnd end = RequestEnd::kCompleted;
   UsageSource source = UsageSource::kNone;
@@ -66,7 +68,13 @@ struct UsageRecord {
   std::optional<std::uint64_t> tpot_ns;
   std::uint64_t cost_milli = 0;      // What it drew, in thousandths of a normalised token.
   std::uint64_t reserved_milli = 0;  // What admission set aside for it.
+  // Code points of the texts that input_bytes and output_bytes count. Of records that were written
+  // before there were these: the bytes.
+  std::uint64_t input_characters = 0;
+  std::uint64_t output_characters = 0;
 
+  // Of the place that a request went on to.
+  bool is_spillover() const { return !spilled_from.empty() && spilled_from != endpoint; }
   WallTime started_at() const {
     return ended_at - std::chrono::milliseconds(static_cast<std::int64_t>(duration_us / 1000));
   }

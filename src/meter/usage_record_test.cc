@@ -38,7 +38,9 @@ UsageRecord Sample() {
           .ttft_us = 123,
           .tpot_ns = 456,
           .cost_milli = 1'200'000,
-          .reserved_milli = 2'000'000};
+          .reserved_milli = 2'000'000,
+          .input_characters = 3900,
+          .output_characters = 299};
 }
 
 TEST(UsageRecord, IsReadAsItWasWritten) {
@@ -60,13 +62,16 @@ TEST(UsageRecord, ALaterVersionsFieldsAreLeftOut) {
   EXPECT_EQ(*read, Sample());
 }
 
-TEST(UsageRecord, AnEarlierVersionsMissingFieldsAreZero) {
+TEST(UsageRecord, AnEarlierVersionsMissingFieldsAreZeroAndCharactersBytes) {
   UsageRecord record = Sample();
   record.cost_milli = 0;
   record.reserved_milli = 0;
+  record.input_characters = record.output_characters = 0;  // A byte each.
   std::string bytes;
   Encode(record, bytes);
-  bytes.resize(bytes.size() - 2);
+  bytes.resize(bytes.size() - 4);
+  record.input_characters = record.input_bytes;
+  record.output_characters = record.output_bytes;
   const auto read = DecodeUsage(bytes);
   ASSERT_TRUE(read);
   EXPECT_EQ(*read, record);

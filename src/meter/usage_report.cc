@@ -134,11 +134,15 @@ Result<std::string> MinutesToJson(const std::optional<std::string>& endpoint, Se
 std::string ToJson(const SeriesCheck& check) {
   json::array examples;
   for (const std::string& example : check.examples) examples.push_back(json::string(example));
-  return json::serialize(json::value{{"agree", check.differences == 0},
-                                     {"records", check.records},
-                                     {"minutes", check.minutes},
-                                     {"differences", check.differences},
-                                     {"examples", std::move(examples)}});
+  return json::serialize(json::value{
+      {"agree", check.differences == 0},
+      {"records", check.records},
+      {"minutes", check.minutes},
+      {"differences", check.differences},
+      {"pending", check.pending},
+      {"pending_from", check.pending > 0 ? json::value(FormatTime(TimeOf(check.pending_from)))
+                                         : json::value(nullptr)},
+      {"examples", std::move(examples)}});
 }
 
 }  // namespace penstock::meter

@@ -21,6 +21,17 @@ std::string WithCommas(std::string digits) {
 
 std::string Count(long long value) { return WithCommas(fmt::format("{}", value)); }
 
+std::string Counted(long long value, std::string_view noun) {
+  return fmt::format("{} {}{}", Count(value), noun, value == 1 ? "" : "s");
+}
+
+std::string Hundredths(double value) {
+  const std::string text = fmt::format("{:.2f}", value);
+  const std::size_t point = text.find('.');
+  if (point == std::string::npos) return text;  // Infinite, or no number.
+  return WithCommas(text.substr(0, point)) + text.substr(point);
+}
+
 std::string Figure(double value) {
   const double size = std::abs(value);
   if (size < 0.0005) return "0";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace penstock::page {
 
@@ -15,5 +16,11 @@ std::string DurationText(double milliseconds);
 
 // Integers with thousands apart by commas.
 std::string Count(long long value);
+
+// "1 request", "1,234 requests": of nouns that take an s.
+std::string Counted(long long value, std::string_view noun);
+
+// Two decimals, with thousands apart by commas: what is bought by the piece, before it is rounded.
+std::string Hundredths(double value);
 
 }  // namespace penstock::page

@@ -34,5 +34,19 @@ TEST(Numbers, CountsHaveCommas) {
   EXPECT_EQ(Count(-1234567), "-1,234,567");
 }
 
+TEST(Numbers, NounsFollowTheirNumber) {
+  EXPECT_EQ(Counted(0, "request"), "0 requests");
+  EXPECT_EQ(Counted(1, "request"), "1 request");
+  EXPECT_EQ(Counted(1234, "minute"), "1,234 minutes");
+}
+
+TEST(Numbers, HundredthsAreGrouped) {
+  EXPECT_EQ(Hundredths(0), "0.00");
+  EXPECT_EQ(Hundredths(999.994), "999.99");
+  EXPECT_EQ(Hundredths(999.996), "1,000.00");
+  EXPECT_EQ(Hundredths(1234567.891), "1,234,567.89");
+  EXPECT_EQ(Hundredths(-1234.5), "-1,234.50");
+}
+
 }  // namespace
 }  // namespace penstock::page

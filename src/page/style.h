@@ -65,6 +65,9 @@ figure { margin: 0 0 1.25rem; break-inside: avoid; } figcaption { color: var(--s
 .rule { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 3; }
 .rule-text { fill: var(--bad); font-weight: 600; }
 .bar { fill: var(--p50); opacity: .8; } .series-3 { stroke: var(--good); }
+.series-4 { stroke: var(--p90); } .series-5 { stroke: var(--p50); } .series-6 { stroke: var(--p99); }
+.series-7 { stroke: var(--good); } .line.series-5 { stroke-dasharray: 2 3; }
+.line.series-6 { stroke-dasharray: 9 3 2 3; } .line.series-7 { stroke-dasharray: 7 4; }
 .pill { display: inline-block; border-radius: 1rem; padding: 0 .6rem; font-size: .82rem;
   font-weight: 600; border: 1.5px solid; white-space: nowrap; }
 .pill.good { color: var(--good); } .pill.invalid { color: var(--bad); }
@@ -82,8 +85,9 @@ figure { margin: 0 0 1.25rem; break-inside: avoid; } figcaption { color: var(--s
 .wide { overflow-x: auto; margin-bottom: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem .45rem; white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; } thead tr:first-child th { text-align: center; }
-thead tr:first-child th:not(:empty) { border-bottom: 1px solid var(--faint); }
+thead th { color: var(--soft); font-weight: 600; }
+thead tr:first-child:not(:last-child) th { text-align: center; }
+thead tr:first-child:not(:last-child) th:not(:empty) { border-bottom: 1px solid var(--faint); }
 tbody tr { border-top: 1px solid var(--faint); break-inside: avoid; }
 tbody tr.best { background: var(--card); } tbody td.strong { font-weight: 700; }
 td.remark, th.remark { text-align: left; color: var(--soft); white-space: normal; }

@@ -18,7 +18,10 @@ constexpr int kTop = 34;  // Room for the legend.
 constexpr int kBottom = 50;
 constexpr double kLabelHeight = 13;
 constexpr double kLabelWidthPerCharacter = 6.8;
-constexpr double kDotRoom = 4;  // Around a point's middle.
+constexpr double kDotRoom = 4;      // Around a point's middle.
+constexpr double kEntryWidth = 46;  // Of a legend's entry: its line and gaps.
+constexpr int kLegendRow = 15;
+constexpr std::size_t kStyles = 8;  // Series that the style sheet tells apart.
 
 // One axis: values to SVG units.
 struct Axis {
@@ -38,6 +41,26 @@ struct Box {
   double left, top, right, bottom;
   bool Touches(const Box& other) const {
     return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  }
+};
+
+// A piece of a series' line.
+struct Piece {
+  double from_x, from_y, to_x, to_y;
+  // Whether it passes through the box: what is left of it between the box's sides.
+  bool Crosses(const Box& box) const {
+    double begin = 0;
+    double end = 1;
+    const auto clip = [&](double from, double to, double least, double most) {
+      const double way = to - from;
+      if (way == 0) return from > least && from < most;
+      const double a = (least - from) / way;
+      const double b = (most - from) / way;
+      begin = std::max(begin, std::min(a, b));
+      end = std::min(end, std::max(a, b));
+      return begin < end;
+    };
+    return clip(from_x, to_x, box.left, box.right) && clip(from_y, to_y, box.top, box.bottom);
   }
 };
 
@@ -69,10 +92,12 @@ std::pair<double, double> WithRules(std::pair<double, double> range,
   return range;
 }
 
-Axis VerticalAxis(const Chart& chart) {
+// `more`: what the chart is higher for its legend.
+Axis VerticalAxis(const Chart& chart, int more) {
   const auto [least, most] =
       WithRules(Range(chart, [](const ChartPoint& p) { return p.y; }), chart.y_rules);
-  Axis axis{.from_unit = static_cast<double>(chart.height - kBottom), .to_unit = kTop};
+  Axis axis{.from_unit = static_cast<double>(chart.height + more - kBottom),
+            .to_unit = static_cast<double>(kTop + more)};
   axis.logarithmic = !chart.linear_y && least > 0 && most / least > kLogSpan;
   axis.ticks = axis.logarithmic ? LogTicks(least, most) : LinearTicks(most > 0 ? most : 1, 5);
   axis.from = axis.ticks.front();
@@ -107,18 +132,39 @@ Axis HorizontalAxis(const Chart& chart, int left) {
   return axis;
 }
 
+double LegendWidth(const ChartSeries& series) {
+  return static_cast<double>(series.name.size()) * kLabelWidthPerCharacter + kEntryWidth;
+}
+
+// The legend's rows, as the first series of each: as many as fit into a line of the chart's width.
+std::vector<std::size_t> LegendRows(const Chart& chart) {
+  std::vector<std::size_t> rows;
+  double left = 0;
+  for (std::size_t i = 0; i < chart.series.size(); ++i) {
+    const double width = LegendWidth(chart.series[i]);
+    if (i == 0 || width > left) {
+      rows.push_back(i);
+      left = chart.width - kRight - 4;
+    }
+    left -= width;
+  }
+  return rows;
+}
+
 class Drawing {
  public:
   explicit Drawing(const Chart& chart)
       : chart_(chart),
-        y_(VerticalAxis(chart)),
+        legend_(LegendRows(chart)),
+        more_(legend_.size() > 1 ? static_cast<int>(legend_.size() - 1) * kLegendRow : 0),
+        y_(VerticalAxis(chart, more_)),
         left_(LeftOf(y_)),
         x_(HorizontalAxis(chart, left_)) {}
 
   std::string Draw() {
     Add(R"(<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d" )"
         R"(xmlns="http://www.w3.org/2000/svg">)",
-        chart_.width, chart_.height, chart_.id, chart_.id);
+        chart_.width, chart_.height + more_, chart_.id, chart_.id);
     Add(R"(<title id="{}-t">{}</title><desc id="{}-d">{}</desc>)", chart_.id,
         EscapeHtml(chart_.title), chart_.id, EscapeHtml(chart_.description));
     DrawAxes();
@@ -156,7 +202,7 @@ class Drawing {
           named ? EscapeHtml(chart_.x_categories[static_cast<std::size_t>(tick)]) : TickText(tick));
     }
     Add(R"(<text class="axis-title" x="{:.1f}" y="{}" text-anchor="middle">{}</text>)",
-        (left_ + right) / 2.0, chart_.height - 10, EscapeHtml(chart_.x_title));
+        (left_ + right) / 2.0, chart_.height + more_ - 10, EscapeHtml(chart_.x_title));
     // Above the axis and upright: a turned title is slower to read.
     Add(R"(<text class="axis-title" x="{}" y="14" text-anchor="start">{}{}</text>)", 4,
         EscapeHtml(chart_.y_title), YTitleEnd());
@@ -166,23 +212,28 @@ class Drawing {
 
   // Beside the axis' title, or below it where both do not fit into a line.
   void DrawLegend() {
-    constexpr double kEntryWidth = 46;  // Of an entry's line and gaps.
-    constexpr int kBelow = 15;
-    double x = chart_.width - kRight;
     double width = 0;
-    for (const ChartSeries& series : chart_.series) {
-      width += static_cast<double>(series.name.size()) * kLabelWidthPerCharacter + kEntryWidth;
-    }
+    for (const ChartSeries& series : chart_.series) width += LegendWidth(series);
     const std::string title = chart_.y_title + YTitleEnd();
-    const bool fits = static_cast<double>(title.size()) * kLabelWidthPerCharacter + width < x - 4;
-    const int base = fits ? 14 : 14 + kBelow;
-    for (std::size_t i = chart_.series.size(); i-- > 0;) {
+    const bool fits = static_cast<double>(title.size()) * kLabelWidthPerCharacter + width <
+                      chart_.width - kRight - 4;
+    int base = fits ? 14 : 14 + kLegendRow;
+    for (std::size_t row = 0; row < legend_.size(); ++row, base += kLegendRow) {
+      const bool last = row + 1 == legend_.size();
+      DrawLegendRow(legend_[row], last ? chart_.series.size() : legend_[row + 1], base);
+    }
+  }
+
+  // Against the right edge.
+  void DrawLegendRow(std::size_t first, std::size_t end, int base) {
+    double x = chart_.width - kRight;
+    for (std::size_t i = end; i-- > first;) {
       const std::string& name = chart_.series[i].name;
       x -= static_cast<double>(name.size()) * kLabelWidthPerCharacter;
       Add(R"(<text class="legend" x="{:.1f}" y="{}">{}</text>)", x, base, EscapeHtml(name));
       x -= 30;
-      Add(R"(<line class="line series-{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>)", i, x, x + 22,
-          base - 4, base - 4);
+      Add(R"(<line class="line series-{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>)", i % kStyles,
+          x, x + 22, base - 4, base - 4);
       x -= 16;
     }
   }
@@ -194,9 +245,9 @@ class Drawing {
     for (const ChartRule& rule : chart_.x_rules) {
       if (rule.value <= x_.from || rule.value > x_.to) continue;
       const double x = x_.Place(rule.value);
-      Add(R"(<line class="rule" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2:.1f}"/>)", x, kTop,
-          floor);
-      DrawRuleText(rule.text, x, kTop + 12);
+      Add(R"(<line class="rule" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2:.1f}"/>)", x,
+          kTop + more_, floor);
+      DrawRuleText(rule.text, x, kTop + more_ + 12);
     }
     for (const ChartRule& rule : chart_.y_rules) {
       if (rule.value <= y_.from || rule.value > y_.to) continue;
@@ -223,11 +274,17 @@ class Drawing {
       fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L',
                      x_.Place(point.x), y_.Place(point.y));
     }
-    if (!path.empty()) Add(R"(<path class="line series-{}" d="{}"/>)", index, path);
+    const std::size_t style = index % kStyles;
+    if (!path.empty()) Add(R"(<path class="line series-{}" d="{}"/>)", style, path);
+    for (std::size_t i = 1; i < series.points.size(); ++i) {
+      const ChartPoint& from = series.points[i - 1];
+      const ChartPoint& to = series.points[i];
+      lines_.push_back({x_.Place(from.x), y_.Place(from.y), x_.Place(to.x), y_.Place(to.y)});
+    }
     if (!chart_.dots) return;
     for (const ChartPoint& point : series.points) {
       Add(R"(<circle class="dot series-{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>)",
-          index, x_.Place(point.x), y_.Place(point.y), index == 0 ? 4 : 3,
+          style, x_.Place(point.x), y_.Place(point.y), index == 0 ? 4 : 3,
           EscapeHtml(point.tooltip));
     }
   }
@@ -263,37 +320,48 @@ class Drawing {
     }
   }
 
+  bool HasRoom(const Box& box) const {
+    const bool outside = box.left < left_ || box.right > chart_.width - kRight ||
+                         box.bottom > y_.Place(y_.from) || box.top < kTop + more_ - 14;
+    return !outside && std::ranges::none_of(taken_, [&](const Box& b) { return b.Touches(box); });
+  }
+  bool OnALine(const Box& box) const {
+    return std::ranges::any_of(lines_, [&](const Piece& piece) { return piece.Crosses(box); });
+  }
+
   // Tries the four corners around a point, and for a mark places above and below those; leaves a
-  // label out where all are taken.
+  // label out where all are taken, or lie on a line. A mark's word may, rather than be missed.
   void DrawLabel(const ChartPoint& point, const std::string& text, std::string_view style) {
     const double width = static_cast<double>(text.size()) * kLabelWidthPerCharacter;
     const double x = x_.Place(point.x);
     const double y = y_.Place(point.y);
     const bool is_mark = style == "mark";
-    for (const double away : {-9.0, 18.0, -26.0, 35.0, -43.0, 52.0}) {
-      if (!is_mark && std::abs(away) > 20) return;
-      for (const bool to_right : {false, true}) {
-        const double left = to_right ? x + 10 : x - 10 - width;
-        const double baseline = y + away;
-        const Box box{left, baseline - kLabelHeight + 2, left + width, baseline + 3};
-        const bool outside = box.left < left_ || box.right > chart_.width - kRight ||
-                             box.bottom > y_.Place(y_.from) || box.top < kTop - 14;
-        if (outside || std::ranges::any_of(taken_, [&](const Box& b) { return b.Touches(box); })) {
-          continue;
+    for (const bool on_lines : {false, true}) {
+      if (on_lines && !is_mark) return;
+      for (const double away : {-9.0, 18.0, -26.0, 35.0, -43.0, 52.0}) {
+        if (!is_mark && std::abs(away) > 20) break;
+        for (const bool to_right : {false, true}) {
+          const double left = to_right ? x + 10 : x - 10 - width;
+          const double baseline = y + away;
+          const Box box{left, baseline - kLabelHeight + 2, left + width, baseline + 3};
+          if (!HasRoom(box) || (!on_lines && OnALine(box))) continue;
+          taken_.push_back(box);
+          Add(R"(<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>)", style, left, baseline,
+              EscapeHtml(text));
+          return;
         }
-        taken_.push_back(box);
-        Add(R"(<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>)", style, left, baseline,
-            EscapeHtml(text));
-        return;
       }
     }
   }
 
   const Chart& chart_;
+  std::vector<std::size_t> legend_;  // First series of each row.
+  int more_;                         // Height beyond the chart's own, for more than one row.
   Axis y_;
   int left_;  // Where the plot begins.
   Axis x_;
   std::vector<Box> taken_;
+  std::vector<Piece> lines_;
   std::string out_;
 };
 

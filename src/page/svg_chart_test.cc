@@ -81,6 +81,39 @@ TEST(SvgChart, ALegendThatMeetsTheTitleStandsBelowIt) {
   EXPECT_NE(RenderChart(chart).find(R"(y="29">p50</text>)"), std::string::npos);
 }
 
+// A legend of several rows has its own room: the plot keeps its height.
+TEST(SvgChart, ALegendTooLongForALineHasSeveral) {
+  Chart chart = ThreePoints();
+  chart.series.resize(1);
+  for (int i = 1; i < 12; ++i) {
+    chart.series.push_back({.name = "a tenant of a policy", .points = chart.series[0].points});
+  }
+  const std::string svg = RenderChart(chart);
+  const auto row = [&svg](int base) {
+    return CountOf(svg, ("y=\"" + std::to_string(base) + "\">a tenant").c_str());
+  };
+  EXPECT_EQ(row(14), 0u);
+  EXPECT_EQ(row(29), 3u);  // And "p50" before them.
+  EXPECT_EQ(row(44), 3u);
+  EXPECT_EQ(row(59), 3u);
+  EXPECT_EQ(row(74), 2u);
+  EXPECT_NE(svg.find("viewBox=\"0 0 720 425\""), std::string::npos);
+  EXPECT_EQ(svg.find("series-8"), std::string::npos);  // The style sheet knows eight.
+}
+
+// Steep lines through all four corners of a point leave a label no place; a mark keeps its word.
+TEST(SvgChart, LabelsDoNotLieOnLines) {
+  Chart chart = ThreePoints();
+  chart.series[0].points = {{.x = 3, .y = 20, .label = "a long label"}};
+  EXPECT_EQ(CountOf(RenderChart(chart), "class=\"label\""), 1u);
+  for (const double x : {2.7, 3.3}) {
+    chart.series.push_back({.name = "wall", .points = {{.x = x, .y = 0}, {.x = x, .y = 40}}});
+  }
+  EXPECT_EQ(CountOf(RenderChart(chart), "class=\"label\""), 0u);
+  chart.marks = {{.point = 0, .text = "the best of all"}};
+  EXPECT_EQ(CountOf(RenderChart(chart), "class=\"mark\""), 1u);
+}
+
 TEST(SvgChart, DrawsEachPointAndItsLabel) {
   Chart chart = ThreePoints();
   chart.marks = {{.point = 1, .text = "best"}};
@@ -95,7 +128,7 @@ TEST(SvgChart, DrawsEachPointAndItsLabel) {
 TEST(SvgChart, LabelsThatHaveNoRoomAreLeftOut) {
   Chart chart = ThreePoints();
   chart.series[0].points.assign(20, {.x = 2, .y = 20, .label = "crowd"});
-  chart.series[0].points.push_back({.x = 4, .y = 40});
+  chart.series.push_back({.name = "far", .points = {{.x = 4, .y = 40}}});
   EXPECT_EQ(CountOf(RenderChart(chart), "class=\"label\""), 4u);  // One at each corner.
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "plan/closed_loop.h"
@@ -21,31 +22,46 @@ bool SameLoad(const CurvePoint& a, const CurvePoint& b) {
          near(a.input_tokens, b.input_tokens) && near(a.output_tokens, b.output_tokens);
 }
 
+// Loads with pauses are told by means: a virtual processor wakes up fast or slow, for seconds on
+// end, and a median of several would be one or the other.
 template <typename Take>
-double MedianOf(const std::vector<CurvePoint>& points, Take take) {
+double MiddleOf(const std::vector<CurvePoint>& points, Take take) {
   std::vector<double> values;
   for (const CurvePoint& point : points) values.push_back(take(point));
+  if (HasPauses(points.front())) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  }
   std::ranges::sort(values);
   const std::size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-policy::Percentiles MedianOf(const std::vector<CurvePoint>& points,
+policy::Percentiles MiddleOf(const std::vector<CurvePoint>& points,
                              policy::Percentiles CurvePoint::* times) {
   const auto of = [&](double policy::Percentiles::* percentile) {
-    return MedianOf(points, [=](const CurvePoint& point) { return point.*times.*percentile; });
+    return MiddleOf(points, [=](const CurvePoint& point) { return point.*times.*percentile; });
   };
   return {.p50 = of(&policy::Percentiles::p50),
           .p90 = of(&policy::Percentiles::p90),
           .p99 = of(&policy::Percentiles::p99)};
 }
 
-CurvePoint MedianPoint(const std::vector<CurvePoint>& points) {
+CurvePoint MiddlePoint(const std::vector<CurvePoint>& points) {
   CurvePoint pooled = points.front();
-  pooled.requests_per_s = MedianOf(points, [](const auto& point) { return point.requests_per_s; });
-  pooled.ttft_ms = MedianOf(points, &CurvePoint::ttft_ms);
-  pooled.tpot_ms = MedianOf(points, &CurvePoint::tpot_ms);
-  pooled.latency_ms = MedianOf(points, &CurvePoint::latency_ms);
+  pooled.requests_per_s = MiddleOf(points, [](const auto& point) { return point.requests_per_s; });
+  pooled.ttft_ms = MiddleOf(points, &CurvePoint::ttft_ms);
+  pooled.tpot_ms = MiddleOf(points, &CurvePoint::tpot_ms);
+  pooled.latency_ms = MiddleOf(points, &CurvePoint::latency_ms);
+  // Calibrations of old have their means in the p50.
+  pooled.means.reset();
+  if (std::ranges::any_of(points, [](const auto& point) { return point.means.has_value(); })) {
+    const auto of = [&points](double policy::MeanTimes::* time) {
+      return MiddleOf(points, [=](const CurvePoint& point) { return point.typical().*time; });
+    };
+    pooled.means = {.ttft_ms = of(&policy::MeanTimes::ttft_ms),
+                    .tpot_ms = of(&policy::MeanTimes::tpot_ms),
+                    .latency_ms = of(&policy::MeanTimes::latency_ms)};
+  }
   pooled.requests = 0;
   for (const CurvePoint& point : points) pooled.requests += point.requests;
   return pooled;
@@ -65,7 +81,7 @@ std::vector<CurvePoint> PoolPoints(std::span<const CurvePoint> points) {
     }
   }
   std::vector<CurvePoint> pooled;
-  for (const auto& load : loads) pooled.push_back(MedianPoint(load));
+  for (const auto& load : loads) pooled.push_back(MiddlePoint(load));
   return pooled;
 }
 

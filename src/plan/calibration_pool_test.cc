@@ -35,6 +35,35 @@ TEST(CalibrationPool, EqualLoadsBecomeTheirMedian) {
   EXPECT_EQ(PoolPoints(std::vector{Point(1, 256, 40), Point(1, 256, 60)})[0].ttft_ms.p50, 50);
 }
 
+// Who has slept is fast or slow by chance: all of it counts.
+TEST(CalibrationPool, LoadsWithPausesBecomeTheirMean) {
+  const auto paused = [](double ttft_ms) {
+    CurvePoint point = Point(1, 256, ttft_ms);
+    point.requests_per_s = 0.1 * 1000 / point.latency_ms.p50;
+    return point;
+  };
+  const std::vector<CurvePoint> pooled =
+      PoolPoints(std::vector{paused(42), paused(43), paused(62), Point(1, 512, 40)});
+  ASSERT_EQ(pooled.size(), 2u);
+  EXPECT_TRUE(HasPauses(pooled[0]));
+  EXPECT_DOUBLE_EQ(pooled[0].ttft_ms.p50, 49);
+  EXPECT_EQ(pooled[0].requests, 15);
+}
+
+// Those of old have their means in the p50.
+TEST(CalibrationPool, MeansArePooledToo) {
+  std::vector<CurvePoint> points = {Point(1, 256, 40), Point(1, 256, 40), Point(1, 256, 60)};
+  for (CurvePoint& point : points) point.requests_per_s = 0.1;
+  points[0].means = policy::MeanTimes{.ttft_ms = 44, .tpot_ms = 4, .latency_ms = 170};
+  points[1].means = policy::MeanTimes{.ttft_ms = 52, .tpot_ms = 5, .latency_ms = 200};
+  const std::vector<CurvePoint> pooled = PoolPoints(points);
+  ASSERT_EQ(pooled.size(), 1u);
+  EXPECT_TRUE(HasPauses(pooled[0]));
+  ASSERT_TRUE(pooled[0].means.has_value());
+  EXPECT_DOUBLE_EQ(pooled[0].means->ttft_ms, 52);
+  EXPECT_DOUBLE_EQ(pooled[0].means->tpot_ms, (9 + points[2].tpot_ms.p50) / 3);
+}
+
 policy::Calibration Measured(double pace) {
   const StepModel truth{.decode = {{.sequences = 1, .seconds = 0.01 * pace},
                                    {.sequences = 4, .seconds = 0.015 * pace}},

@@ -104,7 +104,7 @@ LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape) {
 
 bool HasPauses(const policy::CurvePoint& point) {
   constexpr double kBusy = 0.7;  // Of the time; a closed loop's is nearly all of it.
-  return point.concurrency == 1 && point.requests_per_s * point.latency_ms.p50 < kBusy * 1e3;
+  return point.concurrency == 1 && point.requests_per_s * point.typical().latency_ms < kBusy * 1e3;
 }
 
 }  // namespace penstock::plan

@@ -18,8 +18,7 @@ LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape&
 // A request after a pause.
 LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape);
 
-// The point was measured with pauses: one request at a time, and fewer than would fit. Its p50 are
-// means: after a pause a virtual processor is fast or slow by chance, and a median would be either.
+// The point was measured with pauses: one request at a time, and fewer than would fit.
 bool HasPauses(const policy::CurvePoint& point);
 
 }  // namespace penstock::plan

@@ -82,6 +82,7 @@ void UseCalibration(Fields& fields, const std::string& folder, const ReadCalibra
   constexpr int kCellBlock = 256;  // As llama.cpp pads what a batch looks at.
   const StepFit fit =
       FitStepModel(*calibration, {.cell_block = kCellBlock,
+                                  .splits_equally = true,
                                   .slots = into.fleet.step.slots,
                                   .step_target_s = kStepTargetSeconds,
                                   .step_tokens_max = into.fleet.step.step_tokens_max});

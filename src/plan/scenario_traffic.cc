@@ -101,7 +101,7 @@ void FromShape(Fields& fields, SimTenant& tenant) {
   fields.Number("span_s", 1, 1e8, span_s);
   fields.Number("burstiness", 0.01, 1000, burstiness);
   fields.Number("seed", 0, 1e15, seed);
-  if (per_minute <= 0) fields.Bad("requests_per_minute", "is missing; or name a trace");
+  if (per_minute <= 0) fields.Bad("requests_per_minute", "is missing; or name a trace, or users");
   if (per_minute <= 0 || per_minute / 60 * span_s > static_cast<double>(trace::kArrivalsMax)) {
     if (per_minute > 0) fields.Bad("span_s", "makes more requests than can be held");
     return;
@@ -121,16 +121,55 @@ void FromShape(Fields& fields, SimTenant& tenant) {
   }
 }
 
+// Requests of one shape, as many as the users send in all.
+void FromUsers(Fields& fields, SimTenant& tenant) {
+  double input = 2048;
+  double output = 256;
+  double requests = 1000;
+  double seed = 1;
+  fields.Number("input_tokens", 0, 1e7, input);
+  fields.Number("output_tokens", 1, 1e7, output);
+  fields.Number("requests", 1, static_cast<double>(trace::kArrivalsMax), requests);
+  fields.Number("seed", 0, 1e15, seed);
+  Prefixes prefixes(fields.Inner("prefix"));
+  tenant.block_tokens = prefixes.block_tokens();
+  Random random(static_cast<std::uint64_t>(seed));
+  for (int i = 0; i < static_cast<int>(requests); ++i) {
+    tenant.arrivals.push_back({.input_tokens = static_cast<int>(input),
+                               .output_tokens = static_cast<int>(output),
+                               .blocks = prefixes.Draw(random)});
+  }
+}
+
+// A closed loop?
+void ReadUsers(Fields& fields, SimTenant& tenant) {
+  double users = 0;
+  fields.Number("users", 1, 1e6, users);
+  fields.Number("think_s", 0, 1e6, tenant.think_s);
+  tenant.users = static_cast<int>(users);
+  if (fields.Has("users")) {
+    if (fields.Has("requests_per_minute")) {
+      fields.Bad("requests_per_minute", "and users exclude each other");
+    }
+    return;
+  }
+  if (fields.Has("think_s")) fields.Bad("think_s", "needs users, who pause");
+  if (fields.Has("requests")) fields.Bad("requests", "needs users, who send them");
+}
+
 }  // namespace
 
 void ReadTraffic(Fields fields, const std::string& folder, SimTenant& tenant) {
   fields.Only({"trace", "columns", "ledger", "endpoint", "speed", "from_s", "span_s", "delay_s",
                "requests_per_minute", "input_tokens", "output_tokens", "burstiness", "prefix",
-               "seed"});
+               "seed", "users", "think_s", "requests"});
+  ReadUsers(fields, tenant);
   if (fields.Has("trace")) {
     FromTrace(fields, folder, tenant);
   } else if (fields.Has("ledger")) {
     FromLedger(fields, folder, tenant);
+  } else if (tenant.users > 0) {
+    FromUsers(fields, tenant);
   } else {
     FromShape(fields, tenant);
   }

@@ -80,8 +80,8 @@ void Run::OnReplica(const Event& event) {
     TenantOutcome& outcome = outcome_.tenants[live.tenant];
     live.first_token_at = now_;
     dispatcher_.Begun(live.grant, At(now_));
-    outcome.ttft_us.Add(Micros(now_ - live.arrival->at_s));
-    if (now_ - live.arrival->at_s <= scenario_.ttft_target_s) ++outcome.in_time;
+    outcome.ttft_us.Add(Micros(now_ - live.arrived_at));
+    if (now_ - live.arrived_at <= scenario_.ttft_target_s) ++outcome.in_time;
   }
   TakeStarted();
   Schedule(event.replica, replicas_.at(event.replica));

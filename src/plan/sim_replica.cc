@@ -62,15 +62,29 @@ void SimReplica::Add(const Request& request, double now) {
 
 // The end of a pause.
 void SimReplica::WakeAt(double ready) {
-  if (ready - at_ >= StepModel::kWakeAfter) waking_until_ = ready + StepModel::kWakeFor;
+  if (ready - at_ >= StepModel::kWakeAfter) {
+    waking_until_ = ready + StepModel::kWakeFor;
+    waking_pace_ = DrawPace();
+  }
   at_ = ready;
+}
+
+// One of two, as often as their mean asks for. Spread as evenly as draws can be, and the same each
+// time.
+double SimReplica::DrawPace() {
+  const double mean = model_->wake_pace;
+  const double high = model_->wake_pace_high;
+  if (high <= mean || mean <= 1) return mean;
+  constexpr double kGoldenShare = 0.6180339887498949;
+  draw_ = std::fmod(draw_ + kGoldenShare, 1.0);
+  return draw_ < (mean - 1) / (high - 1) ? high : 1;
 }
 
 // Slows the stretch down, and ends it where that ends.
 void SimReplica::Pace() {
-  if (at_ >= waking_until_ || model_->wake_pace == 1) return;
-  stretch_.first_s *= model_->wake_pace;
-  stretch_.growth_s *= model_->wake_pace;
+  if (at_ >= waking_until_ || waking_pace_ == 1) return;
+  stretch_.first_s *= waking_pace_;
+  stretch_.growth_s *= waking_pace_;
   stretch_.steps = std::min(stretch_.steps, StepsUntil(stretch_, waking_until_ - at_));
 }
 
@@ -93,7 +107,10 @@ void SimReplica::TakeArrived() {
     arrived_.pop_front();
   }
   std::size_t started = 0;
-  for (; started < waiting_.size() && !full(); ++started) insert(prefills_, waiting_[started]);
+  for (; started < waiting_.size() && !full(); ++started) {
+    waiting_[started].slot = slots_.Take();
+    insert(prefills_, waiting_[started]);
+  }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(started));
 }
 
@@ -140,7 +157,30 @@ void SimReplica::PlanPrefill() {
     budget -= taken;
     stretch_.first_s += taken * model_->per_prefill_token_s +
                         CellsSeen(prefill.position, taken) * model_->per_prefill_cell_s;
+    if (model_->splits_equally && !decodes_.empty()) {
+      stretch_.first_s -= model_->DecodeSeconds(rows_.count, rows_.looked_at);
+      rows_.count += 1;
+      stretch_.first_s += model_->DecodeSeconds(rows_.count, rows_.looked_at);
+    }
   }
+}
+
+SimReplica::Rows SimReplica::RowsOfDecodes() const {
+  Rows rows{.count = static_cast<double>(decodes_.size())};
+  int first = decodes_.front().slot;
+  int last = first;
+  for (const Decode& decode : decodes_) {
+    rows.longest =
+        std::max(rows.longest, decode.cells - static_cast<double>(decode.end_step - steps_));
+    first = std::min(first, decode.slot);
+    last = std::max(last, decode.slot);
+  }
+  const SimSlots::Holes holes = slots_.Between(first, last);
+  rows.count += holes.count;
+  rows.longest = std::max(rows.longest, holes.cells);
+  const double block = model_->cell_block;
+  rows.looked_at = std::ceil(rows.longest / block) * block;
+  return rows;
 }
 
 // A stretch of steps until the first sequence ends, or until the longest needs another block.
@@ -149,20 +189,15 @@ void SimReplica::PlanDecode() {
   const auto sequences = static_cast<double>(decodes_.size());
   const std::int64_t until_end = decodes_.front().end_step - steps_;
   stretch_.steps = until_end;
-  double cells = cells_;
   if (model_->cell_block > 1) {
-    double longest = 1;
-    for (const Decode& decode : decodes_) {
-      longest = std::max(longest, decode.cells - static_cast<double>(decode.end_step - steps_));
-    }
-    const double block = model_->cell_block;
-    const double looked_at = std::ceil(longest / block) * block;
-    cells = sequences * looked_at;
-    stretch_.steps = std::min(until_end, static_cast<std::int64_t>(looked_at - longest) + 1);
+    rows_ = RowsOfDecodes();
+    stretch_.steps =
+        std::min(until_end, static_cast<std::int64_t>(rows_.looked_at - rows_.longest) + 1);
   } else {
-    stretch_.growth_s = sequences * model_->per_decode_cell_s;
+    rows_ = {.count = sequences, .looked_at = cells_ / sequences};
+    stretch_.growth_s = model_->DecodeCells(sequences, 1) * model_->per_decode_cell_s;
   }
-  stretch_.first_s = model_->DecodeSeconds(sequences) + cells * model_->per_decode_cell_s;
+  stretch_.first_s = model_->DecodeSeconds(rows_.count, rows_.looked_at);
 }
 
 void SimReplica::Plan() {
@@ -186,12 +221,13 @@ void SimReplica::FinishPrefills(std::vector<Happening>& happened) {
     happened.push_back({.request = request.id, .at = at_});
     if (request.output_tokens <= 1) {
       happened.push_back({.request = request.id, .at = at_, .is_end = true});
+      slots_.Free(prefill.slot, prefill.position);
       continue;
     }
-    decodes_.push_back(
-        {.end_step = steps_ + request.output_tokens - 1,
-         .request = request.id,
-         .cells = static_cast<double>(request.input_tokens) + request.output_tokens});
+    decodes_.push_back({.end_step = steps_ + request.output_tokens - 1,
+                        .request = request.id,
+                        .cells = static_cast<double>(request.input_tokens) + request.output_tokens,
+                        .slot = prefill.slot});
     std::ranges::push_heap(decodes_, std::greater<>());
     cells_ += request.input_tokens + 1;
   }
@@ -211,6 +247,7 @@ void SimReplica::Advance(std::vector<Happening>& happened) {
     const Decode ended = decodes_.front();
     std::ranges::pop_heap(decodes_, std::greater<>());
     decodes_.pop_back();
+    slots_.Free(ended.slot, ended.cells);
     happened.push_back({.request = ended.request, .at = at_, .is_end = true});
     cells_ = decodes_.empty() ? 0 : std::max(0.0, cells_ - ended.cells);
   }
@@ -238,6 +275,7 @@ void SimReplica::Fail(double now, std::vector<std::uint32_t>& begun,
   waiting_.clear();
   prefills_.clear();
   cells_ = 0;
+  slots_ = SimSlots(model_->splits_equally ? model_->slots : 0);
   stretch_ = {};
 }
 

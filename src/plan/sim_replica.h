@@ -12,6 +12,7 @@
 #include <limits>
 #include <vector>
 
+#include "plan/sim_slots.h"
 #include "plan/step_model.h"
 
 namespace penstock::plan {
@@ -21,7 +22,8 @@ class SimReplica {
   static constexpr double kNever = std::numeric_limits<double>::infinity();
 
   // `model` is borrowed and outlives this.
-  explicit SimReplica(const StepModel& model) : model_(&model) {}
+  explicit SimReplica(const StepModel& model)
+      : model_(&model), slots_(model.splits_equally ? model.slots : 0) {}
 
   struct Request {
     std::uint32_t id = 0;
@@ -65,11 +67,13 @@ class SimReplica {
     double due = 0;
     int position = 0;  // Tokens that are there.
     int taken = 0;     // In the step under way.
+    int slot = -1;     // None, or none yet.
   };
   struct Decode {
     std::int64_t end_step = 0;
     std::uint32_t request = 0;
     double cells = 0;  // At its end.
+    int slot = -1;
     bool operator>(const Decode& other) const {
       return end_step != other.end_step ? end_step > other.end_step : request > other.request;
     }
@@ -81,12 +85,21 @@ class SimReplica {
     double growth_s = 0;  // From one step to the next.
   };
 
+  // What decoding sequences look at.
+  struct Rows {
+    double count = 0;      // Sequences, and holes between them.
+    double longest = 1;    // Cells of the longest of them.
+    double looked_at = 1;  // By each, in whole blocks.
+  };
+
   static double Seconds(const Stretch& stretch);
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
   bool full() const;  // Every slot is taken.
   void WakeAt(double ready);
+  double DrawPace();
   void Pace();
   void PlanDecode();
+  Rows RowsOfDecodes() const;
   void TakeArrived();
   void Plan();
   void PlanPrefill();
@@ -98,13 +111,17 @@ class SimReplica {
   const StepModel* model_;  // Borrowed.
   double at_ = 0;           // The stretch's begin; it lies ahead while nothing is ready.
   Stretch stretch_{};
+  Rows rows_{};                    // Of its first step.
   std::int64_t steps_ = 0;         // Since it began.
   double cells_ = 0;               // Of all decoding sequences, in the next step.
   std::deque<Arrived> arrived_;    // For later steps.
   std::vector<Prefill> waiting_;   // For a slot. The one that is due first before the others.
   std::vector<Prefill> prefills_;  // In the same order.
   std::vector<Decode> decodes_;    // A heap: the one that ends first is at its front.
-  double waking_until_ = 0;        // Steps that begin before it are slower.
+  SimSlots slots_;
+  double waking_until_ = 0;  // Steps that begin before it are slower.
+  double waking_pace_ = 1;   // So many times.
+  double draw_ = 0;          // From 0 to 1, of the last draw.
   double busy_s_ = 0;
 };
 

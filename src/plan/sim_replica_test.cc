@@ -159,16 +159,35 @@ TEST(SimReplica, BeyondItsSlotsRequestsWait) {
   EXPECT_FALSE(happened[4].is_end);
 }
 
+// Each sleep ends in one of two paces, as often as their mean says.
+TEST(SimReplica, ASleepEndsFastOrSlow) {
+  StepModel model = ModelOf({.fixed_s = 0.01, .per_prefill_token_s = 0.0001}, 512);
+  model.wake_pace = 1.1;
+  model.wake_pace_high = 1.4;
+  SimReplica replica(model);
+  int slow = 0;
+  constexpr int kRequests = 200;
+  for (int i = 1; i <= kRequests; ++i) {
+    replica.Add({.id = 1, .input_tokens = 100, .output_tokens = 1}, i);
+    const double took = RunOut(replica)[0].at - i;
+    EXPECT_NEAR(took, took > 0.024 ? 0.028 : 0.02, 1e-9);
+    slow += took > 0.024 ? 1 : 0;
+  }
+  EXPECT_NEAR(slow, kRequests / 4, 2);
+}
+
 // The engine step by step, the obvious way.
 struct Obvious {
-  explicit Obvious(const StepModel& of) : model(of) {}
+  explicit Obvious(const StepModel& of) : model(of), slots(of.splits_equally ? of.slots : 0) {}
   const StepModel& model;
+  SimSlots slots;
   double waking_until = 0;
   struct Sequence {
     std::uint32_t request;
     double ready;
     double due;
     int position, input, output, made;
+    int slot = -1;
   };
   std::vector<Sequence> coming, waiting, running;
   std::map<std::uint32_t, double> first, end;
@@ -206,25 +225,48 @@ struct Obvious {
     const auto by_due = [](const Sequence& s) { return std::pair(s.due, s.request); };
     std::ranges::sort(waiting, {}, by_due);
     while (!waiting.empty() && std::ssize(running) < model.slots) {
+      waiting.front().slot = slots.Take();
       running.push_back(waiting.front());
       waiting.erase(waiting.begin());
     }
     std::ranges::sort(running, {}, by_due);
   }
-  void Step() {
-    Join();
+  // What decodes: sequences, rows with the holes between them, and the cells of each.
+  struct Rows {
     int decodes = 0;
+    int rows = 0;
+    double each = 0;
+  };
+  Rows RowsOf() const {
+    Rows out;
     double cells = 0;
-    int blocks = 0;
+    int longest = 0;
+    int low = model.slots;
+    int high = -1;
     for (const Sequence& s : running) {
       if (s.position < s.input) continue;
-      ++decodes;
+      ++out.decodes;
       cells += s.input + s.made;
-      blocks = std::max(blocks, (s.input + s.made + model.cell_block - 1) / model.cell_block);
+      longest = std::max(longest, s.input + s.made);
+      low = std::min(low, s.slot);
+      high = std::max(high, s.slot);
     }
-    if (model.cell_block > 1) cells = decodes * blocks * model.cell_block;
-    double seconds = model.DecodeSeconds(decodes) + cells * model.per_decode_cell_s;
+    out.rows = out.decodes;
+    if (out.decodes == 0) return out;
+    out.each = cells / out.decodes;
+    if (model.cell_block == 1) return out;
+    const SimSlots::Holes holes = slots.Between(low, high);
+    out.rows += holes.count;
+    longest = std::max(longest, static_cast<int>(holes.cells));
+    out.each = (longest + model.cell_block - 1) / model.cell_block * model.cell_block;
+    return out;
+  }
+  void Step() {
+    Join();
+    const auto [decodes, rows, each] = RowsOf();
+    double seconds = model.DecodeSeconds(rows, each);
     int budget = -1;
+    int prompts = 0;
     bool any = false;
     std::vector<std::uint32_t> decoded;
     std::vector<Sequence*> filled;
@@ -240,6 +282,11 @@ struct Obvious {
       if (budget == 0) continue;
       if (!any) seconds += model.prefill_pass_s;
       any = true;
+      if (model.splits_equally && decodes > 0) {
+        seconds += model.DecodeSeconds(rows + prompts + 1, each) -
+                   model.DecodeSeconds(rows + prompts, each);
+        ++prompts;
+      }
       seconds +=
           taken * model.per_prefill_token_s + Cells(s.position, taken) * model.per_prefill_cell_s;
       s.position += taken;
@@ -255,7 +302,9 @@ struct Obvious {
       first[s->request] = now;
     }
     for (const Sequence& s : running) {
-      if (s.position == s.input && s.made >= s.output) end[s.request] = now;
+      if (s.position < s.input || s.made < s.output) continue;
+      end[s.request] = now;
+      slots.Free(s.slot, s.input + (s.output > 1 ? s.output : 0));
     }
     std::erase_if(running,
                   [](const Sequence& s) { return s.position == s.input && s.made >= s.output; });
@@ -270,6 +319,8 @@ TEST(SimReplica, AgreesWithSingleSteps) {
     std::mt19937_64 random(seed);
     model.cell_block = seed % 2 == 0 ? 1 : 256;
     model.wake_pace = seed % 3 == 0 ? 1.3 : 1;
+    model.first_cell_share = seed % 5 == 0 ? 0.6 : 1;
+    model.splits_equally = seed % 4 == 0;
     SimReplica replica(model);
     Obvious obvious(model);
     std::vector<SimReplica::Happening> happened;

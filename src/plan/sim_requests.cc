@@ -51,6 +51,7 @@ void Run::Arrive(std::size_t tenant, const SimArrival& arrival) {
   Live& live = live_[id];
   live.tenant = tenant;
   live.arrival = &arrival;
+  live.arrived_at = now_;
   live.first_token_at = -1;
   live.prefix = ChainOf(arrival.blocks, tenant);
   policy::Arrival request{.lane = lanes_[tenant]};
@@ -78,9 +79,17 @@ void Run::Arrive(std::size_t tenant, const SimArrival& arrival) {
   TakeStarted();
 }
 
+// The request is over, and its user, if it has one, thinks about the next.
+void Run::Release(std::uint32_t id) {
+  free_.push_back(id);
+  const std::size_t tenant = live_[id].tenant;
+  const SimTenant& from = scenario_.tenants[tenant];
+  if (from.users > 0) sources_[tenant].due.push_back(now_ + from.think_s);
+}
+
 void Run::Begin(std::uint32_t id, policy::Grant grant) {
   Live& live = live_[id];
-  outcome_.tenants[live.tenant].queue_us.Add(Micros(now_ - live.arrival->at_s));
+  outcome_.tenants[live.tenant].queue_us.Add(Micros(now_ - live.arrived_at));
   live.grant = std::move(grant);
   ++under_way_;
   Send(id);
@@ -145,7 +154,7 @@ void Run::Finish(std::uint32_t id, bool whole, policy::ReplicaSet::Fate fate) {
     ending.actual = tokens;
     ++outcome.completed;
     outcome.served_cost += CostOf(*live.arrival, live.tenant);
-    outcome.latency_us.Add(Micros(now_ - live.arrival->at_s));
+    outcome.latency_us.Add(Micros(now_ - live.arrived_at));
     if (live.arrival->output_tokens > 1) {
       outcome.tpot_us.Add(Micros((now_ - live.first_token_at) / (live.arrival->output_tokens - 1)));
     }

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <queue>
 #include <unordered_map>
 #include <utility>
@@ -40,10 +39,17 @@ struct Event {
 struct Live {
   std::size_t tenant = 0;
   const SimArrival* arrival = nullptr;  // Borrowed of the scenario.
+  double arrived_at = 0;
   policy::Grant grant{};
   std::vector<std::uint64_t> prefix{};  // Chained hashes of its blocks.
   int cached_tokens = 0;
   double first_token_at = -1;
+};
+
+// A tenant's arrivals, as far as they came.
+struct Source {
+  std::size_t next = 0;
+  std::deque<double> due{};  // Of a closed loop: when its users that pause send again, in order.
 };
 
 struct Running {
@@ -68,7 +74,7 @@ class Run {
   void Arrive(std::size_t tenant, const SimArrival& arrival);
   void Begin(std::uint32_t id, policy::Grant grant);
   void Finish(std::uint32_t id, bool whole, policy::ReplicaSet::Fate fate);
-  void Release(std::uint32_t id) { free_.push_back(id); }
+  void Release(std::uint32_t id);
   void TakeStarted();
   void ExpireQueue();
   void OnReplica(const Event& event);
@@ -81,7 +87,9 @@ class Run {
   std::pair<int, int> WarmAndCold() const;
   void Scale(int warm, int cold);
   void Drain(Running& running);
-  std::optional<std::size_t> NextArrival() const;
+  double DueOf(std::size_t tenant) const;
+  std::size_t NextArrival() const;
+  void ArriveNext(std::size_t tenant);
   void Handle(const Event& event);
   void Sum();
   void Count(const Live& live, policy::Refusal refusal);
@@ -93,7 +101,7 @@ class Run {
   policy::Dispatcher dispatcher_;
   policy::Autoscaler autoscaler_;
   std::vector<policy::LaneId> lanes_;
-  std::vector<std::size_t> next_;  // Of each tenant's arrivals.
+  std::vector<Source> sources_;  // Of each tenant.
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t order_ = 0;
   std::unordered_map<std::uint64_t, Running> replicas_;

@@ -18,11 +18,14 @@ namespace {
 double SecondsOf(TimePoint at) { return Seconds(at.time_since_epoch()); }
 }  // namespace
 
-Run::Run(const Scenario& scenario) : scenario_(scenario), next_(scenario.tenants.size()) {
+Run::Run(const Scenario& scenario) : scenario_(scenario), sources_(scenario.tenants.size()) {
   const bool fifo = scenario.policy == SimPolicy::kFifo;
   for (std::size_t i = 0; i < scenario.tenants.size(); ++i) {
     const SimTenant& tenant = scenario.tenants[i];
     outcome_.tenants.push_back({.name = tenant.name});
+    if (tenant.users > 0 && !tenant.arrivals.empty()) {
+      sources_[i].due.assign(static_cast<std::size_t>(tenant.users), tenant.arrivals.front().at_s);
+    }
     // First come, first served: one lane that nobody is promised anything of.
     policy::LanePolicy lane =
         fifo ? policy::LanePolicy{.weights = tenant.lane.weights} : tenant.lane;
@@ -49,17 +52,36 @@ void Run::PlanWake() {
   Plan(wake_at_, EventKind::kWake);
 }
 
-// Of all tenants, merged as they come.
-std::optional<std::size_t> Run::NextArrival() const {
-  std::optional<std::size_t> first;
-  for (std::size_t i = 0; i < scenario_.tenants.size(); ++i) {
-    if (next_[i] == scenario_.tenants[i].arrivals.size()) continue;
-    if (!first || scenario_.tenants[i].arrivals[next_[i]].at_s <
-                      scenario_.tenants[*first].arrivals[next_[*first]].at_s) {
+// When the tenant's next request comes; never, as far as is known, after the last, or while each of
+// its users waits for an answer.
+double Run::DueOf(std::size_t tenant) const {
+  if (tenant >= scenario_.tenants.size()) return SimReplica::kNever;
+  const SimTenant& from = scenario_.tenants[tenant];
+  const Source& source = sources_[tenant];
+  if (source.next == from.arrivals.size()) return SimReplica::kNever;
+  if (from.users == 0) return from.arrivals[source.next].at_s;
+  return source.due.empty() ? SimReplica::kNever : source.due.front();
+}
+
+// The tenant whose request is next; of those that come at once, the first.
+std::size_t Run::NextArrival() const {
+  std::size_t first = 0;
+  double due = DueOf(0);
+  for (std::size_t i = 1; i < scenario_.tenants.size(); ++i) {
+    const double other = DueOf(i);
+    if (other < due) {
       first = i;
+      due = other;
     }
   }
   return first;
+}
+
+void Run::ArriveNext(std::size_t tenant) {
+  Source& source = sources_[tenant];
+  now_ = std::max(now_, DueOf(tenant));
+  if (!source.due.empty()) source.due.pop_front();
+  Arrive(tenant, scenario_.tenants[tenant].arrivals[source.next++]);
 }
 
 void Run::Handle(const Event& event) {
@@ -104,18 +126,14 @@ void Run::Sum() {
 
 SimOutcome Run::Go() {
   for (;;) {
-    const auto tenant = NextArrival();
-    if (!tenant && under_way_ == 0 && waiting_.empty()) break;
+    const std::size_t tenant = NextArrival();
+    const double due = DueOf(tenant);
+    if (due == SimReplica::kNever && under_way_ == 0 && waiting_.empty()) break;
     ++outcome_.events;
-    if (tenant) {
-      const SimArrival& arrival = scenario_.tenants[*tenant].arrivals[next_[*tenant]];
-      if (arrival.at_s <= events_.top().at) {
-        ++next_[*tenant];
-        now_ = std::max(now_, arrival.at_s);
-        Arrive(*tenant, arrival);
-        PlanWake();
-        continue;
-      }
+    if (due <= events_.top().at) {
+      ArriveNext(tenant);
+      PlanWake();
+      continue;
     }
     const Event event = events_.top();
     events_.pop();

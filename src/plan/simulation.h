@@ -33,6 +33,10 @@ struct SimTenant {
   std::string name{};
   policy::LanePolicy lane{};
   std::vector<SimArrival> arrivals{};
+  // Above 0, a closed loop: so many users take the arrivals in turn, whatever their times, each
+  // with one request under way, and pause for think_s between two.
+  int users = 0;
+  double think_s = 0;
   std::int64_t max_tokens = 0;      // As its requests carry it; 0: none.
   int block_tokens = 0;             // Of its arrivals' blocks; 0: they have none.
   policy::ThroughputRange range{};  // As it was asked for, tokens/s; `lane` follows from it.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 
 #include "plan/scenario.h"
@@ -254,6 +256,53 @@ TEST(Simulation, SharedPrefixesAreCachedAndRouted) {
   EXPECT_LE(cached(few), 0.8);
   EXPECT_LT(cached(small), 0.1);
   EXPECT_LT(few.tenants[0].ttft_us.Quantile(0.5), none.tenants[0].ttft_us.Quantile(0.5) / 2);
+}
+
+// Users with one request each under way: Little's law holds, and a pause is part of the round.
+TEST(Simulation, UsersSendTheNextRequestWhenTheLastHasEnded) {
+  const auto run = [](const std::string& users) {
+    return Simulate(Parsed(std::string(kFleet) +
+                           "tenants: [{name: a, traffic: {requests: 400, input_tokens: 500, "
+                           "output_tokens: 40, " +
+                           users + "}}]\n"));
+  };
+  for (const int users : {1, 3, 12}) {
+    for (const double think_s : {0.0, 0.5}) {
+      const SimOutcome outcome = run(fmt::format("users: {}, think_s: {}", users, think_s));
+      const TenantOutcome& tenant = outcome.tenants[0];
+      SCOPED_TRACE(testing::Message() << users << " users, " << think_s);
+      EXPECT_EQ(tenant.completed, 400u);
+      const double latency_s = tenant.latency_us.Quantile(0.5) * 1e-6;
+      const double expected_s = 400.0 / users * (latency_s + think_s);
+      EXPECT_NEAR(outcome.span_s / expected_s, 1, 0.1);
+    }
+  }
+  // One after another, nothing ever waits.
+  EXPECT_NEAR(run("users: 1").tenants[0].ttft_us.Quantile(0.99), 10e3 + 500 * 100, 1e3);
+}
+
+TEST(Simulation, UsersWhoAreRefusedComeToAnEnd) {
+  const SimOutcome outcome = Simulate(
+      Parsed("fleet: {step: {fixed_ms: 10, prefill_us: 100, decode_us: 500}, cost_per_s: 6000, "
+             "concurrency: 2, replicas: [1, 1], queue_max: 1}\n"
+             "tenants: [{name: a, traffic: {requests: 50, users: 8, input_tokens: 500, "
+             "output_tokens: 40}}]\n"));
+  const TenantOutcome& tenant = outcome.tenants[0];
+  EXPECT_GT(tenant.refusals(), 0u);
+  EXPECT_EQ(tenant.completed + tenant.refusals(), 50u);
+}
+
+TEST(Scenario, UsersExcludeARate) {
+  const auto message = [](const std::string& traffic) {
+    const auto scenario = ParseScenario(
+        std::string(kFleet) + "tenants: [{name: a, traffic: {" + traffic + "}}]", ".");
+    return scenario ? "" : scenario.error().message;
+  };
+  EXPECT_THAT(message("users: 2, requests_per_minute: 5"), HasSubstr("and users exclude"));
+  EXPECT_THAT(message("users: 0"), HasSubstr("traffic.users must be a number from 1 to"));
+  EXPECT_THAT(message("think_s: 2, requests_per_minute: 5"), HasSubstr("needs users"));
+  EXPECT_THAT(message("requests: 2, requests_per_minute: 5"), HasSubstr("needs users"));
+  EXPECT_THAT(message("input_tokens: 5"), HasSubstr("or name a trace, or users"));
 }
 
 TEST(SimPrefixCache, KeepsBeginningsAndForgetsTheOldest) {

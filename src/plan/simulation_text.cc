@@ -29,10 +29,11 @@ double Millis(const QuantileSketch& sketch, double quantile) {
 }
 
 std::string Heading(const SimRun& run) {
-  return fmt::format("{}{} of traffic, {} replica hours, busy {:.0f} %, {} changes of the fleet",
+  return fmt::format("{}{} of traffic, {} replica hours, busy {:.0f} %, {} of the fleet",
                      run.name.empty() ? "" : run.name + ": ",
                      DurationText(run.outcome.span_s * 1000), Figure(run.outcome.replica_hours),
-                     run.outcome.busy_share * 100, Count(std::ssize(run.outcome.decisions)));
+                     run.outcome.busy_share * 100,
+                     page::Counted(std::ssize(run.outcome.decisions), "change"));
 }
 
 double CachedShare(const TenantOutcome& tenant) {
@@ -88,11 +89,13 @@ boost::json::object StepJson(const Scenario& scenario) {
   }
   return {{"decode", std::move(decode)},
           {"decode_cell_us", step.per_decode_cell_s * 1e6},
+          {"first_cell_share", step.first_cell_share},
           {"prefill_pass_ms", step.prefill_pass_s * 1e3},
           {"prefill_token_us", step.per_prefill_token_s * 1e6},
           {"prefill_cell_us", step.per_prefill_cell_s * 1e6},
           {"overhead_ms", step.overhead_s * 1e3},
           {"wake_pace", step.wake_pace},
+          {"wake_pace_high", step.wake_pace_high},
           {"fit_error_mean", scenario.terms.fit_error_mean},
           {"fit_error_max", scenario.terms.fit_error_max}};
 }

@@ -68,7 +68,7 @@ SizingRow QuotaRow(const TokensPerMinute& tokens, const QuotaUnit& unit, double 
   const QuotaEstimate estimate = EstimateQuota(tokens, max_tokens, unit);
   return {.offer = "Azure OpenAI standard (admission only)",
           .model = "any",
-          .unit = "quota units",
+          .unit = estimate.units == 1 ? "quota unit" : "quota units",
           .raw = estimate.counted_tpm / unit.tokens_per_minute,
           .amount = estimate.units,
           .note = fmt::format("{} TPM, {} RPM; {} bind", page::Figure(estimate.tokens_per_minute),

@@ -15,6 +15,7 @@ namespace penstock::plan {
 using page::Count;
 using page::EscapeHtml;
 using page::Figure;
+using page::Hundredths;
 using page::Page;
 
 namespace {
@@ -62,13 +63,12 @@ void AddOffers(const Sizing& sizing, const SizingBasis& basis, Page& page) {
       priced ? fmt::format("<th>{0}/h</th><th>{0}/month</th>", currency) : "");
   for (const SizingRow& row : sizing.rows) {
     const auto money = [&row](double hours) {
-      return row.cost_per_hour ? fmt::format("{:.2f}", *row.cost_per_hour * hours)
-                               : std::string("–");
+      return row.cost_per_hour ? Hundredths(*row.cost_per_hour * hours) : std::string("–");
     };
     page.Add(
-        "<tr><td class=\"remark\">{}</td><td class=\"remark\">{}</td><td>{:.2f}</td><td "
+        "<tr><td class=\"remark\">{}</td><td class=\"remark\">{}</td><td>{}</td><td "
         "class=\"strong\">{} {}</td><td class=\"remark\">{}</td>{}</tr>",
-        EscapeHtml(row.offer), EscapeHtml(row.model), row.raw, Count(row.amount),
+        EscapeHtml(row.offer), EscapeHtml(row.model), Hundredths(row.raw), Count(row.amount),
         EscapeHtml(row.unit), EscapeHtml(row.note),
         priced ? fmt::format("<td>{}</td><td>{}</td>", money(1), money(kHoursPerMonth)) : "");
   }
@@ -103,9 +103,10 @@ std::string SizingPage(std::span<const Sizing> sizings, const SizingBasis& basis
   int number = 0;
   for (const Sizing& sizing : sizings) {
     page.Add("<h2>{}</h2>", EscapeHtml(sizing.name.empty() ? "Workload" : sizing.name));
-    page.Add("<p class=\"lead\">{} input and {} output tokens a minute in {} requests: {}.</p>",
+    page.Add("<p class=\"lead\">{} input and {} output tokens a minute in {} request{}: {}.</p>",
              Figure(sizing.tokens.input), Figure(sizing.tokens.output),
-             Figure(sizing.tokens.requests), EscapeHtml(sizing.peak));
+             Figure(sizing.tokens.requests), sizing.tokens.requests == 1 ? "" : "s",
+             EscapeHtml(sizing.peak));
     AddOffers(sizing, basis, page);
     if (!sizing.usage) continue;
     AddFigures(*sizing.usage, page);

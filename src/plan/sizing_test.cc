@@ -62,7 +62,7 @@ TEST(Sizing, CostsAreShownOnlyWhereAPriceIsKnown) {
   EXPECT_FALSE(sizing.rows[1].cost_per_hour);
   const std::string table = SizingTable(std::vector{sizing}, {.currency = "EUR"});
   EXPECT_THAT(table, HasSubstr("EUR/h"));
-  EXPECT_THAT(table, HasSubstr("32850.00"));
+  EXPECT_THAT(table, HasSubstr("32,850.00"));
 }
 
 TEST(Sizing, ABadPriceFileIsRefusedByField) {

@@ -13,7 +13,9 @@
 namespace penstock::plan {
 
 using page::Count;
+using page::Counted;
 using page::Figure;
+using page::Hundredths;
 
 namespace {
 
@@ -35,7 +37,7 @@ std::string Title(const Sizing& sizing) {
 }
 
 std::string Money(std::optional<double> per_hour, double hours) {
-  return per_hour ? fmt::format("{:.2f}", *per_hour * hours) : "-";
+  return per_hour ? Hundredths(*per_hour * hours) : "-";
 }
 
 bool Priced(std::span<const Sizing> sizings) {
@@ -48,9 +50,9 @@ bool Priced(std::span<const Sizing> sizings) {
 // The figures of a history, one line each.
 std::vector<std::string> HistoryLines(const UsageSummary& usage) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("{} requests from {} on, {} minutes, {} of them silent",
-                              Count(usage.requests), MinuteText(usage.first_minute),
-                              Count(usage.minutes), Count(usage.empty_minutes)));
+  lines.push_back(fmt::format("{} from {} on, {}, {} of them silent",
+                              Counted(usage.requests, "request"), MinuteText(usage.first_minute),
+                              Counted(usage.minutes, "minute"), Count(usage.empty_minutes)));
   const auto line = [&lines](const char* what, const MinuteFigures& figures) {
     lines.push_back(fmt::format(
         "{:<16} min {:>9}  mean {:>9}  p50 {:>9}  p95 {:>9}  p99 {:>9}  max {:>9} at {}", what,
@@ -67,8 +69,8 @@ std::vector<std::string> HistoryLines(const UsageSummary& usage) {
         fmt::format("{:.1f} % of the input came from a prompt cache", usage.cache_rate() * 100));
   }
   if (usage.tokenless_requests > 0) {
-    lines.push_back(fmt::format("{} requests had no tokens at all: refused or failed ones",
-                                Count(usage.tokenless_requests)));
+    lines.push_back(fmt::format("{} had no tokens at all: refused or failed ones",
+                                Counted(usage.tokenless_requests, "request")));
   }
   return lines;
 }
@@ -124,7 +126,7 @@ std::string SizingTable(std::span<const Sizing> sizings, const SizingBasis& basi
                    priced ? fmt::format("{:>12} {:>12}", basis.currency + "/h", "/month") : "");
     for (const SizingRow& row : sizing.rows) {
       fmt::format_to(add, "  {:<40} {:<24} {:>11} {:>11} {:<12}", row.offer, row.model,
-                     fmt::format("{:.2f}", row.raw), Count(row.amount), row.unit);
+                     Hundredths(row.raw), Count(row.amount), row.unit);
       if (priced) {
         fmt::format_to(add, "{:>12} {:>12}", Money(row.cost_per_hour, 1),
                        Money(row.cost_per_hour, kHoursPerMonth));
@@ -151,9 +153,9 @@ std::string SizingMarkdown(std::span<const Sizing> sizings, const SizingBasis& b
         add, "| offer | model | raw | buy | | {}/h | {}/month |\n|---|---|--:|--:|---|--:|--:|\n",
         basis.currency, basis.currency);
     for (const SizingRow& row : sizing.rows) {
-      fmt::format_to(add, "| {} | {} | {:.2f} | **{}** {} | {} | {} | {} |\n", row.offer, row.model,
-                     row.raw, Count(row.amount), row.unit, row.note, Money(row.cost_per_hour, 1),
-                     Money(row.cost_per_hour, kHoursPerMonth));
+      fmt::format_to(add, "| {} | {} | {} | **{}** {} | {} | {} | {} |\n", row.offer, row.model,
+                     Hundredths(row.raw), Count(row.amount), row.unit, row.note,
+                     Money(row.cost_per_hour, 1), Money(row.cost_per_hour, kHoursPerMonth));
     }
     out += '\n';
   }

@@ -22,6 +22,7 @@ enum : std::size_t {
   kPrefillToken,
   kPrefillCell,
   kDecodeCell,
+  kFirstCell,
   kFixedUnknowns
 };
 using Vector = std::vector<double>;
@@ -36,6 +37,9 @@ constexpr double kOverheadPriorWeight = 0.2;
 // Beyond it a point counts by its distance, not by the square: a slow second must not bend the fit.
 constexpr double kOutlier = 0.1;
 constexpr double kSecondsMin = 1e-9;
+// With the 15M model the first of a step's sequences takes two thirds of what each further one does
+// for its cells; where nothing tells, somewhat less than the whole.
+constexpr double kFirstCellShare = 0.9;
 
 // How much a point's times count. Several requests at a time fall into a rhythm, each beginning
 // together with others or apart from them, as chance has it: that moves time between first tokens
@@ -58,7 +62,7 @@ std::vector<CurvePoint> PointsOf(const policy::Calibration& calibration) {
   std::vector<CurvePoint> points;
   for (const auto* list : {&calibration.probes, &calibration.curve}) {
     for (const CurvePoint& point : *list) {
-      if (point.concurrency >= 1 && point.ttft_ms.p50 > 0) points.push_back(point);
+      if (point.concurrency >= 1 && point.typical().ttft_ms > 0) points.push_back(point);
     }
   }
   return points;
@@ -83,6 +87,7 @@ StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel
   model.per_prefill_token_s = std::exp(unknowns[kPrefillToken]);
   model.per_prefill_cell_s = std::exp(unknowns[kPrefillCell]);
   model.per_decode_cell_s = std::exp(unknowns[kDecodeCell]);
+  model.first_cell_share = std::min(1.0, std::exp(unknowns[kFirstCell]));
   model.shares_pass = false;
   model.decode.clear();
   for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -115,6 +120,7 @@ Vector StartOf(const policy::StepTimes& step, const Vector& batches,
   start[kPrefillToken] = log(token);
   start[kPrefillCell] = log(cell / 10);
   start[kDecodeCell] = log(cell);
+  start[kFirstCell] = std::log(kFirstCellShare);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     start[kFixedUnknowns + i] =
         log(std::max(step.fixed_s + batches[i] * step.per_decode_sequence_s, 1e-5));
@@ -168,9 +174,9 @@ class Fit {
     for (const CurvePoint& point : points_) {
       const LoopTimes played = Play(model, point);
       const Weights weights = WeightsOf(point);
-      compare(played.ttft_s, point.ttft_ms.p50, weights.ttft);
-      compare(played.tpot_s, point.tpot_ms.p50, weights.tpot);
-      compare(played.latency_s, point.latency_ms.p50, weights.latency);
+      compare(played.ttft_s, point.typical().ttft_ms, weights.ttft);
+      compare(played.tpot_s, point.typical().tpot_ms, weights.tpot);
+      compare(played.latency_s, point.typical().latency_ms, weights.latency);
     }
     for (std::size_t i = 0; i < unknowns.size(); ++i) {
       residuals.push_back(PriorWeightOf(i) * (unknowns[i] - start_[i]));
@@ -191,9 +197,9 @@ class Fit {
     for (const CurvePoint& point : points_) {
       const LoopTimes played = Play(fit.model, point);
       const Weights weights = WeightsOf(point);
-      add(played.ttft_s, point.ttft_ms.p50, weights.ttft);
-      add(played.tpot_s, point.tpot_ms.p50, weights.tpot);
-      add(played.latency_s, point.latency_ms.p50, weights.latency);
+      add(played.ttft_s, point.typical().ttft_ms, weights.ttft);
+      add(played.tpot_s, point.typical().tpot_ms, weights.tpot);
+      add(played.latency_s, point.typical().latency_ms, weights.latency);
     }
     fit.error_mean /= std::max(1.0, count);
     return fit;
@@ -205,10 +211,22 @@ class Fit {
   Vector start_;
 };
 
+// The slow ones of the requests after a pause, beside their mean.
+double HighPace(const policy::Calibration& calibration, double wake_pace) {
+  double high = 0;
+  for (const CurvePoint& point : calibration.probes) {
+    const double mean = point.typical().ttft_ms;
+    if (!HasPauses(point) || mean <= 0) continue;
+    high = std::max(high, wake_pace * point.ttft_ms.p90 / mean);
+  }
+  return high;
+}
+
 }  // namespace
 
 StepFit FitStepModel(const policy::Calibration& calibration, const StepModel& settings) {
   StepFit fit = Fit(calibration, settings).Run();
+  fit.model.wake_pace_high = HighPace(calibration, fit.model.wake_pace);
   // Nothing was measured, or by an operator's word alone: the linear fit is what there is.
   if (fit.model.decode.empty()) {
     fit.model = ModelOf(calibration.step, settings.step_tokens_max);

@@ -39,6 +39,7 @@ StepModel RandomModel(std::mt19937_64& random) {
     return least * std::pow(most / least, u);
   };
   StepModel model{.per_decode_cell_s = between(1e-8, 1e-6),
+                  .first_cell_share = between(0.5, 1),
                   .prefill_pass_s = between(1e-3, 2e-2),
                   .per_prefill_token_s = between(5e-5, 1e-3),
                   .per_prefill_cell_s = between(1e-9, 1e-7),
@@ -70,6 +71,20 @@ TEST(StepFit, FindsAModelThatGivesTheMeasuredTimes) {
   }
 }
 
+// Where cells take most of a step, how much less they take for the first sequence is found.
+TEST(StepFit, TheFirstSequencesCellsAreToldFromTheOthers) {
+  std::mt19937_64 random(7);
+  StepModel truth = RandomModel(random);
+  truth.cell_block = 256;
+  truth.per_decode_cell_s = 4e-6;
+  truth.first_cell_share = 0.65;
+  truth.decode = {{1, 0.8e-3}, {2, 1.7e-3}, {4, 2.5e-3}, {8, 4e-3}};
+  const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
+  const StepFit fit = FitStepModel(Measured(truth, 0, 7), settings);
+  EXPECT_NEAR(fit.model.first_cell_share, 0.65, 0.05);
+  EXPECT_NEAR(fit.model.per_decode_cell_s * 1e6, 4, 0.4);
+}
+
 TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
   std::mt19937_64 random(5);
   const StepModel truth = RandomModel(random);
@@ -92,16 +107,23 @@ TEST(StepFit, PausesTellWhatASleepCosts) {
     const StepModel settings{.cell_block = 256, .step_target_s = 0.2};
     EXPECT_EQ(FitStepModel(calibration, settings).model.wake_pace, 1);  // Nothing tells it.
     const LoopTimes paused = PlayAlone(truth, {256, 16});
-    calibration.probes.push_back({.concurrency = 1,
-                                  .input_tokens = 256,
-                                  .output_tokens = 16,
-                                  .requests_per_s = 0.4 / paused.latency_s,
-                                  .ttft_ms = {.p50 = paused.ttft_s * 1e3},
-                                  .tpot_ms = {.p50 = paused.tpot_s * 1e3},
-                                  .latency_ms = {.p50 = paused.latency_s * 1e3},
-                                  .requests = 6});
+    calibration.probes.push_back(
+        {.concurrency = 1,
+         .input_tokens = 256,
+         .output_tokens = 16,
+         .requests_per_s = 0.4 / paused.latency_s,
+         .ttft_ms = {.p50 = paused.ttft_s * 1e3, .p90 = paused.ttft_s * 1.2e3},
+         .tpot_ms = {.p50 = paused.tpot_s * 1e3},
+         .latency_ms = {.p50 = paused.latency_s * 1e3},
+         .requests = 6});
+    if (seed % 2 == 1) {  // As they are written now; even ones as calibrations of old have them.
+      policy::CurvePoint& point = calibration.probes.back();
+      point.means = point.typical();
+      for (auto* times : {&point.ttft_ms, &point.tpot_ms, &point.latency_ms}) times->p50 *= 0.7;
+    }
     const StepFit fit = FitStepModel(calibration, settings);
     EXPECT_NEAR(fit.model.wake_pace, 1.3, 0.06);
+    EXPECT_NEAR(fit.model.wake_pace_high / fit.model.wake_pace, 1.2, 1e-9);
     EXPECT_LT(fit.error_mean, 0.03);
   }
 }

@@ -24,13 +24,21 @@ struct StepModel {
   };
   std::vector<Decode> decode{};  // In order; between two it is linear, beyond the last as before.
   double per_decode_cell_s = 0;
-  int cell_block = 1;         // Above 1: each looks at as many whole blocks as the longest needs.
-  double prefill_pass_s = 0;  // Of a step that reads prompts.
-  bool shares_pass = false;   // One pass for both: prefill_pass_s only where nothing decodes.
+  double first_cell_share = 1;  // Of a cell's time, for the first of a step's sequences.
+  int cell_block = 1;           // Above 1: each looks at as many whole blocks as the longest needs.
+  double prefill_pass_s = 0;    // Of a step that reads prompts.
+  bool shares_pass = false;     // One pass for both: prefill_pass_s only where nothing decodes.
   double per_prefill_token_s = 0;
   double per_prefill_cell_s = 0;
   double overhead_s = 0;  // Of a request, before the engine has it.
   double wake_pace = 1;   // Steps take so many times as long for kWakeFor after a sleep.
+  // Above wake_pace: that is the mean of two paces, this one and 1, of which each sleep's end has
+  // one.
+  double wake_pace_high = 0;
+
+  // As llama.cpp splits a step: all of its sequences together first, a token each. So a free slot
+  // in between costs as much as a sequence that decodes, and so does a prompt beside such.
+  bool splits_equally = false;
 
   // How the engine fills a step: its own defaults (engine/scheduler.h).
   int slots = 0;                // Sequences that run at once, others wait; 0: as many as come.
@@ -47,6 +55,14 @@ struct StepModel {
 
   // 0 for no sequences.
   double DecodeSeconds(double sequences) const;
+  // Cells that so many sequences look at, each at `each`, as far as they take time.
+  double DecodeCells(double sequences, double each) const {
+    return sequences > 0 ? (sequences - 1 + first_cell_share) * each : 0;
+  }
+  // Of both.
+  double DecodeSeconds(double sequences, double each) const {
+    return DecodeSeconds(sequences) + DecodeCells(sequences, each) * per_decode_cell_s;
+  }
 };
 
 // The same of a linear fit: one pass for both.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,14 @@ struct Percentiles {
   bool operator==(const Percentiles&) const = default;
 };
 
+// Means of a load's times.
+struct MeanTimes {
+  double ttft_ms = 0;
+  double tpot_ms = 0;
+  double latency_ms = 0;
+  bool operator==(const MeanTimes&) const = default;
+};
+
 // One measured load: `concurrency` requests of one shape always under way.
 struct CurvePoint {
   int concurrency = 1;
@@ -41,7 +50,15 @@ struct CurvePoint {
   Percentiles tpot_ms{};  // Zeros where replies have one token.
   Percentiles latency_ms{};
   std::int64_t requests = 0;  // Measured ones.
+  // Of a load with pauses between its requests: after one a virtual processor is fast or slow by
+  // chance, and a median would be either. (Calibrations of old have them in the p50.)
+  std::optional<MeanTimes> means{};
   bool operator==(const CurvePoint&) const = default;
+
+  // What a request of this load takes: the means where there are any, else the medians.
+  MeanTimes typical() const {
+    return means.value_or(MeanTimes{ttft_ms.p50, tpot_ms.p50, latency_ms.p50});
+  }
 
   double output_tokens_per_s() const { return requests_per_s * output_tokens; }
   double total_tokens_per_s() const { return requests_per_s * (input_tokens + output_tokens); }

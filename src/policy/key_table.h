@@ -56,6 +56,8 @@ class KeyTable {
 
   bool Has(const KeyHash& hash) const { return keys_.contains(hash); }
   std::size_t size() const { return keys_.size(); }
+  auto begin() const { return keys_.begin(); }  // Pairs of a hash and its key, in no order.
+  auto end() const { return keys_.end(); }
 
  private:
   struct Hash {

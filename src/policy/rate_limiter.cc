@@ -85,6 +85,13 @@ void RateLimiter::Finish(const Caller& caller, std::int64_t reserved, std::int64
   });
 }
 
+void RateLimiter::Replay(const Caller& caller, std::int64_t calls, std::int64_t tokens,
+                         TimePoint at) {
+  ForEachCounter(caller, at, [&](const RateLimit& rule, WindowCounter& counter) {
+    counter.Add(rule.calls > 0 ? calls : tokens, at);
+  });
+}
+
 RateLimiter::Headroom RateLimiter::HeadroomOf(const Caller& caller, TimePoint now) {
   Headroom room;
   ForEachCounter(caller, now, [&](const RateLimit& rule, WindowCounter& counter) {

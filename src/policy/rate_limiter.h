@@ -46,6 +46,10 @@ class RateLimiter {
   // A request that passed with `reserved` tokens consumed `actual`.
   void Finish(const Caller& caller, std::int64_t reserved, std::int64_t actual, TimePoint now);
 
+  // They passed before there was this limiter, and consumed this: counted, whatever the limits. In
+  // order of time, and before anything else.
+  void Replay(const Caller& caller, std::int64_t calls, std::int64_t tokens, TimePoint at);
+
   // Of the strictest limits that count this caller; 0 limit: there is none.
   struct Headroom {
     std::int64_t limit_calls = 0;

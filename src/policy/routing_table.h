@@ -37,9 +37,10 @@ struct ServedRoute {
   std::string name;   // Answered in the header `served-model-name`.
   std::string model;  // catalog.schema.model
   std::int64_t model_version = 0;
-  std::string task;              // "llm/v1/chat", …; "": whatever its replicas answer.
-  int traffic_percentage = 100;  // Of the endpoint's requests; 0: only as a fallback.
-  ThroughputRange range;         // maximum 0: no promise, no ceiling.
+  std::string task;                 // "llm/v1/chat", …; "": whatever its replicas answer.
+  std::int64_t context_tokens = 0;  // Prompt and answer together, at most; 0: unknown.
+  int traffic_percentage = 100;     // Of the endpoint's requests; 0: only as a fallback.
+  ThroughputRange range;            // maximum 0: no promise, no ceiling.
   // Served entities of the same pool share its replicas, and must name the same ones and the same
   // pool_policy. "": a pool of its own.
   std::string pool;

@@ -51,6 +51,7 @@ test('a provisioned deployment: create and wait, get, scale, list, delete', asyn
     ...kPlace, 'ptu', { sku: { name: 'ProvisionedManaged', capacity: 100 } },
     { updateIntervalInMs: 100 });
   assert.equal(scaled.sku.capacity, 100);
+  assert.equal(scaled.properties.provisioningState, 'Succeeded');  // It was waited for.
 
   const names = [];
   for await (const each of client.deployments.list(...kPlace)) names.push(each.name);
@@ -72,6 +73,14 @@ test('tags are replaced, and wrong ones refused', async () => {
   await assert.rejects(put({}, { versionUpgradeOption: 'Sometimes' }),
     (error) => error.statusCode === 400 && /NoAutoUpgrade/.test(error.message));
   await client.deployments.beginDeleteAndWait(...kPlace, 'tagged');
+});
+
+test('names with dots', async () => {
+  const made = await client.deployments.beginCreateOrUpdateAndWait(
+    ...kPlace, 'gpt-4.1-mini', deployment('Standard', 1), { updateIntervalInMs: 100 });
+  assert.equal(made.name, 'gpt-4.1-mini');
+  assert.equal(made.properties.provisioningState, 'Succeeded');
+  await client.deployments.beginDeleteAndWait(...kPlace, 'gpt-4.1-mini');
 });
 
 test('a standard deployment has a quota', async () => {

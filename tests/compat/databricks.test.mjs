@@ -66,6 +66,17 @@ test('create and wait, get, list, query, delete', async () => {
   assert.ok(answer.usage.completion_tokens >= 1);
 });
 
+// The figures of the last full minute, as text: the client hands out a stream.
+test('metrics', async () => {
+  const { contents } = await client.servingEndpoints.exportMetrics({ name: 'chat' });
+  let text = '';
+  for await (const piece of contents) text += Buffer.from(piece).toString();
+  for (const name of ['request_count_total', 'provisioned_concurrent_requests_total', 'cpu_usage_percentage']) {
+    assert.match(text, new RegExp(`^# TYPE ${name} gauge$`, 'm'));
+    assert.match(text, new RegExp(`^${name}\\{endpoint_name="chat"\\} \\S+ \\d{13}$`, 'm'));
+  }
+});
+
 test('an update: the old one serves, a second is refused, the new one takes over', async () => {
   const waiter = await client.servingEndpoints.updateConfig({
     name: 'chat', served_entities: [entity({ name: 'second', max_provisioned_throughput: 2000 })],

@@ -176,7 +176,7 @@ test('errors have their classes, fields and codes', async () => {
 });
 
 test('the client\'s retries carry a request over a replica\'s death', async () => {
-  const patient = clientOf(server, { maxRetries: 8 });
+  const patient = clientOf(server, { maxRetries: 40 });  // A second each, whatever the machine has to do.
   const once = clientOf(server);
   await assert.rejects(until('a refusal', async () => {
     // Again, should another be there before a slow machine has asked.

@@ -13,7 +13,7 @@ const kCommands = ['', 'serve', 'engine', 'relay', 'bench', 'bench agent', 'benc
   'model show', 'model versions', 'model alias', 'model delete', 'model convert', 'model pull', 'model calibrate',
   'model jobs',
   'endpoint', 'endpoint create', 'endpoint update', 'endpoint list', 'endpoint get', 'endpoint delete',
-  'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'apply', 'key', 'key create',
+  'endpoint wait', 'endpoint logs', 'endpoint events', 'endpoint explain', 'endpoint tags', 'endpoint permissions', 'apply', 'key', 'key create',
   'key list', 'key revoke', 'group', 'group create', 'group list', 'group add', 'group remove', 'group delete', 'billing', 'completion', 'simulate', 'size', 'usage', 'usage summary', 'usage records',
   'usage minutes', 'usage check', 'top', 'version'];
 

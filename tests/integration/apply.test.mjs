@@ -98,10 +98,21 @@ test('apply changes what differs, and only that', async (t) => {
   const limited = await apply(entity(', strategy: latency') + tags(['a', 'z'], ['c', 'w']) + limits(7), [/\+ ai_gateway.*calls: 7/]);
   assert.equal(limited.ai_gateway.rate_limits[0].calls, 7);
   assert.equal(limited.config.config_version, 1);
+  // What is no part of the configuration is changed by itself, too.
+  const mails = `    email_notifications: {on_update_failure: [ops@example.org]}\n    telemetry_config: {enabled: true}\n`;
+  const told = await apply(entity(', strategy: latency') + mails,
+    [/\+ email_notifications.*on_update_failure\[0\]: ops@example\.org/, /\+ telemetry_config\.enabled: true/]);
+  assert.deepEqual(told.email_notifications.on_update_failure, ['ops@example.org']);
+  assert.equal(told.telemetry_config.enabled, true);
+  assert.equal(told.config.config_version, 1);
   // A field is taken out of the file: its default is back.
   const usual = await apply(entity('') + tags(['a', 'z'], ['c', 'w']), [/- config\.served_entities\[0\]\.strategy: "latency"/]);
   assert.equal(usual.config.served_entities[0].strategy, 'balanced');
   assert.equal(usual.config.config_version, 2);
+
+  // Units: the range follows from them.
+  const units = await apply(entity(', provisioned_model_units: 50'), [/\+ .*provisioned_model_units: 50/]);
+  assert.equal(units.config.served_entities[0].max_provisioned_throughput, 100);
 
   // A key is never printed, and sent each time: nobody can tell whether it is another.
   const secret = 'sk-test-of-apply';
@@ -117,6 +128,48 @@ test('apply changes what differs, and only that', async (t) => {
   const later = await command('apply', '-f', file);
   assert.match(later.stdout, /^update far\n.*token_plaintext: \(a key/);
   for (const { stdout, stderr } of [made, later]) assert.ok(!(stdout + stderr).includes(secret));
+});
+
+test('tags, permissions and events of several served entities by command', async (t) => {
+  const server = await Server.start(t);
+  const command = async (...words) => {
+    const done = await run([...words, '--data-dir', server.dataDirectory]);
+    return { ...done, text: done.stdout + done.stderr };
+  };
+  await command('model', 'register', 'main.test.m', '--file', await synthesise('toy'));
+  const entity = (name) => ({ name, entity_name: 'main.test.m', entity_version: 1,
+    strategy: name === 'old' ? 'latency' : 'balanced' });
+  const made = await server.call('POST', '/api/2.0/serving-endpoints', { name: 'chat', config: {
+    served_entities: [entity('old'), entity('new')], traffic_config: { routes: [
+      { served_entity_name: 'old', traffic_percentage: 90 }, { served_entity_name: 'new', traffic_percentage: 10 }] } } });
+  assert.equal(made.status, 200, made.text);
+  assert.equal((await command('endpoint', 'wait', 'chat')).code, 0);
+  assert.match((await command('endpoint', 'list')).stdout, /main\.test\.m\/1 and 1 more/);
+
+  assert.equal((await command('endpoint', 'tags', 'chat')).stdout, 'No tags.\n');
+  const set = await command('endpoint', 'tags', 'chat', '--set', 'team=search', '--set', 'why=a=b');
+  assert.match(set.stdout, /^TAG +VALUE\nteam +search\nwhy +a=b\n$/);
+  const fewer = await command('endpoint', 'tags', 'chat', '--delete', 'team', '--json');
+  assert.deepEqual(JSON.parse(fewer.stdout), [{ key: 'why', value: 'a=b' }]);
+  const bad = await command('endpoint', 'tags', 'chat', '--set', 'team');
+  assert.equal(bad.code, 2);
+  assert.match(bad.stderr, /--set must be KEY=VALUE, got 'team'/);
+
+  assert.match((await command('endpoint', 'permissions', 'chat')).stdout, /every key may query/);
+  const given = await command('endpoint', 'permissions', 'chat', '--user', 'ann=CAN_VIEW', '--group', 'ops=CAN_MANAGE');
+  assert.match(given.stdout, /^key +ann +CAN_VIEW$/m);
+  assert.match(given.stdout, /^group +ops +CAN_MANAGE$/m);
+  const wrong = await command('endpoint', 'permissions', 'chat', '--user', 'ann=CAN_DO');
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /CAN_VIEW, CAN_QUERY or CAN_MANAGE, got "CAN_DO"/);
+  const only = await command('endpoint', 'permissions', 'chat', '--replace', '--user', 'bob=CAN_QUERY');
+  assert.ok(!only.stdout.includes('ann') && /bob/.test(only.stdout), only.text);
+
+  const events = async (...words) => JSON.parse((await command('endpoint', 'events', 'chat', '--json', ...words)).stdout).events;
+  for (const name of ['old', 'new']) {
+    const its = await events('--served-entity', name);
+    assert.ok(its.length > 0 && its.every((event) => event.served_entity_name === name), JSON.stringify(await events()));
+  }
 });
 
 test('keys: made, used, revoked', async (t) => {

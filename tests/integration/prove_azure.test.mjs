@@ -45,7 +45,10 @@ test('a deployment sold in PTU is proven in its own dialect', async (t) => {
   ];
   const url = `${server.url}/openai/deployments/ptu`;
   const env = { PENSTOCK_API_KEY: server.adminKey };
-  const proved = await run([...words(url), '--api-version=2024-10-21'], { env, seconds: 240 });
+  const keyFile = join(folder, 'key');
+  writeFileSync(keyFile, `${server.adminKey}\n`);
+  const proved = await run([...words(url), '--api-version=2024-10-21', `--api-key-file=${keyFile}`,
+    '--header=x-team: a-secret-of-ours'], { seconds: 240 });
   const proof = JSON.parse(proved.stdout || '{}');
   const why = proved.stderr + JSON.stringify(proof.promises, null, 1);
   const verdicts = Object.fromEntries((proof.promises ?? []).map(({ name, verdict }) => [name, verdict]));
@@ -69,6 +72,8 @@ test('a deployment sold in PTU is proven in its own dialect', async (t) => {
   const html = readFileSync(page, 'utf8');
   assert.match(html, /an output token counted as 4/);
   assert.match(html, /Utilization, as told/);
+  assert.match(html, /Provisioned throughput of ptu/);
+  assert.ok(!html.includes('a-secret-of-ours'));
   assert.ok(!html.includes(server.adminKey) && !readFileSync(evidence, 'utf8').includes(server.adminKey));
 
   // Without its version, or under a name that nobody has, the deployment's own words are passed on.

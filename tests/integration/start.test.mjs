@@ -155,8 +155,23 @@ test('words, numbers and keys that are none are named, with what there is', asyn
   await says(['bench', 'http://h', '--requests', '99999999999'], /--requests: must be a whole number from .* got '99999999999'/);
   await says(['bench', 'http://h', '--concurrency', '1,x'], /--concurrency: must be a whole number .* got 'x'/);
   await says(['bench', 'http://h', '--api-key-file', '/none'], /--api-key-file: .*\/none/);
+  for (const words of [['prove', 'http://h', '--sold=1', '--budget=ttft_p95<1s'], ['compare', 'a', 'b']]) {
+    await says(['bench', ...words, '--records', 'x'],
+      new RegExp(`--records is a flag of .penstock bench., and not of .penstock bench ${words[0]}.`));
+  }
   await says(['bench', 'http://h', '--tokenizer', '/none'], /--tokenizer: .*\/none/);
   await says(['serve', '--data-dir', folder, '--static-policies', '/none'], /--static-policies \/none: /);
+  const policies = join(folder, 'policies.json');
+  for (const [text, said] of [
+    ['{"endpoints": {"a": {"guarantee_cost": 5}}}', /policies\.json: endpoints\.a\.guarantee_cost: there is no such field; .*guarantee_cost_per_s/],
+    ['{"pools": {"p": {"queue": 5}}}', /pools\.p\.queue: there is no such field; .*queue_max/],
+    ['{"endpoint": {}}', /endpoint: there is no such field; there are pools, endpoints/],
+    ['{"endpoints": {"a": {"rate_limits": [{"call": 5, "tokens": 1}]}}}', /rate_limits\[0\]\.call: there is no such field/],
+  ]) {
+    writeFileSync(policies, text);
+    await says(['serve', '--data-dir', folder, '--static-endpoint', 'a=http://127.0.0.1:1', '--static-policies', policies],
+      said);
+  }
   writeFileSync(config, 'serve: {listne: x}');
   await says(['serve', '--config', config], /config\.yaml: 'listne' is not a flag of penstock serve/);
   writeFileSync(config, 'servee: {listen: x}');

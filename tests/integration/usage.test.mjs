@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 
 import { runKills } from '../../benchmarks/lib/ledger_kills.mjs';
 import { Server, kProgram, run, temporaryFolder, until } from '../support/penstock.mjs';
+
+const kNvml = join(dirname(kProgram), 'src/app/fake_nvml/libnvidia-ml.so.1');
 
 // A model server that answers with usage; {url, requests}.
 async function modelServer(t) {
@@ -52,7 +54,7 @@ async function usage(folder, words) {
 test('every kind of request leaves its record, and all reports tell the same', async (t) => {
   const dataDirectory = temporaryFolder(t);
   const flags = [`--static-endpoint=chat=${await modelServer(t)}`];
-  const server = await Server.start(t, { dataDirectory, flags });
+  const server = await Server.start(t, { dataDirectory, flags, env: { LD_LIBRARY_PATH: dirname(kNvml) } });
   const messages = [{ role: 'user', content: 'hi' }];
   const ask = (path, body) => server.call('POST', path, { model: 'chat', ...body });
 
@@ -100,6 +102,12 @@ test('every kind of request leaves its record, and all reports tell the same', a
   const own = await server.call('GET', '/api/2.0/serving-endpoints/chat/metrics');
   assert.equal(own.status, 200);
   assert.match(own.text, /^# TYPE request_count_total gauge$/m);
+  assert.match(own.text, /^# TYPE model_prediction_latency_ms histogram$/m);
+  // A stand-in for NVIDIA's library where the tests were built; this machine's own is none, most likely.
+  if (existsSync(kNvml)) {
+    assert.match(own.text, /^gpu_usage_percentage\{endpoint_name="chat",gpu="gpu0"\} 73 \d+$/m);
+    assert.match(own.text, /^gpu_memory_usage_percentage\{endpoint_name="chat",gpu="gpu1"\} 25 \d+$/m);
+  }
   assert.equal((await server.call('GET', '/api/2.0/usage?from=nonsense')).status, 400);
 
   server.process.kill('SIGTERM');
@@ -189,4 +197,25 @@ tenants:
   assert.deepEqual([code.arrived, code.completed], [2, 2]);
   const refused = await run(['simulate', join(folder, 'none.yaml')]);
   assert.equal(refused.code, 2);
+});
+
+test('rate limits outlive a restart, also one by kill -9', async (t) => {
+  const dataDirectory = temporaryFolder(t);
+  const policies = join(temporaryFolder(t), 'policies.json');
+  writeFileSync(policies, JSON.stringify({ endpoints: {
+    chat: { rate_limits: [{ key: 'user', calls: 4 }] }, tokens: { rate_limits: [{ tokens: 1000 }] } } }));
+  const url = await modelServer(t);
+  const flags = [`--static-endpoint=chat=${url}`, `--static-endpoint=tokens=${url}`, `--static-policies=${policies}`];
+  const ask = (server, model) => server.call('POST', '/v1/completions', { model, prompt: 'a', max_tokens: 5 });
+  let server = await Server.start(t, { dataDirectory, flags });
+  for (const status of [200, 200, 200]) assert.equal((await ask(server, 'chat')).status, status);
+  const left = (await ask(server, 'tokens')).headers.get('x-ratelimit-remaining-tokens');
+  assert.equal(left, '995', 'a token of prompt is none by the formula, and five are asked for');
+  await server.kill();
+  server = await Server.start(t, { dataDirectory, flags });
+  assert.match(server.log, /rate limits: 4 requests of the last minute count/);
+  assert.equal((await ask(server, 'chat')).status, 200, 'the fourth');
+  assert.equal((await ask(server, 'chat')).status, 429, 'the fifth');
+  // The answer took 16 in the end.
+  assert.equal((await ask(server, 'tokens')).headers.get('x-ratelimit-remaining-tokens'), `${1000 - 16 - 5}`);
 });

@@ -66,6 +66,42 @@ test('calibrate measures, keeps, shows, and decides what may be provisioned', as
   assert.equal((await other.call('GET', kInfo)).json.throughput_chunk_size, 1);
 });
 
+// Killed in the middle, and killed again: it begins anew, with what it was asked for, and says so; what a
+// restart cuts off again and again is left alone.
+test('a calibration that a kill cuts off begins anew by itself', async (t) => {
+  const flags = ['--engine-parallel', '2'];
+  let server = await Server.start(t, { flags });
+  await register(server, await synthesise('toy'));
+  const path = '/api/2.0/penstock/models/main.test.toy/versions/1/calibration';
+  const job = async () => (await server.call('GET', '/api/2.0/penstock/jobs')).json.jobs.find(({ kind }) => kind === 'calibrate');
+  const killed = async () => {
+    await until('it measures', async () => (await job())?.state === 'RUNNING');
+    await server.kill();
+    server = await Server.start(t, { dataDirectory: server.dataDirectory, flags });
+  };
+  assert.equal((await server.call('POST', path, { length: 'quick', chunks_per_replica: 3 })).status, 200);
+  await killed();
+  assert.match(server.log, /calibration of main\.test\.toy\/1 was cut off, and begins anew/);
+  await killed();
+  const done = await until('it is measured', async () => {
+    const { json } = await server.call('GET', path);
+    return json.calibration && json;
+  }, { seconds: 240 });
+  assert.equal(done.calibration.chunks_per_replica, 3);
+  assert.equal(done.calibration.mode, 'quick');
+  await server.stop();
+  server = await Server.start(t, { dataDirectory: server.dataDirectory, flags });
+  assert.equal(await job(), undefined);
+
+  assert.equal((await server.call('POST', path, { length: 'quick' })).status, 200);
+  for (let i = 0; i < 3; ++i) await killed();
+  await until('it measures', async () => (await job())?.state === 'RUNNING');
+  await server.kill();
+  server = await Server.start(t, { dataDirectory: server.dataDirectory, flags });
+  assert.match(server.log, /is not begun again: this has happened 4 times/);
+  assert.equal(await job(), undefined);
+});
+
 test('a first use calibrates in the background, and nobody waits for it', async (t) => {
   const server = await Server.start(t, { flags: ['--engine-parallel', '2', '--calibrate', 'first-use'] });
   await register(server, await synthesise('toy'));

@@ -23,6 +23,7 @@ class Cursor {
   }
   value(type) {
     switch (type) {
+      case 0: this.at += 1; return this.bytes[this.at - 1];
       case 4: return this.u32();
       case 5: this.at += 4; return this.bytes.readInt32LE(this.at - 4);
       case 6: this.at += 4; return this.bytes.readFloatLE(this.at - 4);

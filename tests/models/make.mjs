@@ -30,22 +30,27 @@ const pattern = (digits) => "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?
 
 const kMerges = ['t h', 'th e', 'i n', 'e r', 'a n', 'Ġ the', 'an d', 'Ġ a', 'in g', '1 2'];
 
-// Byte pairs, as Llama 3 and Qwen have them.
+const kSpecial = {
+  llama: ['<|begin_of_text|>', '<|end_of_text|>', '<|eot_id|>'],
+  qwen: ['<|endoftext|>', '<|im_start|>', '<|im_end|>'],
+  deepseek: ['<｜begin▁of▁sentence｜>', '<｜end▁of▁sentence｜>', '<｜tool▁calls▁begin｜>'],
+};
+
+// Byte pairs, as Llama 3, Qwen and DeepSeek-R1's distills of Qwen have them.
 export function bytePairTokenizer(kind) {
   const vocab = {};
   for (const character of byteCharacters()) vocab[character] = Object.keys(vocab).length;
   for (const merge of kMerges) vocab[merge.replace(' ', '')] = Object.keys(vocab).length;
   const size = Object.keys(vocab).length;
-  const special = kind === 'llama' ?
-    ['<|begin_of_text|>', '<|end_of_text|>', '<|eot_id|>'] : ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
+  const special = kSpecial[kind];
   const bos = { SpecialToken: { id: special[0], type_id: 0 } };
   return {
     tokenizer: {
-      added_tokens: special.map((content, i) => ({ id: size + i, content, special: true })),
+      added_tokens: special.map((content, i) => ({ id: size + i, content, special: kind !== 'deepseek' || i < 2 })),
       pre_tokenizer: {
         type: 'Sequence',
         pretokenizers: [
-          { type: 'Split', pattern: { Regex: pattern(kDigits[kind]) }, behavior: 'Isolated' },
+          { type: 'Split', pattern: { Regex: pattern(kDigits[kind] ?? kDigits.qwen) }, behavior: 'Isolated' },
           { type: 'ByteLevel', add_prefix_space: false, use_regex: false },
         ],
       },
@@ -54,8 +59,9 @@ export function bytePairTokenizer(kind) {
       model: { type: 'BPE', vocab, merges: kind === 'llama' ? kMerges : kMerges.map((m) => m.split(' ')) },
     },
     config: {
-      bos_token: kind === 'llama' ? special[0] : null,
-      eos_token: kind === 'llama' ? special[2] : { content: special[2] },
+      bos_token: { llama: special[0], qwen: null, deepseek: { content: special[0] } }[kind],
+      eos_token: { llama: special[2], qwen: { content: special[2] }, deepseek: { content: special[1] } }[kind],
+      ...(kind === 'deepseek' ? { add_bos_token: true, add_eos_token: false } : {}),
       chat_template: "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
     },
     size: size + special.length,
@@ -97,6 +103,50 @@ export function wordPieces() {
   return words;
 }
 
+// A table that makes one character another, as SentencePiece writes its own: a trie of 32-bit units
+// (what its number is XORed with to find the next ones, << 10; a leaf's mark, 1 << 8; the byte that leads
+// here), then the texts.
+function characterMap(from, to) {
+  const bytes = Buffer.from(from);
+  const units = new Uint32Array((bytes.length + 2) * 256);
+  let at = 0;
+  bytes.forEach((byte, i) => {
+    units[at] |= (((i + 1) * 256) ^ at) << 10;
+    at = ((i + 1) * 256) ^ byte;
+    units[at] = byte;
+  });
+  units[at] |= ((((bytes.length + 1) * 256) ^ at) << 10) | (1 << 8);  // Its value, in the next block: 0.
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(units.byteLength);
+  return Buffer.concat([size, Buffer.from(units.buffer), Buffer.from(`${to}\0`)]).toString('base64');
+}
+
+// A unigram model, as XLM-R and BGE-M3 have it: pieces with the logarithms of their probabilities.
+export function unigramPieces() {
+  const pieces = [['<s>', 0], ['<pad>', 0], ['</s>', 0], ['<unk>', 0]];
+  [['▁the', -3], ['▁go', -4], ['ing', -4.5], ['▁', -5], ['go', -6], ['▁going', -9.5], ['in', -5.5]].forEach((one) => pieces.push(one));
+  [...'abcdefghijklmnopqrstuvwxyz'].forEach((letter, i) => pieces.push([letter, -7 - i / 10]));
+  pieces.push(['<mask>', 0]);
+  return pieces;
+}
+
+export function unigramTokenizer() {
+  const pieces = unigramPieces();
+  const special = ['<s>', '<pad>', '</s>', '<unk>', '<mask>'];
+  return {
+    added_tokens: special.map((content) =>
+      ({ id: pieces.findIndex(([text]) => text === content), content, special: true })),
+    normalizer: { type: 'Sequence', normalizers: [
+      { type: 'Precompiled', precompiled_charsmap: characterMap('ｇ', 'g') },
+      { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' }] },
+    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    post_processor: { type: 'TemplateProcessing', single: [
+      { SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } },
+      { SpecialToken: { id: '</s>', type_id: 0 } }] },
+    model: { type: 'Unigram', unk_id: 3, vocab: pieces, byte_fallback: false },
+  };
+}
+
 const kSizes = {
   hidden_size: 64,
   intermediate_size: 96,
@@ -123,9 +173,10 @@ function decoderTensors(config, family, dtype, random) {
   for (let i = 0; i < config.num_hidden_layers; ++i) {
     const layer = `model.layers.${i}`;
     add(`${layer}.input_layernorm.weight`, [width], 1);
-    linear(`${layer}.self_attn.q_proj`, config.num_attention_heads * head, width, family === 'qwen2');
-    linear(`${layer}.self_attn.k_proj`, config.num_key_value_heads * head, width, family === 'qwen2');
-    linear(`${layer}.self_attn.v_proj`, config.num_key_value_heads * head, width, family === 'qwen2');
+    const biased = config.model_type === 'qwen2';
+    linear(`${layer}.self_attn.q_proj`, config.num_attention_heads * head, width, biased);
+    linear(`${layer}.self_attn.k_proj`, config.num_key_value_heads * head, width, biased);
+    linear(`${layer}.self_attn.v_proj`, config.num_key_value_heads * head, width, biased);
     linear(`${layer}.self_attn.o_proj`, width, config.num_attention_heads * head);
     if (family === 'qwen3') {
       add(`${layer}.self_attn.q_norm.weight`, [head], 1);
@@ -177,10 +228,14 @@ const kFamilies = {
   llama: { architectures: ['LlamaForCausalLM'], model_type: 'llama', rope_theta: 10000,
     rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4,
       original_max_position_embeddings: 64 } },
+  llama2: { architectures: ['LlamaForCausalLM'], model_type: 'llama', num_key_value_heads: 4, rope_theta: 10000 },
+  deepseek: { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', rope_theta: 10000 },
   mistral: { architectures: ['MistralForCausalLM'], model_type: 'mistral', rope_theta: 10000 },
   qwen2: { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', rope_theta: 1000000,
     tie_word_embeddings: true },
   qwen3: { architectures: ['Qwen3ForCausalLM'], model_type: 'qwen3', rope_theta: 1000000, head_dim: 32 },
+  xlmr: { architectures: ['XLMRobertaModel'], model_type: 'xlm-roberta', type_vocab_size: 1,
+    layer_norm_eps: 1e-5, pad_token_id: 1, max_position_embeddings: 514 },
   bert: { architectures: ['BertModel'], model_type: 'bert', type_vocab_size: 2, layer_norm_eps: 1e-12 },
 };
 
@@ -200,13 +255,18 @@ export function makeModel(folder, family, { dtype = 'F32', seed = 1, shards = 1 
       model: { type: 'WordPiece', vocab: Object.fromEntries(words.map((word, i) => [word, i])) },
     });
     write('tokenizer_config.json', { cls_token: '[CLS]', sep_token: '[SEP]' });
-  } else if (family === 'mistral') {
+  } else if (family === 'xlmr') {
+    size = unigramPieces().length;
+    write('tokenizer.json', unigramTokenizer());
+    write('tokenizer_config.json', { bos_token: '<s>', eos_token: '</s>', cls_token: '<s>', sep_token: '</s>',
+      unk_token: '<unk>', pad_token: '<pad>', mask_token: { content: '<mask>', lstrip: true } });
+  } else if (['mistral', 'llama2'].includes(family)) {
     const pieces = sentencePieces();
     size = pieces.length;
     write('tokenizer.model', sentencePieceFile(pieces));
     write('tokenizer_config.json', { bos_token: '<s>', eos_token: '</s>', add_bos_token: true });
   } else {
-    const made = bytePairTokenizer(family === 'llama' ? 'llama' : 'qwen');
+    const made = bytePairTokenizer(['llama', 'deepseek'].includes(family) ? family : 'qwen');
     size = made.size + 3;  // Real models have embeddings that no token uses.
     write('tokenizer.json', made.tokenizer);
     write('tokenizer_config.json', made.config);
@@ -214,7 +274,7 @@ export function makeModel(folder, family, { dtype = 'F32', seed = 1, shards = 1 
   const config = { ...kSizes, vocab_size: size, rms_norm_eps: 1e-5, ...kFamilies[family] };
   write('config.json', config);
   const random = randomFrom(seed);
-  const tensors = family === 'bert' ? encoderTensors(config, dtype, random) :
+  const tensors = ['bert', 'xlmr'].includes(family) ? encoderTensors(config, dtype, random) :
     decoderTensors(config, family, dtype, random);
   if (shards === 1) {
     write('model.safetensors', writeSafetensors(tensors));

@@ -19,10 +19,10 @@ function rms(x, weight, epsilon) {
   return x.map((value, i) => value * scale * weight[i]);
 }
 
-function layerNorm(tensors, name, x) {
+function layerNorm(tensors, name, x, epsilon = 1e-12) {
   const mean = x.reduce((a, b) => a + b) / x.length;
   const centred = x.map((value) => value - mean);
-  const scale = 1 / Math.sqrt(dot(centred, centred) / x.length + 1e-12);
+  const scale = 1 / Math.sqrt(dot(centred, centred) / x.length + epsilon);
   const { data: weight } = tensors[`${name}.weight`];
   const { data: bias } = tensors[`${name}.bias`];
   return centred.map((value, i) => value * scale * weight[i] + bias[i]);
@@ -146,8 +146,10 @@ const gelu = (x) => x / 2 * (1 + erf(x / Math.SQRT2));
 export function encode({ config, tensors }, tokens) {
   const width = config.hidden_size;
   const row = (name, index) => Array.from(tensors[`embeddings.${name}.weight`].data.slice(index * width, (index + 1) * width));
-  let states = tokens.map((token, position) => layerNorm(tensors, 'embeddings.LayerNorm',
-    add(add(row('word_embeddings', token), row('position_embeddings', position)), row('token_type_embeddings', 0))));
+  const norm = (name, x) => layerNorm(tensors, name, x, config.layer_norm_eps);
+  const first = config.pad_token_id === undefined ? 0 : config.pad_token_id + 1;  // XLM-R's positions.
+  let states = tokens.map((token, position) => norm('embeddings.LayerNorm', add(add(
+    row('word_embeddings', token), row('position_embeddings', first + position)), row('token_type_embeddings', 0))));
   const size = width / config.num_attention_heads;
   for (let i = 0; i < config.num_hidden_layers; ++i) {
     const layer = `encoder.layer.${i}`;
@@ -158,11 +160,29 @@ export function encode({ config, tensors }, tokens) {
         const weights = softmax(keys.map((key) => dot(query, key[head]) / Math.sqrt(size)));
         return Array.from({ length: size }, (_, j) => weights.reduce((sum, w, t) => sum + w * values[t][head][j], 0));
       });
-      const y = layerNorm(tensors, `${layer}.attention.output.LayerNorm`,
+      const y = norm(`${layer}.attention.output.LayerNorm`,
         add(x, linear(tensors, `${layer}.attention.output.dense`, mixed)));
       const inner = linear(tensors, `${layer}.intermediate.dense`, y).map(gelu);
-      return layerNorm(tensors, `${layer}.output.LayerNorm`, add(y, linear(tensors, `${layer}.output.dense`, inner)));
+      return norm(`${layer}.output.LayerNorm`, add(y, linear(tensors, `${layer}.output.dense`, inner)));
     });
   }
   return states;
+}
+
+// The most probable cut of a text into a unigram model's pieces: their ids.
+export function unigram(pieces, text) {
+  const ids = new Map(pieces.map(([piece], id) => [piece, id]));
+  const best = [{ score: 0, cut: [] }];
+  const least = Math.min(...pieces.map(([, score]) => score));
+  const letters = [...text];
+  for (let end = 1; end <= letters.length; ++end) {
+    for (let start = 0; start < end; ++start) {
+      const piece = letters.slice(start, end).join('');
+      const id = ids.get(piece) ?? (end - start === 1 ? 3 : undefined);
+      if (id === undefined) continue;
+      const score = best[start].score + (id === 3 ? least - 10 : pieces[id][1]);
+      if (!best[end] || score > best[end].score) best[end] = { score, cut: [...best[start].cut, id] };
+    }
+  }
+  return best.at(-1).cut;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "engine/llama/own_kernels.h"
 
 namespace penstock::engine {
 namespace {
@@ -66,6 +67,7 @@ Status Start() {
                             places.empty() ? PENSTOCK_LLAMA_BACKEND_DIR : places));
   }
   llama_backend_init();
+  UseOwnKernels(true);
   return {};
 }
 
