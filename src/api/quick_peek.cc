@@ -95,7 +95,8 @@ class QuickPeeker {
   }
 
   bool ReadPrompt(bool& has) {
-    if (json_.Next() == 'n') return false;
+    const char first = json_.Next();  // What else a prompt may be, is to be refused by the engine.
+    if (first != '"' && first != '[' && first != '{') return false;
     has = true;
     const char* const begin = json_.at();
     JsonTotals totals;

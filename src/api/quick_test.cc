@@ -46,6 +46,7 @@ TEST(QuickPeek, TakesWhatIsUsual) {
   EXPECT_EQ(peek.prompt_bytes, 4u + 10u);
   EXPECT_TRUE(peek.has_messages);
   ExpectNoDisagreement(std::string(kRequest));
+  ExpectNoDisagreement(R"({"model":"m","prompt":"once upon" , "input":["a","b"],"best_of":2})");
 }
 
 TEST(QuickPeek, LeavesToTheFullParserWhatIsRareOrWrong) {

@@ -3,11 +3,14 @@
 // Reading a small piece sends an acknowledgement at once, and over loopback that is half of what a
 // receive costs. Put off, one serves two pieces or more. But a server that leaves Nagle's algorithm
 // on sends nothing new until the last piece is acknowledged: it would be held up by 40 ms a token.
-// So a stream whose pieces come fast is tried once: if the piece after an unacknowledged one comes
-// without that wait, its server does not wait; if not, acknowledgements go out at once again, and
-// after three such failures the server is not tried any more.
+// So one fast stream of a server is tried: if the piece after an unacknowledged one comes without
+// that wait, the server does not wait, and the others follow; if not, acknowledgements go out at
+// once again, and after three such failures the server is not tried any more. One at a time, since
+// a machine that stands still for a moment holds up all streams alike: that is one failure, and
+// none of a server that has proven itself.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -15,10 +18,20 @@
 
 namespace penstock::http {
 
+// What all streams of one server know of it.
+struct AckServer {
+  static constexpr std::uint8_t kStrikesMax = 3;  // After so many it is left alone.
+
+  std::uint8_t strikes = 0;  // Streams held up on trial, none having passed since.
+  bool on_trial = false;     // One stream is.
+  bool proven = false;       // One has passed.
+
+  bool MayBeTried() const { return strikes < kStrikesMax && (proven || !on_trial); }
+};
+
+// One stream's part. REQUIRES: Leave() before it is gone.
 class AckPolicy {
  public:
-  // Failed trials, after which a server is left alone. Counted for all its connections.
-  static constexpr std::uint8_t kStrikesMax = 3;
   // Pieces within kFast of each other that make a stream fast.
   static constexpr std::uint8_t kFastPieces = 16;
   static constexpr Duration kFast = std::chrono::milliseconds(20);
@@ -30,33 +43,56 @@ class AckPolicy {
   enum class Act : std::uint8_t { kNothing, kPutOff, kAtOnce };
 
   // A piece of `bytes` came `gap` after the one before. What to ask of the socket now; kAtOnce
-  // counts a failure into `strikes` where it was one.
-  Act Note(Duration gap, std::size_t bytes, std::uint8_t& strikes) {
+  // counts a failure of `server` where it was one.
+  Act Note(Duration gap, std::size_t bytes, AckServer& server) {
     if (state_ == State::kAtOnce) {
       if (gap >= kFast) fast_ = 0;
-      if (++fast_ < kFastPieces || strikes >= kStrikesMax) return Act::kNothing;
+      fast_ = std::min<std::uint8_t>(fast_ + 1, kFastPieces);
+      if (fast_ < kFastPieces || !server.MayBeTried()) return Act::kNothing;
       state_ = State::kFirst;
+      tries_ = !server.proven;
+      server.on_trial |= tries_;
       return Act::kPutOff;
     }
-    const bool held_up = gap >= kHeldUp;
-    if (held_up) {
-      if (state_ == State::kTrial) ++strikes;
+    if (gap >= kHeldUp) {
+      if (state_ == State::kTrial) Strike(server);
+      Leave(server);
       state_ = State::kAtOnce;
       fast_ = 0;
       return Act::kAtOnce;
     }
     if (state_ == State::kFirst) {
       // The piece before was acknowledged yet: this is the first that is not.
-      if (bytes <= kSmallBytes) state_ = State::kTrial;
+      if (bytes <= kSmallBytes) {
+        state_ = State::kTrial;
+      } else {
+        Leave(server);  // Nobody else waits for it.
+      }
     } else if (state_ == State::kTrial) {
       state_ = State::kProven;
+      server.proven = true;
+      server.strikes = 0;
+      Leave(server);
     }
     return Act::kNothing;
+  }
+
+  // The stream ends, or is judged: another one may be tried.
+  void Leave(AckServer& server) {
+    if (tries_) server.on_trial = false;
+    tries_ = false;
   }
 
   bool puts_off() const { return state_ != State::kAtOnce; }
 
  private:
+  // One that was proven is on trial again when so many were held up, none having passed meanwhile.
+  static void Strike(AckServer& server) {
+    if (++server.strikes < AckServer::kStrikesMax || !server.proven) return;
+    server.proven = false;
+    server.strikes = 0;
+  }
+
   enum class State : std::uint8_t {
     kAtOnce,  // As the system does it.
     kFirst,   // Just put off: the next piece is the first without an acknowledgement.
@@ -65,6 +101,7 @@ class AckPolicy {
   };
   State state_ = State::kAtOnce;
   std::uint8_t fast_ = 0;  // Fast pieces in a row.
+  bool tries_ = false;     // It is this stream that is on trial for its server.
 };
 
 }  // namespace penstock::http

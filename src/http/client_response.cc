@@ -12,7 +12,7 @@ ClientResponse::ClientResponse(Client& client, std::size_t place,
                                std::unique_ptr<io::Stream> stream)
     : client_(client), stream_(std::move(stream)), place_(place) {}
 
-ClientResponse::~ClientResponse() = default;
+ClientResponse::~ClientResponse() { acks_.Leave(client_.pool_.acks_of(place_)); }
 
 Status ClientResponse::TakeHead(std::size_t bytes, std::string_view method) {
   ResponseHead& head = opening_->head;
@@ -47,6 +47,7 @@ void ClientResponse::SetCompanions(io::Companions* companions) {
 void ClientResponse::End(bool surplus) {
   ended_ = true;
   stream_->SetCompanions(nullptr);
+  acks_.Leave(client_.pool_.acks_of(place_));
   if (acks_.puts_off() || told_to_put_off_) stream_->PutOffAcknowledgements(false);
   // Bytes behind the end are an answer to nothing: such a connection is not trusted again.
   if (keep_alive_ && !surplus) {
@@ -86,7 +87,7 @@ void ClientResponse::NotePiece(std::size_t bytes) {
   const Duration gap = now - std::exchange(received_at_, now);
   ++reads_;
   if (!client_.options_.put_off_acks) return;
-  const auto act = acks_.Note(gap, bytes, client_.pool_.ack_strikes(place_));
+  const auto act = acks_.Note(gap, bytes, client_.pool_.acks_of(place_));
   if (act != AckPolicy::Act::kNothing) {
     stream_->PutOffAcknowledgements(act == AckPolicy::Act::kPutOff);
   }

@@ -17,7 +17,7 @@ std::size_t ConnectionPool::Find(const Origin& origin) {
       return at->second;
     }
   }
-  places_.push_back({origin.address, origin.connect.tls, origin.connect.tls_server_name, {}, 0});
+  places_.push_back({origin.address, origin.connect.tls, origin.connect.tls_server_name, {}, {}});
   by_hash_.emplace(hash, places_.size() - 1);
   return places_.size() - 1;
 }

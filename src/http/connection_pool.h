@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/ack_policy.h"
 #include "http/limits.h"
 #include "http/origin.h"
 #include "io/loop.h"
@@ -31,8 +32,8 @@ class ConnectionPool : private io::Timer {
   // Keeps a connection on which nothing is under way, or closes it where there are enough.
   void Keep(std::size_t place, std::unique_ptr<io::Stream> stream);
 
-  // Of the server of a place: its failed trials of AckPolicy.
-  std::uint8_t& ack_strikes(std::size_t place) { return places_[place].ack_strikes; }
+  // What AckPolicy knows of the server of a place.
+  AckServer& acks_of(std::size_t place) { return places_[place].acks; }
 
   void CloseAll();
   std::size_t idle() const { return idle_; }
@@ -47,7 +48,7 @@ class ConnectionPool : private io::Timer {
     std::shared_ptr<const io::TlsContext> tls;
     std::string tls_server_name;
     std::vector<Idle> idle;  // Newest last.
-    std::uint8_t ack_strikes = 0;
+    AckServer acks;
   };
 
   void OnTimer(TimePoint now) override;
