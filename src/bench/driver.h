@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "bench/ack_trial.h"
 #include "bench/composer.h"
 #include "bench/endpoint.h"
 #include "bench/lag_meter.h"
@@ -159,8 +158,6 @@ class Driver {
   std::vector<http::Field> fields_;  // Views into authorization_ and settings_.
   http::Client client_;
   io::TaskScope* running_ = nullptr;  // Borrowed from RunLevel or RunStoppable while it runs.
-  AckServer ack_server_;
-  bool loopback_ = false;  // The server is on this machine.
   int in_flight_ = 0;
   std::deque<Job> waiting_;  // Due, and held back by in_flight_max.
   LagMeter lag_;

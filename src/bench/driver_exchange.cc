@@ -84,11 +84,9 @@ Driver::Reading::Reading(Driver& driver, http::ClientResponse& response, Request
       response_(response),
       record_(record),
       reader_(record, text),
-      acks_(driver.ack_server_),
-      last_(response.received_at()),
       deadline_(deadline) {
   const auto& fields = response.head().fields;
-  reader_.Head(response.status(), fields.Get("content-type"), driver.Since(last_));
+  reader_.Head(response.status(), fields.Get("content-type"), driver.Since(response.received_at()));
   reader_.Head({.retry_after_ms = fields.Get("retry-after-ms"),
                 .retry_after = fields.Get("retry-after"),
                 .queue_time = fields.Get("x-queue-time"),
@@ -111,19 +109,10 @@ void Driver::Reading::Take(const Result<http::BodyPiece>& piece) {
   if (first && record_.chunks > 0 && !response_.ended()) {
     companions_.Add(reader_.memory().data(), reader_.memory().size());
   }
-  if (driver_.loopback_) NoteAcknowledgement();
   std::atomic<std::int64_t>& chunks = driver_.token_chunks_;
   chunks.store(chunks.load(std::memory_order_relaxed) + reader_.chunks_in_read(),
                std::memory_order_relaxed);
   EndIfComplete();
-}
-
-void Driver::Reading::NoteAcknowledgement() {
-  const Duration gap = response_.received_at() - std::exchange(last_, response_.received_at());
-  const auto act = acks_.Note(gap);
-  if (act != AckTrial::Act::kNothing) {
-    response_.PutOffAcknowledgements(act == AckTrial::Act::kPutOff);
-  }
 }
 
 // When the answer counts as stalled.

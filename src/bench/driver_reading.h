@@ -22,7 +22,6 @@ class Driver::Reading {
 
  private:
   Deadline StalledAt() const;
-  void NoteAcknowledgement();
   void EndBroken(const Error& error);
   void EndIfComplete();
 
@@ -31,8 +30,6 @@ class Driver::Reading {
   RequestRecord& record_;
   ReplyReader reader_;
   io::Companions companions_;
-  AckTrial acks_;
-  TimePoint last_;  // When the piece before arrived.
   Deadline deadline_;
   bool ended_ = false;
 };

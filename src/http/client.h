@@ -101,13 +101,6 @@ class ClientResponse : public io::InFrames {
   // itself, which is added. Borrowed until the response has ended, or until nullptr is set.
   void SetCompanions(io::Companions* companions);
 
-  // For who decides it alone, in place of ClientOptions::put_off_acks; see io::Stream. Without
-  // effect once the response has ended.
-  void PutOffAcknowledgements(bool put_off) {
-    if (stream_) stream_->PutOffAcknowledgements(put_off);
-    told_to_put_off_ = put_off;
-  }
-
   bool ended() const { return ended_; }
   // The pieces so far were whole chunks: a relay may end the message with a chunk of its own.
   bool between_chunks() const {
@@ -144,7 +137,6 @@ class ClientResponse : public io::InFrames {
   std::uint32_t reads_ = 0;
   BodyKind body_ = BodyKind::kNone;
   AckPolicy acks_;
-  bool told_to_put_off_ = false;
   bool ended_ = false;
   bool keep_alive_ = false;
   bool written_ = true;  // The whole request was sent.
@@ -164,8 +156,8 @@ struct ClientOptions {
   ClientLimits limits = {};
   std::string_view user_agent = {};  // "" leaves the field out. Outlives the client.
   bool receive_timestamps = false;   // received_at() from the kernel, where there is one.
-  // Put off the acknowledgements of fast streams where the server does not wait for them. Not for
-  // who measures servers: it would measure this.
+  // Put off the acknowledgements of fast streams where the server does not wait for them. Who
+  // measures servers does so on loopback only: elsewhere it would measure this.
   bool put_off_acks = false;
 };
 

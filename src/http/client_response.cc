@@ -48,7 +48,7 @@ void ClientResponse::End(bool surplus) {
   ended_ = true;
   stream_->SetCompanions(nullptr);
   acks_.Leave(client_.pool_.acks_of(place_));
-  if (acks_.puts_off() || told_to_put_off_) stream_->PutOffAcknowledgements(false);
+  if (acks_.puts_off()) stream_->PutOffAcknowledgements(false);
   // Bytes behind the end are an answer to nothing: such a connection is not trusted again.
   if (keep_alive_ && !surplus) {
     client_.pool_.Keep(place_, std::move(stream_));
