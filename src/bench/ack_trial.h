@@ -21,7 +21,7 @@ namespace penstock::bench {
 
 // What all streams of one driver know of their server.
 struct AckServer {
-  static constexpr std::uint8_t kStrikesMax = http::AckPolicy::kStrikesMax;
+  static constexpr std::uint8_t kStrikesMax = http::AckServer::kStrikesMax;
 
   std::uint8_t strikes = 0;  // Trials that were held up.
   bool on_trial = false;     // By one stream.
