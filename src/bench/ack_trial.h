@@ -7,8 +7,8 @@
 // a time is tried, until one has shown that its server does not wait; three that were held up, and
 // it is never tried again. What is measured suffers at most three such gaps in a run, at its begin.
 //
-// The rule is http::AckPolicy's, and so are its figures; but that one lets every stream try for
-// itself, which would put a gap into each stream of a run. Here one tries for all.
+// The rule is http::AckPolicy's, and so are its figures; but that one takes one piece for a proof, and
+// tries a proven server again. Here it takes eight in a row, since what is held up is measured.
 #pragma once
 
 #include <algorithm>
