@@ -8,8 +8,8 @@
 
 #include "app/flags.h"
 #include "app/signals.h"
-#include "bench/agent.h"
-#include "bench/agent_identity.h"
+#include "bench/agents/agent.h"
+#include "bench/agents/agent_identity.h"
 #include "http/server.h"
 #include "io/epoll/epoll_loop.h"
 #include "io/task_scope.h"

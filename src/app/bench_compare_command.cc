@@ -10,9 +10,9 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/json_print.h"
-#include "bench/compare.h"
-#include "bench/compare_report.h"
-#include "bench/records_file.h"
+#include "bench/record/records_file.h"
+#include "bench/report/compare.h"
+#include "bench/report/compare_report.h"
 
 namespace penstock::app {
 namespace {

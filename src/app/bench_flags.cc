@@ -10,7 +10,7 @@
 #include "app/flags.h"
 #include "app/tokenizer.h"
 #include "base/file.h"
-#include "bench/mix.h"
+#include "bench/workload/mix.h"
 
 namespace penstock::app {
 

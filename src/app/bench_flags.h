@@ -7,7 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/result.h"
-#include "bench/options.h"
+#include "bench/drive/options.h"
 
 namespace penstock::app {
 

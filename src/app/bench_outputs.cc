@@ -7,10 +7,10 @@
 
 #include "app/command.h"
 #include "app/json_print.h"
-#include "bench/exports.h"
-#include "bench/report.h"
-#include "bench/summary_json.h"
-#include "bench/table.h"
+#include "bench/report/exports.h"
+#include "bench/report/report.h"
+#include "bench/report/summary_json.h"
+#include "bench/report/table.h"
 
 namespace penstock::app {
 

@@ -5,7 +5,7 @@
 
 #include "app/flags.h"
 #include "base/result.h"
-#include "bench/summary.h"
+#include "bench/judge/summary.h"
 
 namespace penstock::app {
 

@@ -13,8 +13,8 @@
 #include "app/command.h"
 #include "app/flags.h"
 #include "app/json_print.h"
-#include "bench/prove_report.h"
-#include "bench/prove_run.h"
+#include "bench/prove/prove_report.h"
+#include "bench/prove/prove_run.h"
 #include "bench/run.h"
 #include "bench/self_test.h"
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/record_json.h"
-#include "bench/reply_reader.h"
+#include "bench/drive/reply_reader.h"
+#include "bench/record/record_json.h"
 
 namespace penstock::bench {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "bench/judge/validity.h"
 #include "bench/run.h"
-#include "bench/validity.h"
 
 namespace penstock::bench {
 

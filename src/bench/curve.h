@@ -13,9 +13,9 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "bench/progress.h"
-#include "bench/summary.h"
-#include "bench/workload.h"
+#include "bench/drive/progress.h"
+#include "bench/judge/summary.h"
+#include "bench/workload/workload.h"
 
 namespace penstock::bench {
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "bench/loopback_model.h"
-#include "bench/test_records.h"
+#include "bench/drive/loopback_model.h"
+#include "bench/record/test_records.h"
 
 namespace penstock::bench {
 namespace {

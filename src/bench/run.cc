@@ -9,14 +9,14 @@
 #include <optional>
 #include <utility>
 
-#include "bench/agent_fleet.h"
-#include "bench/composer.h"
-#include "bench/load.h"
-#include "bench/prepare.h"
-#include "bench/progress_display.h"
-#include "bench/records_file.h"
-#include "bench/report.h"
+#include "bench/agents/agent_fleet.h"
+#include "bench/drive/load.h"
+#include "bench/drive/prepare.h"
+#include "bench/drive/progress_display.h"
+#include "bench/record/records_file.h"
+#include "bench/report/report.h"
 #include "bench/search_levels.h"
+#include "bench/workload/composer.h"
 
 namespace penstock::bench {
 namespace {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "bench/options.h"
-#include "bench/plan.h"
-#include "bench/summary.h"
+#include "bench/drive/options.h"
+#include "bench/judge/summary.h"
+#include "bench/schedule/plan.h"
 
 namespace penstock::bench {
 

@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
-#include "bench/load_shape.h"
-#include "bench/loopback_model.h"
-#include "bench/records_file.h"
+#include "bench/drive/load_shape.h"
+#include "bench/drive/loopback_model.h"
+#include "bench/record/records_file.h"
 
 namespace penstock::bench {
 namespace {

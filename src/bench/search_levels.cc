@@ -10,11 +10,11 @@
 #include <map>
 #include <utility>
 
-#include "bench/load_shape.h"
-#include "bench/prepare.h"
+#include "bench/drive/load_shape.h"
+#include "bench/drive/prepare.h"
+#include "bench/judge/summary.h"
+#include "bench/judge/verdict.h"
 #include "bench/search_run.h"
-#include "bench/summary.h"
-#include "bench/verdict.h"
 
 namespace penstock::bench {
 namespace {

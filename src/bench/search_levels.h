@@ -4,10 +4,10 @@
 #include <atomic>
 
 #include "base/result.h"
-#include "bench/level_runner.h"
-#include "bench/options.h"
-#include "bench/plan.h"
-#include "bench/record.h"
+#include "bench/drive/level_runner.h"
+#include "bench/drive/options.h"
+#include "bench/record/record.h"
+#include "bench/schedule/plan.h"
 
 namespace penstock::bench {
 

@@ -7,8 +7,8 @@
 #include <iterator>
 #include <utility>
 
-#include "bench/early_stop.h"
-#include "bench/summary.h"
+#include "bench/judge/early_stop.h"
+#include "bench/judge/summary.h"
 #include "page/numbers.h"
 
 namespace penstock::bench {

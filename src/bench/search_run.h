@@ -8,10 +8,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "bench/budget.h"
-#include "bench/level_plan.h"
-#include "bench/record.h"
-#include "bench/search.h"
+#include "bench/judge/budget.h"
+#include "bench/judge/search.h"
+#include "bench/record/record.h"
+#include "bench/schedule/level_plan.h"
 
 namespace penstock::bench {
 

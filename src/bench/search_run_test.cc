@@ -7,12 +7,12 @@
 #include <memory>
 #include <utility>
 
-#include "bench/answer.h"
-#include "bench/driver.h"
-#include "bench/fake_model.h"
-#include "bench/load_shape.h"
-#include "bench/table.h"
-#include "bench/test_records.h"
+#include "bench/drive/driver.h"
+#include "bench/drive/fake_model.h"
+#include "bench/drive/load_shape.h"
+#include "bench/judge/answer.h"
+#include "bench/record/test_records.h"
+#include "bench/report/table.h"
 #include "http/http_testing.h"
 #include "io/sim/sim_loop.h"
 

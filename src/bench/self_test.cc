@@ -8,11 +8,11 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "bench/composer.h"
-#include "bench/load.h"
-#include "bench/options.h"
-#include "bench/prepare.h"
-#include "bench/progress_display.h"
+#include "bench/drive/load.h"
+#include "bench/drive/options.h"
+#include "bench/drive/prepare.h"
+#include "bench/drive/progress_display.h"
+#include "bench/workload/composer.h"
 
 namespace penstock::bench {
 namespace {

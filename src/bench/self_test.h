@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "bench/null_server.h"
-#include "bench/record.h"
+#include "bench/record/record.h"
 
 namespace penstock::bench {
 

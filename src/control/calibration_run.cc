@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "bench/progress.h"
+#include "bench/drive/progress.h"
 #include "bench/run.h"
 #include "control/calibration_engine.h"
 #include "plan/calibration_pool.h"

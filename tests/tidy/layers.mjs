@@ -28,6 +28,21 @@ const kLinks = {
 // What a folder's own files may include beside its links, without passing it on.
 const kPrivateLinks = { meter: ['store'] };
 
+// The rooms of a folder, each with those that it may include beside its own; the folder's own files may
+// include all.
+const kRooms = {
+  bench: {
+    record: [],
+    schedule: ['record'],
+    workload: ['schedule', 'record'],
+    judge: ['record'],
+    drive: ['record', 'schedule', 'workload', 'judge'],
+    report: ['record', 'judge'],
+    agents: ['record', 'schedule', 'workload', 'judge', 'drive'],
+    prove: ['record', 'schedule', 'workload', 'judge', 'drive', 'report'],
+  },
+};
+
 // Headers of the world that only some places may include.
 const kReserved = [
   { header: /^(llama|ggml[\w-]*|gguf)\.h$/, within: ['src/engine/llama/'] },
@@ -40,7 +55,7 @@ const kReserved = [
 ];
 
 // Folders whose code is a function of its arguments alone.
-const kPure = ['src/api/', 'src/page/', 'src/policy/'];
+const kPure = ['src/api/', 'src/page/', 'src/policy/', 'src/bench/judge/', 'src/bench/report/'];
 const kImpureHeaders = /^(mutex|shared_mutex|thread|condition_variable|fstream|sys\/.*|unistd\.h)$/;
 const kImpureCode = /\b(Clock|steady_clock|system_clock)::now\s*\(|\bstd::(random_device|getenv)\b/;
 
@@ -59,6 +74,14 @@ export function allowedFolders(folder) {
   return allowed;
 }
 
+// The room of a folder with rooms that a file lies in; '.' is the folder itself, undefined a folder without, or a test: it
+// may look anywhere in its folder.
+function roomOf(path) {
+  const [, folder, room] = /^src\/([^/]+)\/(?:([^/]+)\/)?[^/]+$/.exec(path) ?? [];
+  if (!(folder in kRooms)) return undefined;
+  return room ?? '.';
+}
+
 // Complaints [{line, rule, message}] about a file's includes.
 export function checkLayers(file) {
   const complaints = [];
@@ -72,6 +95,11 @@ export function checkLayers(file) {
     const target = include.path.includes('/') ? include.path.split('/')[0] : undefined;
     if (!include.system && allowed && target in kLinks && !allowed.has(target)) {
       complain('layers', `${folder} must not know of ${target} (${include.path})`);
+    }
+    const room = isTest(file.path) || /_testing\.h$/.test(file.path) ? undefined : roomOf(file.path);
+    const asked = include.system ? undefined : roomOf(`src/${include.path}`);
+    if (room && room !== '.' && target === folder && asked !== room && !(kRooms[folder][room] ?? []).includes(asked)) {
+      complain('layers', `${folder}/${room} must not know of ${include.path}`);
     }
     for (const reserved of kReserved) {
       if (!reserved.header.test(include.path) || !folder) continue;
