@@ -58,10 +58,11 @@ test('on a full disk the service goes on; what is lost is counted, shown, and en
   await until('the log tells of it', () => /usage records were lost/.test(server.log));
 
   rmSync(ballast);
+  // Each thread writes what waits together with its next record; that of the gauges comes once a minute.
   await until('what waited is written', async () => {
     assert.equal((await ask()).status, 200);
     return (await server.metric('penstock_ledger_pending_bytes')) === 0;
-  });
+  }, { seconds: 90 });
   const lost = await server.metric('penstock_ledger_lost_records_total');
   assert.equal((await ask()).status, 200);
   assert.equal(await server.metric('penstock_ledger_lost_records_total'), lost);

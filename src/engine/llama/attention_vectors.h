@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include <initializer_list>
+
 #define PENSTOCK_V4 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,f16c,fma")))
 #define PENSTOCK_V4_INLINE PENSTOCK_V4 inline __attribute__((always_inline))
 
