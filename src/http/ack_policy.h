@@ -48,9 +48,12 @@ class AckPolicy {
     if (state_ == State::kAtOnce) {
       if (gap >= kFast) fast_ = 0;
       fast_ = std::min<std::uint8_t>(fast_ + 1, kFastPieces);
-      if (fast_ < kFastPieces || !server.MayBeTried()) return Act::kNothing;
+      // Large pieces prove nothing: nobody waits for their trial.
+      const bool proves = bytes <= kSmallBytes;
+      const bool may = proves ? server.MayBeTried() : server.strikes < AckServer::kStrikesMax;
+      if (fast_ < kFastPieces || !may) return Act::kNothing;
       state_ = State::kFirst;
-      tries_ = !server.proven;
+      tries_ = proves && !server.proven;
       server.on_trial |= tries_;
       return Act::kPutOff;
     }

@@ -130,6 +130,18 @@ TEST(AckPolicy, LargePiecesProveNothing) {
   EXPECT_EQ(server.strikes, 1);
 }
 
+// So their streams need not wait for each other's trial.
+TEST(AckPolicy, StreamsOfLargePiecesBeginTogether) {
+  AckServer server;
+  std::vector<AckPolicy> policies(100);
+  for (int i = 0; i < AckPolicy::kFastPieces; ++i) {
+    for (AckPolicy& policy : policies) policy.Note(kQuick, AckPolicy::kSmallBytes + 1, server);
+  }
+  EXPECT_EQ(std::ranges::count_if(policies, [](const AckPolicy& one) { return one.puts_off(); }),
+            100);
+  EXPECT_FALSE(server.on_trial);
+}
+
 // Whatever comes: what it asks for alternates, and the socket is never left put off by a slow one.
 TEST(AckPolicy, RandomGaps) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
