@@ -26,7 +26,10 @@ struct AckServer {
   bool on_trial = false;     // One stream is.
   bool proven = false;       // One has passed.
 
-  bool MayBeTried() const { return strikes < kStrikesMax && (proven || !on_trial); }
+  // `proves`: by a stream whose pieces would tell; one at a time, then, until one has passed.
+  bool MayBeTried(bool proves) const {
+    return strikes < kStrikesMax && (!proves || proven || !on_trial);
+  }
 };
 
 // One stream's part. REQUIRES: Leave() before it is gone.
@@ -50,8 +53,7 @@ class AckPolicy {
       fast_ = std::min<std::uint8_t>(fast_ + 1, kFastPieces);
       // Large pieces prove nothing: nobody waits for their trial.
       const bool proves = bytes <= kSmallBytes;
-      const bool may = proves ? server.MayBeTried() : server.strikes < AckServer::kStrikesMax;
-      if (fast_ < kFastPieces || !may) return Act::kNothing;
+      if (fast_ < kFastPieces || !server.MayBeTried(proves)) return Act::kNothing;
       state_ = State::kFirst;
       tries_ = proves && !server.proven;
       server.on_trial |= tries_;

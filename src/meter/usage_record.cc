@@ -84,7 +84,7 @@ std::optional<Operation> OperationOf(std::string_view word) {
 // Each request has one: by hand, since a formatter takes four times as long.
 std::string RequestId::ToString(std::string_view before) const {
   std::string text(before.size() + 32, '0');
-  char* const digits = std::ranges::copy(before, text.begin()).out.base();
+  char* const digits = std::ranges::copy(before, text.data()).out;
   for (std::size_t i = 0; i < 16; ++i) {
     const auto shift = static_cast<unsigned>(60 - 4 * i);
     digits[i] = "0123456789abcdef"[(high >> shift) & 15];

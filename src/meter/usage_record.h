@@ -21,7 +21,7 @@ struct RequestId {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
 
-  std::string ToString(std::string_view before = {}) const;  // 32 hex digits.
+  std::string ToString(std::string_view before = {}) const;  // `before`, then 32 hex digits.
   bool operator==(const RequestId&) const = default;
 };
 

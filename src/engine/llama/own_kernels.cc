@@ -158,7 +158,7 @@ extern "C" __attribute__((visibility("default"))) bool llamafile_sgemm(
          next(parameters, m, n, k, a, a_stride, b, b_stride, c, c_stride, a_type, b_type, c_type);
 }
 
-// Few queries on many threads are better split by keys, which llama.cpp does.
+// Taken over where there is a part for each thread; with fewer, llama.cpp shares keys out.
 extern "C" __attribute__((visibility("default"))) void ggml_compute_forward_flash_attn_ext(
     const ComputeParameters* parameters, ggml_tensor* result) {
   if (ours_used.load(std::memory_order_relaxed)) {
