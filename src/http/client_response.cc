@@ -87,7 +87,7 @@ void ClientResponse::NotePiece(std::size_t bytes) {
   const Duration gap = now - std::exchange(received_at_, now);
   ++reads_;
   if (!client_.options_.put_off_acks) return;
-  const auto act = acks_.Note(gap, bytes, client_.pool_.acks_of(place_));
+  const auto act = acks_.Note(now, gap, bytes, client_.pool_.acks_of(place_));
   if (act != AckPolicy::Act::kNothing) {
     stream_->PutOffAcknowledgements(act == AckPolicy::Act::kPutOff);
   }
