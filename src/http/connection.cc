@@ -179,6 +179,7 @@ io::Task<void> Connection::AnswerFailure(std::exception_ptr failure) {
 // What follows an exchange. kRequest has made everything ready for it.
 Connection::Next Connection::Settle() {
   stream_->CancelOnHangup(nullptr);
+  if (exchange_.finished()) task_.GoOn();  // The handler alone was to end.
   if (!exchange_.finished() || exchange_.broken_ || task_.cancelled()) return Next::kClose;
   if (exchange_.closes_ || WillClose()) return Next::kLinger;
   if (!body_whole_) return Next::kDrainBody;

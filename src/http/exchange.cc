@@ -91,7 +91,7 @@ void Exchange::ReleaseRequest() { connection_.ReleaseRequest(); }
 
 void Exchange::CancelWhenPeerGone() { connection_.stream_->CancelOnHangup(&connection_.task_); }
 
-void Exchange::CancelHandler() { connection_.task_.Cancel(); }
+void Exchange::CancelHandler() { connection_.task_.Interrupt(); }
 
 io::Shield Exchange::ShieldHandler() { return io::Shield(connection_.task_); }
 

@@ -88,7 +88,7 @@ class Exchange {
   void CancelWhenPeerGone();
 
   // Cancels this handler's task from outside of it, likewise: for whoever takes back the right to
-  // an answer.
+  // an answer. Where it ends its answer all the same, the connection goes on.
   void CancelHandler();
   // While it lives, awaits of the handler ignore that: for its last words.
   io::Shield ShieldHandler();

@@ -1,6 +1,7 @@
 // The server's conversation: answers, streams, relays, keep-alive, pipelining, bodies.
 #include "http/server.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -13,6 +14,7 @@ namespace {
 using testing::Ask;
 using testing::Converse;
 using testing::Echo;
+using ::testing::EndsWith;
 using testing::Must;
 
 constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -34,6 +36,24 @@ TEST(Server, AnswersAndKeepsTheConnection) {
 TEST(Server, AnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(Ask(Echo, Post("1") + std::string(kGet) + Post("2") + "\r\n" + Post("3")),
             Ok("POST /p 1") + Ok("GET /a ") + Ok("POST /p 2") + Ok("POST /p 3"));
+}
+
+// Whose handler was told to end while it streamed, and ended its answer whole.
+io::Task<void> CancelledButWhole(Exchange& exchange) {
+  if (exchange.head().path != "/a") {
+    co_await Echo(exchange);
+    co_return;
+  }
+  exchange.StartStream(200, "text/plain");
+  EXPECT_TRUE(co_await exchange.WriteChunk("first words"));
+  exchange.CancelHandler();
+  const io::Shield shield = exchange.ShieldHandler();
+  EXPECT_TRUE(co_await exchange.Finish("last words"));
+}
+
+TEST(Server, AConnectionOutlivesAHandlerThatWasCancelledAndEndedItsAnswer) {
+  const auto told = Converse(CancelledButWhole, {.pieces = {std::string(kGet), Post("hello")}});
+  EXPECT_THAT(told.answers, EndsWith("last words\r\n0\r\n\r\n" + Ok("POST /p hello")));
 }
 
 TEST(Server, ReadsChunkedBodies) {

@@ -59,6 +59,11 @@ inline void TaskState::Cancel() {
   if (pending_ != nullptr && shields_ == 0) pending_->OnCancel();
 }
 
+inline void TaskState::Interrupt() {
+  interrupted_ = true;
+  if (pending_ != nullptr && shields_ == 0) pending_->OnCancel();
+}
+
 // How an await on a source without a value of its own ended.
 enum class Outcome { kDone, kDeadline, kCancelled };
 inline Status ToStatus(Outcome outcome, const char* what) {

@@ -29,8 +29,12 @@ class TaskState {
   // at once (the task is resumed by its loop); may be repeated.
   void Cancel();
 
-  // True once Cancel() was called, unless a Shield is alive.
-  bool cancelled() const { return cancelled_ && shields_ == 0; }
+  // The same for a while: until GoOn(), which takes back nothing but this.
+  void Interrupt();
+  void GoOn() { interrupted_ = false; }
+
+  // True once Cancel() was called, or between Interrupt() and GoOn(), unless a Shield is alive.
+  bool cancelled() const { return (cancelled_ || interrupted_) && shields_ == 0; }
 
  private:
   friend class Op;
@@ -38,6 +42,7 @@ class TaskState {
   Op* pending_ = nullptr;  // Borrowed: the await that the chain is suspended on.
   int shields_ = 0;
   bool cancelled_ = false;
+  bool interrupted_ = false;
 };
 
 // While it lives, awaits of this task ignore cancellation: for the few last words of a task that

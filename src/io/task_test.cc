@@ -99,6 +99,32 @@ Task<void> CancelThenShield(Loop& loop) {
   EXPECT_EQ(outcomes, (std::vector{Code::kCancelled, Code::kInternal, Code::kCancelled}));
 }
 
+Task<void> Interrupted(Loop& loop, TaskState*& state, std::vector<Code>& outcomes) {
+  state = &co_await ThisTask();
+  outcomes.push_back(CodeOf(co_await loop.Sleep(hours(1))));
+  outcomes.push_back(CodeOf(co_await loop.Sleep(milliseconds(1))));
+  state->GoOn();
+  outcomes.push_back(CodeOf(co_await loop.Sleep(milliseconds(1))));
+  state->Interrupt();
+  state->Cancel();
+  state->GoOn();
+  outcomes.push_back(CodeOf(co_await loop.Sleep(milliseconds(1))));
+}
+
+Task<void> InterruptThenGoOn(Loop& loop) {
+  std::vector<Code> outcomes;
+  TaskState* state = nullptr;
+  TaskScope scope(loop);
+  scope.Spawn("interrupted", Interrupted(loop, state, outcomes));
+  Must(co_await loop.Sleep(milliseconds(1)));
+  state->Interrupt();
+  co_await scope.Join();
+  EXPECT_EQ(outcomes,
+            (std::vector{Code::kCancelled, Code::kCancelled, Code::kInternal, Code::kCancelled}));
+}
+
+TEST_F(TaskTest, AnInterruptedTaskCanGoOnButNotACancelledOne) { Run(InterruptThenGoOn(loop())); }
+
 TEST_F(TaskTest, AShieldLetsACancelledTaskFinishItsLastWords) { Run(CancelThenShield(loop())); }
 
 Task<void> SleepShielded(Loop& loop, std::vector<Code>& outcomes) {
