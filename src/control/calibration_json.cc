@@ -32,6 +32,7 @@ array PointsJson(const std::vector<policy::CurvePoint>& points) {
                           {"tpot_ms", PercentilesJson(point.tpot_ms)},
                           {"latency_ms", PercentilesJson(point.latency_ms)},
                           {"requests", point.requests}});
+    if (point.spread > 0) json.back().get_object()["spread"] = point.spread;
     if (!point.means) continue;
     json.back().get_object()["means_ms"] = object{{"ttft", point.means->ttft_ms},
                                                   {"tpot", point.means->tpot_ms},
@@ -119,6 +120,10 @@ std::vector<policy::CurvePoint> Reader::Points(std::string_view key) {
          .tpot_ms = reader.Percentiles("tpot_ms"),
          .latency_ms = reader.Percentiles("latency_ms"),
          .requests = reader.Integer("requests", 0, INT64_MAX)});
+    if (element.get_object().contains("spread")) {
+      points.back().spread = reader.Number("spread");
+      if (points.back().spread >= 1) reader.Refuse("spread");
+    }
     if (!element.get_object().contains("means_ms")) continue;
     Reader means = reader.Inside("means_ms");
     points.back().means = {.ttft_ms = means.Number("ttft"),

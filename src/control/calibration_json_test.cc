@@ -46,6 +46,7 @@ policy::Calibration RandomCalibration(std::uint64_t seed) {
   if (seed % 3 > 0) {
     calibration.probes.back().means = policy::MeanTimes{
         1000 * random.Uniform(), 1000 * random.Uniform(), 1000 * random.Uniform()};
+    if (seed % 2 == 0) calibration.probes.back().spread = random.Uniform();
   }
   return calibration;
 }

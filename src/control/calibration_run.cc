@@ -17,17 +17,23 @@ constexpr int kQuickShare = 8;    // A quick request is so much shorter.
 constexpr int kProbeInput = 512;  // Long enough to fill steps.
 constexpr int kProbeOutput = 64;
 constexpr int kProbeRequests = 3;
+constexpr int kShortProbeRequests = 6;
+constexpr int kSeveral = 4;            // At a time, where the engine runs as many.
 constexpr int kRequestsPerWorker = 2;  // Of a level; the least of a level is below.
 constexpr int kRequestsMin = 4;
 // A small model's loads take a second or two, in which a virtual machine may be slow or fast: they
 // are measured again, one after another, as often as fits into this time, and their medians taken.
 constexpr int kRoundsMax = 3;
-constexpr Duration kRoundsTime = std::chrono::seconds(10);
-// Requests with pauses between, for what it costs to have slept; not where they take so long that
-// hardly anything would fit into the time.
+constexpr Duration kRoundsTime = std::chrono::seconds(12);
+// Requests with pauses between, for what it costs to have slept; and several at a time that differ
+// in length, as people's do: those of one length fall into step, so that prompts are read together
+// and batches hardly change. Neither where they take so long that hardly anything would fit into
+// the time.
+constexpr double kAloneSecondsMax = 1;
 constexpr int kPausedRequests = 10;
 constexpr double kPausedLoad = 0.4;  // Of what fits one after another.
-constexpr double kPausedSecondsMax = 1;
+constexpr int kMixedPerWorker = 12;
+constexpr double kMixedSpread = 0.75;
 
 policy::Percentiles PercentilesOf(const bench::Distribution& of) {
   return {.p50 = of.p50, .p90 = of.p90, .p99 = of.p99};
@@ -37,23 +43,25 @@ policy::Percentiles PercentilesOf(const bench::Distribution& of) {
 // loop has its own, and one request at a time.
 policy::CurvePoint PointOf(const bench::LevelSummary& level, const bench::BenchOptions& options) {
   const double latency_s = level.latency_ms.mean * 1e-3;
+  policy::CurvePoint point{.concurrency = level.concurrency,
+                           .input_tokens = level.input_tokens_mean,
+                           .output_tokens = std::max(1.0, level.output_tokens_mean),
+                           .requests_per_s = latency_s > 0 ? level.concurrency / latency_s : 0,
+                           .ttft_ms = PercentilesOf(level.ttft_ms),
+                           .tpot_ms = PercentilesOf(level.tpot_ms),
+                           .latency_ms = PercentilesOf(level.latency_ms),
+                           .requests = level.succeeded};
   if (options.shape.open()) {
-    policy::CurvePoint point = PointOf(level, {});
     point.concurrency = 1;
     point.requests_per_s = options.shape.rates.front();
+  }
+  if (!options.content.input.empty()) point.spread = kMixedSpread;
+  if (options.shape.open() || point.spread > 0) {
     point.means = {.ttft_ms = level.ttft_ms.mean,
                    .tpot_ms = level.tpot_ms.mean,
                    .latency_ms = level.latency_ms.mean};
-    return point;
   }
-  return {.concurrency = level.concurrency,
-          .input_tokens = level.input_tokens_mean,
-          .output_tokens = std::max(1.0, level.output_tokens_mean),
-          .requests_per_s = latency_s > 0 ? level.concurrency / latency_s : 0,
-          .ttft_ms = PercentilesOf(level.ttft_ms),
-          .tpot_ms = PercentilesOf(level.tpot_ms),
-          .latency_ms = PercentilesOf(level.latency_ms),
-          .requests = level.succeeded};
+  return point;
 }
 
 class Run {
@@ -82,12 +90,12 @@ class Run {
     }
     if (!measured) return Fail(measured.error());
     const std::string ended = ended_;
-    if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
+    if (auto told = MeasureForSteps(); !told) return Fail(told.error());
     const auto rounds = MeasureAgain(measuring);
     if (!rounds) return Fail(rounds.error());
     auto made = policy::FitCalibration(points_, plan_.settings);
     if (!made) return made;
-    made->probes.insert(made->probes.end(), paused_.begin(), paused_.end());
+    made->probes.insert(made->probes.end(), for_steps_.begin(), for_steps_.end());
     std::int64_t requests = 0;
     for (const auto* list : {&made->curve, &made->probes}) {
       for (const policy::CurvePoint& point : *list) requests += point.requests;
@@ -132,18 +140,21 @@ class Run {
   }
 
   Status Probe() {
-    const int several = std::min(4, plan_.concurrency_max);
+    const int several = std::min(kSeveral, plan_.concurrency_max);
     struct Shape {
       int input;
       int output;
       int concurrency;
     };
     const int output = plan_.settings.embeds ? 1 : kProbeOutput;
-    for (const Shape& shape :
-         {Shape{kProbeInput, 1, 1}, Shape{64, output, 1}, Shape{64, output, several}}) {
+    std::vector<Shape> shapes = {{kProbeInput, 1, 1}, {64, output, 1}, {64, output, several}};
+    // The one step that decodes has a batch unlike that before it.
+    if (!plan_.settings.embeds) shapes.push_back({64, 2, 1});
+    for (const Shape& shape : shapes) {
       bench::BenchOptions options = OptionsFor(Fitting(shape.input), shape.output);
       options.concurrency = {shape.concurrency};
-      options.requests = std::max(kProbeRequests, shape.concurrency * kRequestsPerWorker);
+      options.requests = std::max(shape.output > 2 ? kProbeRequests : kShortProbeRequests,
+                                  shape.concurrency * kRequestsPerWorker);
       options.warmup = 1;
       const std::string what = fmt::format("probe {} + {}", shape.input, shape.output);
       if (auto measured = Measure(options, what, points_.probes); !measured) return measured;
@@ -151,17 +162,31 @@ class Run {
     return {};
   }
 
-  // The curve's requests one at a time, after pauses: an engine that has slept is slower.
-  Status MeasurePauses() {
+  // The curve's requests one at a time, after pauses: an engine that has slept is slower. Then
+  // several that differ.
+  Status MeasureForSteps() {
     const policy::CurvePoint& alone = points_.curve.front();
     const double alone_s = alone.latency_ms.p50 * 1e-3;
-    if (plan_.settings.embeds || alone.concurrency != 1 || alone_s > kPausedSecondsMax) return {};
-    bench::BenchOptions options = OptionsFor(input_, output_);
-    options.shape.arrivals = "constant";
-    options.shape.rates = {kPausedLoad / alone_s};
-    options.requests = kPausedRequests;
-    options.warmup = 1;
-    return Measure(options, "the same with pauses", paused_);
+    if (plan_.settings.embeds || alone.concurrency != 1 || alone_s > kAloneSecondsMax) return {};
+    bench::BenchOptions paused = OptionsFor(input_, output_);
+    paused.shape.arrivals = "constant";
+    paused.shape.rates = {kPausedLoad / alone_s};
+    paused.requests = kPausedRequests;
+    paused.warmup = 1;
+    if (auto measured = Measure(paused, "the same with pauses", for_steps_); !measured) {
+      return measured;
+    }
+    const auto around = [](int tokens) {
+      return fmt::format("uniform:{:.0f}-{:.0f}", std::max(1.0, tokens * (1 - kMixedSpread)),
+                         tokens * (1 + kMixedSpread));
+    };
+    bench::BenchOptions mixed = OptionsFor(input_, output_);
+    mixed.content.input = around(input_);
+    mixed.content.output = around(output_);
+    mixed.concurrency = {std::min(kSeveral, plan_.concurrency_max)};
+    mixed.requests = kMixedPerWorker * mixed.concurrency.front();
+    mixed.seed = 1 + for_steps_.size();  // Other lengths in each round.
+    return Measure(mixed, "the same of differing lengths", for_steps_);
   }
 
   // Prompts of at most half of a small model's context.
@@ -231,18 +256,18 @@ class Run {
       if (auto measured = Measure(levels, what, points_.curve); !measured) {
         return Fail(measured.error());
       }
-      if (auto paused = MeasurePauses(); !paused) return Fail(paused.error());
+      if (auto told = MeasureForSteps(); !told) return Fail(told.error());
     }
     points_.curve = plan::PoolPoints(points_.curve);
     points_.probes = plan::PoolPoints(points_.probes);
-    paused_ = plan::PoolPoints(paused_);
+    for_steps_ = plan::PoolPoints(for_steps_);
     return rounds;
   }
 
   const CalibrationPlan& plan_;
   JobHandle& job_;
   policy::CalibrationPoints points_;
-  std::vector<policy::CurvePoint> paused_;  // Loads with pauses between.
+  std::vector<policy::CurvePoint> for_steps_;  // What MeasureForSteps() found.
   int input_ = policy::kReferenceInputTokens;
   int output_ = policy::kReferenceOutputTokens;
   std::string ended_;

@@ -17,18 +17,20 @@ namespace {
 using policy::CurvePoint;
 
 bool SameLoad(const CurvePoint& a, const CurvePoint& b) {
-  const auto near = [](double x, double y) { return std::abs(x - y) <= 0.02 * std::max(x, y); };
-  return a.concurrency == b.concurrency && HasPauses(a) == HasPauses(b) &&
+  // Lengths that were drawn have means of their own.
+  const double off = a.spread > 0 ? 0.3 : 0.02;
+  const auto near = [off](double x, double y) { return std::abs(x - y) <= off * std::max(x, y); };
+  return a.concurrency == b.concurrency && HasPauses(a) == HasPauses(b) && a.spread == b.spread &&
          near(a.input_tokens, b.input_tokens) && near(a.output_tokens, b.output_tokens);
 }
 
 // Loads with pauses are told by means: a virtual processor wakes up fast or slow, for seconds on
-// end, and a median of several would be one or the other.
+// end, and a median of several would be one or the other. So are those of differing lengths.
 template <typename Take>
 double MiddleOf(const std::vector<CurvePoint>& points, Take take) {
   std::vector<double> values;
   for (const CurvePoint& point : points) values.push_back(take(point));
-  if (HasPauses(points.front())) {
+  if (IsForStepsAlone(points.front())) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
   std::ranges::sort(values);
@@ -48,6 +50,8 @@ policy::Percentiles MiddleOf(const std::vector<CurvePoint>& points,
 
 CurvePoint MiddlePoint(const std::vector<CurvePoint>& points) {
   CurvePoint pooled = points.front();
+  pooled.input_tokens = MiddleOf(points, [](const auto& point) { return point.input_tokens; });
+  pooled.output_tokens = MiddleOf(points, [](const auto& point) { return point.output_tokens; });
   pooled.requests_per_s = MiddleOf(points, [](const auto& point) { return point.requests_per_s; });
   pooled.ttft_ms = MiddleOf(points, &CurvePoint::ttft_ms);
   pooled.tpot_ms = MiddleOf(points, &CurvePoint::tpot_ms);
@@ -99,11 +103,10 @@ Result<policy::Calibration> PoolCalibrations(std::span<const policy::Calibration
     curve.insert(curve.end(), each.curve.begin(), each.curve.end());
     probes.insert(probes.end(), each.probes.begin(), each.probes.end());
   }
-  // Pauses are no load that a fleet could be sized by.
   const std::vector<CurvePoint> all = PoolPoints(probes);
-  std::vector<CurvePoint> paused;
-  std::ranges::copy_if(all, std::back_inserter(paused), HasPauses);
-  std::erase_if(probes, HasPauses);
+  std::vector<CurvePoint> for_steps;
+  std::ranges::copy_if(all, std::back_inserter(for_steps), IsForStepsAlone);
+  std::erase_if(probes, IsForStepsAlone);
   const bool embeds =
       std::ranges::all_of(curve, [](const CurvePoint& point) { return point.output_tokens <= 1; });
   auto pooled = policy::FitCalibration({.curve = PoolPoints(curve), .probes = PoolPoints(probes)},
@@ -111,7 +114,7 @@ Result<policy::Calibration> PoolCalibrations(std::span<const policy::Calibration
                                         .cached_weight = first.weights.cached,
                                         .embeds = embeds});
   if (!pooled) return pooled;
-  pooled->probes.insert(pooled->probes.end(), paused.begin(), paused.end());
+  pooled->probes.insert(pooled->probes.end(), for_steps.begin(), for_steps.end());
   pooled->model_hash = first.model_hash;
   pooled->hardware_hash = first.hardware_hash;
   pooled->hardware = first.hardware;

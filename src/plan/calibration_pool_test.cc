@@ -64,6 +64,24 @@ TEST(CalibrationPool, MeansArePooledToo) {
   EXPECT_DOUBLE_EQ(pooled[0].means->tpot_ms, (9 + points[2].tpot_ms.p50) / 3);
 }
 
+// Lengths were drawn, so each has means of its own; and no linear fit may see them.
+TEST(CalibrationPool, LoadsOfDifferingLengthsBecomeTheirMean) {
+  const auto mixed = [](double input, double ttft_ms) {
+    CurvePoint point = Point(4, input, ttft_ms);
+    point.spread = 0.75;
+    point.means = point.typical();
+    return point;
+  };
+  const std::vector<CurvePoint> pooled =
+      PoolPoints(std::vector{mixed(220, 40), Point(4, 256, 100), mixed(280, 50)});
+  ASSERT_EQ(pooled.size(), 2u);
+  EXPECT_DOUBLE_EQ(pooled[0].input_tokens, 250);
+  EXPECT_DOUBLE_EQ(pooled[0].means->ttft_ms, 45);
+  EXPECT_EQ(pooled[0].spread, 0.75);
+  EXPECT_TRUE(IsForStepsAlone(pooled[0]));
+  EXPECT_FALSE(IsForStepsAlone(pooled[1]));
+}
+
 policy::Calibration Measured(double pace) {
   const StepModel truth{.decode = {{.sequences = 1, .seconds = 0.01 * pace},
                                    {.sequences = 4, .seconds = 0.015 * pace}},
@@ -98,6 +116,15 @@ TEST(CalibrationPool, ASlowCalibrationOfThreeMovesNothing) {
   EXPECT_EQ(pooled.model_hash, "m");
   EXPECT_THAT(pooled.how, testing::HasSubstr("3 calibrations"));
   EXPECT_EQ(PoolCalibrations(std::span(&usual, 1)).value(), usual);
+  // Nor does a load that tells of steps alone.
+  std::vector<policy::Calibration> told = all;
+  for (policy::Calibration& each : told) {
+    each.probes.push_back(Point(4, 256, 9000));
+    each.probes.back().spread = 0.75;
+  }
+  const policy::Calibration with = PoolCalibrations(told).value();
+  EXPECT_EQ(with.step, usual.step);
+  EXPECT_EQ(with.probes.back().spread, 0.75);
 }
 
 TEST(CalibrationPool, OnlyOfOneModelAndMachine) {

@@ -1,5 +1,5 @@
-// Closed loop: a load of so many requests of one shape always under way, played on a SimReplica. Or
-// of one now and then, with pauses between.
+// Closed loop: a load of so many requests always under way, played on a SimReplica. Or of one now
+// and then, with pauses between.
 #pragma once
 
 #include "plan/step_model.h"
@@ -7,7 +7,8 @@
 
 namespace penstock::plan {
 
-// As it is measured: medians. Zeros where there is nothing to take them of.
+// As it is measured: medians, or means where requests differ. Zeros where there is nothing to take
+// them of.
 struct LoopTimes {
   double ttft_s = 0;
   double tpot_s = 0;
@@ -15,10 +16,18 @@ struct LoopTimes {
 };
 LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape);
 
+// The same with lengths between (1 - spread) and (1 + spread) times the shape's, spread evenly, the
+// same ones each time.
+LoopTimes PlayMixed(const StepModel& model, int concurrency, const policy::Shape& shape,
+                    double spread);
+
 // A request after a pause.
 LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape);
 
 // The point was measured with pauses: one request at a time, and fewer than would fit.
 bool HasPauses(const policy::CurvePoint& point);
+
+// It tells how steps behave, and is no load that a fleet could be sized by.
+bool IsForStepsAlone(const policy::CurvePoint& point);
 
 }  // namespace penstock::plan

@@ -141,7 +141,7 @@ void ReadFleet(Fields fields, const std::string& folder, const ReadCalibration& 
   into.fleet.step.step_target_s = target_ms / 1e3;
   double overhead_ms = 0;
   fields.Number("overhead_ms", 0, 1e6, overhead_ms);
-  into.fleet.step.overhead_s += overhead_ms / 1e3;
+  into.fleet.step.delay_s = overhead_ms / 1e3;
   policy::ReplicaCapacity& capacity = into.terms.capacity;
   fields.Number("cost_per_s", 0, 1e12, capacity.cost_per_s);
   into.fleet.pool.replica_cost_per_s = capacity.cost_per_s;

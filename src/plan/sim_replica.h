@@ -81,6 +81,7 @@ class SimReplica {
   // Equal steps but for the cells, which grow by one for each sequence and step.
   struct Stretch {
     std::int64_t steps = 0;
+    double once_s = 0;  // Before the first.
     double first_s = 0;
     double growth_s = 0;  // From one step to the next.
   };
@@ -90,11 +91,16 @@ class SimReplica {
     double count = 0;      // Sequences, and holes between them.
     double longest = 1;    // Cells of the longest of them.
     double looked_at = 1;  // By each, in whole blocks.
+
+    bool SameBatch(const Rows& other) const {
+      return count == other.count && looked_at == other.looked_at;
+    }
   };
 
   static double Seconds(const Stretch& stretch);
   static std::int64_t StepsUntil(const Stretch& stretch, double seconds);
   bool full() const;  // Every slot is taken.
+  bool DelaysStep();
   void WakeAt(double ready);
   double DrawPace();
   void Pace();
@@ -112,8 +118,12 @@ class SimReplica {
   double at_ = 0;           // The stretch's begin; it lies ahead while nothing is ready.
   Stretch stretch_{};
   Rows rows_{};                    // Of its first step.
+  Rows last_rows_{};               // Of the last step, where it did nothing but decode.
   std::int64_t steps_ = 0;         // Since it began.
   double cells_ = 0;               // Of all decoding sequences, in the next step.
+  bool between_steps_ = false;     // A step has ended at at_, and nothing has come since.
+  bool delays_ = false;            // What DelaysStep() said last.
+  double reader_free_ = 0;         // When the next request can be read.
   std::deque<Arrived> arrived_;    // For later steps.
   std::vector<Prefill> waiting_;   // For a slot. The one that is due first before the others.
   std::vector<Prefill> prefills_;  // In the same order.

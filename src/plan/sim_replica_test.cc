@@ -159,6 +159,64 @@ TEST(SimReplica, BeyondItsSlotsRequestsWait) {
   EXPECT_FALSE(happened[4].is_end);
 }
 
+// A batch that is not that of the step before costs more, once.
+TEST(SimReplica, ANewBatchIsLaidOutAnew) {
+  StepModel model{.decode = {{.sequences = 1, .seconds = 0.01}, {.sequences = 2, .seconds = 0.01}},
+                  .prefill_pass_s = 0.005,
+                  .new_batch_s = 0.002};
+  SimReplica replica(model);
+  replica.Add({.id = 0, .input_tokens = 10, .output_tokens = 31}, 0);
+  std::vector<SimReplica::Happening> happened;
+  replica.Advance(happened);
+  EXPECT_NEAR(happened[0].at, 0.005, 1e-12);
+  // It decodes; 1 comes within the tenth step: laid out for 0 alone, again beside 1's prompt, for
+  // both, and for 0 alone once 1 has ended.
+  replica.Add({.id = 1, .input_tokens = 10, .output_tokens = 6}, 0.005 + 0.002 + 0.095);
+  happened = RunOut(replica);
+  ASSERT_EQ(happened.size(), 3u);
+  EXPECT_NEAR(happened[0].at, 0.005 + 0.002 + 0.1 + (0.002 + 0.01 + 0.005), 1e-12);
+  EXPECT_NEAR(happened[1].at, happened[0].at + 0.002 + 0.05, 1e-12);
+  EXPECT_NEAR(happened[2].at, happened[1].at + 0.002 + (30 - 10 - 1 - 5) * 0.01, 1e-12);
+}
+
+// What is on its way delays nobody; what is read delays who comes next.
+TEST(SimReplica, RequestsAreReadOneAfterAnother) {
+  StepModel model = ModelOf({.fixed_s = 0.001, .per_prefill_token_s = 0.0001}, 512);
+  model.delay_s = 1;
+  model.overhead_s = 0.1;
+  SimReplica replica(model);
+  for (std::uint32_t id = 0; id < 3; ++id) {
+    replica.Add({.id = id, .input_tokens = 10, .output_tokens = 1}, 0);
+  }
+  const auto happened = RunOut(replica);
+  ASSERT_EQ(happened.size(), 6u);
+  for (const std::size_t id : {0, 1, 2}) {
+    EXPECT_NEAR(happened[2 * id].at, 1 + 0.1 * static_cast<double>(id + 1) + 0.002, 1e-9) << id;
+  }
+}
+
+// The next request of somebody whose answer has ended: it joins the step after its end, which waits
+// for it, or the one after that, in turn.
+TEST(SimReplica, EveryOtherRequestThatComesWithAStepsEndJoinsTheNextStep) {
+  StepModel model = ModelOf({.fixed_s = 0.01}, 512);
+  model.overhead_s = 0.001;
+  SimReplica replica(model);
+  replica.Add({.id = 0, .input_tokens = 1, .output_tokens = 1000}, 0);
+  std::vector<SimReplica::Happening> happened;
+  replica.Advance(happened);
+  std::vector<double> took;
+  double at = happened[0].at;
+  for (std::uint32_t id = 1; id <= 4; ++id) {
+    replica.Add({.id = id, .input_tokens = 1, .output_tokens = 1}, at);
+    happened.clear();
+    while (happened.empty()) replica.Advance(happened);
+    took.push_back(happened[0].at - at);
+    at = happened[0].at;
+  }
+  for (const std::size_t i : {0, 2}) EXPECT_NEAR(took[i], 0.011, 1e-9);
+  for (const std::size_t i : {1, 3}) EXPECT_NEAR(took[i], 0.02, 1e-9);
+}
+
 // Each sleep ends in one of two paces, as often as their mean says.
 TEST(SimReplica, ASleepEndsFastOrSlow) {
   StepModel model = ModelOf({.fixed_s = 0.01, .per_prefill_token_s = 0.0001}, 512);

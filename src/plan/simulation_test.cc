@@ -197,7 +197,7 @@ TEST(Scenario, ACalibrationSaysWhatWasNotGiven) {
   EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 4);
   EXPECT_EQ(scenario->fleet.pool.replica_cost_per_s, 5000);
   EXPECT_EQ(scenario->fleet.step.step_target_s, 0.2);
-  EXPECT_EQ(scenario->fleet.step.overhead_s, 0.002);
+  EXPECT_EQ(scenario->fleet.step.delay_s, 0.002);
   EXPECT_NEAR(scenario->tenants[0].lane.guarantee_per_s, 250 * (2048 + 3 * 256) / 2304.0, 1e-9);
   EXPECT_TRUE(Vary("strategy", "throughput", *scenario));
   EXPECT_EQ(scenario->fleet.pool.replica_concurrency, 8);

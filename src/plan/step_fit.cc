@@ -23,6 +23,7 @@ enum : std::size_t {
   kPrefillCell,
   kDecodeCell,
   kFirstCell,
+  kNewBatch,
   kFixedUnknowns
 };
 using Vector = std::vector<double>;
@@ -40,6 +41,8 @@ constexpr double kSecondsMin = 1e-9;
 // With the 15M model the first of a step's sequences takes two thirds of what each further one does
 // for its cells; where nothing tells, somewhat less than the whole.
 constexpr double kFirstCellShare = 0.9;
+// Of a step that decodes one sequence, where nothing tells; 0.5 with the 15M model.
+constexpr double kNewBatchShare = 0.2;
 
 // How much a point's times count. Several requests at a time fall into a rhythm, each beginning
 // together with others or apart from them, as chance has it: that moves time between first tokens
@@ -51,9 +54,12 @@ struct Weights {
 };
 constexpr Weights kAlone{.ttft = 1, .tpot = 2};
 constexpr Weights kTogether{.ttft = 0.2, .tpot = 0.2, .latency = 2};
+// Of differing lengths they have no rhythm.
+constexpr Weights kMixed{.ttft = 0.2, .tpot = 2, .latency = 2};
 
 Weights WeightsOf(const CurvePoint& point) {
   Weights weights = point.concurrency == 1 ? kAlone : kTogether;
+  if (point.spread > 0) weights = kMixed;
   if (point.output_tokens <= 1.5) weights.tpot = 0;
   return weights;
 }
@@ -88,6 +94,7 @@ StepModel ModelAt(const Vector& unknowns, const Vector& batches, const StepModel
   model.per_prefill_cell_s = std::exp(unknowns[kPrefillCell]);
   model.per_decode_cell_s = std::exp(unknowns[kDecodeCell]);
   model.first_cell_share = std::min(1.0, std::exp(unknowns[kFirstCell]));
+  model.new_batch_s = std::exp(unknowns[kNewBatch]);
   model.shares_pass = false;
   model.decode.clear();
   for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -104,7 +111,9 @@ double PriorWeightOf(std::size_t unknown) {
 
 LoopTimes Play(const StepModel& model, const CurvePoint& point) {
   const policy::Shape shape{point.input_tokens, point.output_tokens};
-  return HasPauses(point) ? PlayAlone(model, shape) : PlayLoop(model, point.concurrency, shape);
+  if (HasPauses(point)) return PlayAlone(model, shape);
+  if (point.spread > 0) return PlayMixed(model, point.concurrency, shape, point.spread);
+  return PlayLoop(model, point.concurrency, shape);
 }
 
 Vector StartOf(const policy::StepTimes& step, const Vector& batches,
@@ -121,6 +130,7 @@ Vector StartOf(const policy::StepTimes& step, const Vector& batches,
   start[kPrefillCell] = log(cell / 10);
   start[kDecodeCell] = log(cell);
   start[kFirstCell] = std::log(kFirstCellShare);
+  start[kNewBatch] = log(kNewBatchShare * (step.fixed_s + step.per_decode_sequence_s));
   for (std::size_t i = 0; i < batches.size(); ++i) {
     start[kFixedUnknowns + i] =
         log(std::max(step.fixed_s + batches[i] * step.per_decode_sequence_s, 1e-5));

@@ -29,8 +29,15 @@ policy::Calibration Measured(const StepModel& truth, double noise, std::uint64_t
   for (const int concurrency : {1, 2, 4, 8}) {
     points.curve.push_back(measure(concurrency, 256, 32));
   }
-  points.probes = {measure(1, 512, 1), measure(1, 64, 64), measure(4, 64, 64)};
-  return *policy::FitCalibration(points, {});
+  points.probes = {measure(1, 512, 1), measure(1, 64, 64), measure(4, 64, 64), measure(1, 64, 2)};
+  policy::Calibration calibration = *policy::FitCalibration(points, {});
+  const LoopTimes mixed = PlayMixed(truth, 4, {256, 32}, 0.75);
+  policy::CurvePoint& point = calibration.probes.emplace_back(points.curve[2]);
+  point.spread = 0.75;
+  point.means = {.ttft_ms = mixed.ttft_s * 1e3 * off(),
+                 .tpot_ms = mixed.tpot_s * 1e3 * off(),
+                 .latency_ms = mixed.latency_s * 1e3 * off()};
+  return calibration;
 }
 
 StepModel RandomModel(std::mt19937_64& random) {
@@ -43,6 +50,7 @@ StepModel RandomModel(std::mt19937_64& random) {
                   .prefill_pass_s = between(1e-3, 2e-2),
                   .per_prefill_token_s = between(5e-5, 1e-3),
                   .per_prefill_cell_s = between(1e-9, 1e-7),
+                  .new_batch_s = between(2e-4, 2e-3),
                   .overhead_s = between(2e-4, 4e-3),
                   .step_target_s = 0.2};
   double seconds = between(2e-3, 2e-2);
@@ -62,10 +70,11 @@ TEST(StepFit, FindsAModelThatGivesTheMeasuredTimes) {
     const StepModel truth = RandomModel(random);
     const StepFit fit = FitStepModel(Measured(truth, 0, seed), settings);
     EXPECT_LT(fit.error_mean, 0.03);
+    EXPECT_NEAR(fit.model.new_batch_s / truth.new_batch_s, 1, 0.25);
     for (const int concurrency : {3, 6}) {
-      const LoopTimes there = PlayLoop(truth, concurrency, {200, 40});
-      const LoopTimes found = PlayLoop(fit.model, concurrency, {200, 40});
-      EXPECT_NEAR(found.ttft_s / there.ttft_s, 1, 0.12) << concurrency;
+      const LoopTimes there = PlayMixed(truth, concurrency, {200, 40}, 0.5);
+      const LoopTimes found = PlayMixed(fit.model, concurrency, {200, 40}, 0.5);
+      EXPECT_NEAR(found.ttft_s / there.ttft_s, 1, 0.08) << concurrency;
       EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.08) << concurrency;
     }
   }
@@ -90,8 +99,8 @@ TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
   const StepModel truth = RandomModel(random);
   const StepFit fit = FitStepModel(Measured(truth, 0.05, 5), {.step_target_s = 0.2});
   EXPECT_LT(fit.error_mean, 0.06);
-  const LoopTimes there = PlayLoop(truth, 4, {200, 40});
-  const LoopTimes found = PlayLoop(fit.model, 4, {200, 40});
+  const LoopTimes there = PlayMixed(truth, 4, {200, 40}, 0.5);
+  const LoopTimes found = PlayMixed(fit.model, 4, {200, 40}, 0.5);
   EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.10);
 }
 

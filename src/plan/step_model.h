@@ -30,7 +30,11 @@ struct StepModel {
   bool shares_pass = false;     // One pass for both: prefill_pass_s only where nothing decodes.
   double per_prefill_token_s = 0;
   double per_prefill_cell_s = 0;
-  double overhead_s = 0;  // Of a request, before the engine has it.
+  // Of a pass that decodes other sequences than the pass before it did: llama.cpp lays its graph
+  // out anew.
+  double new_batch_s = 0;
+  double delay_s = 0;     // Of a request, on its way to the engine.
+  double overhead_s = 0;  // Then of reading it, one after another, before it can join a step.
   double wake_pace = 1;   // Steps take so many times as long for kWakeFor after a sleep.
   // Above wake_pace: that is the mean of two paces, this one and 1, of which each sleep's end has
   // one.

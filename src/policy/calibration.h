@@ -40,7 +40,7 @@ struct MeanTimes {
   bool operator==(const MeanTimes&) const = default;
 };
 
-// One measured load: `concurrency` requests of one shape always under way.
+// One measured load: `concurrency` requests always under way, all of one shape or around it.
 struct CurvePoint {
   int concurrency = 1;
   double input_tokens = kReferenceInputTokens;    // Of each request, as the server counted.
@@ -50,8 +50,11 @@ struct CurvePoint {
   Percentiles tpot_ms{};  // Zeros where replies have one token.
   Percentiles latency_ms{};
   std::int64_t requests = 0;  // Measured ones.
-  // Of a load with pauses between its requests: after one a virtual processor is fast or slow by
-  // chance, and a median would be either. (Calibrations of old have them in the p50.)
+  // 0 to below 1: lengths lie evenly between (1 - spread) and (1 + spread) times the two above.
+  double spread = 0;
+  // Where requests are not alike: of differing lengths, or with pauses between them. After a pause
+  // a virtual processor is fast or slow by chance, and a median would be either. (Calibrations of
+  // old have the means of pauses in the p50.)
   std::optional<MeanTimes> means{};
   bool operator==(const CurvePoint&) const = default;
 
