@@ -97,7 +97,7 @@ async function comparePaired(
 async function traceCalls(pair, relay) {
   const file = join(temporaryFolder(), 'strace');
   const families = {
-    receive: ['recvfrom', 'recvmsg', 'read', 'readv'],
+    receive: ['recvfrom', 'recvmsg', 'read', 'readv', 'io_uring_enter'],
     send: ['sendto', 'sendmsg', 'write', 'writev']
   };
   const targets = relay.processes.flatMap((process_id) => ['-p', String(process_id)]);

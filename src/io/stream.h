@@ -188,6 +188,8 @@ class Stream : private Timer {
   void Retry();
   // For implementations: the peer hung up. Call before Retry().
   void NoteHangup();
+  // For implementations: somebody waits for bytes.
+  bool is_read() const { return reading_ != nullptr; }
   // For implementations: an event for this stream is near. First the awaiting operation and the
   // list of companions are fetched, a moment later the companions themselves.
   void PrefetchReader() const {

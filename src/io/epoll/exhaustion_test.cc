@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "io/epoll/batch_reader.h"
 #include "io/epoll/socket.h"
 #include "io/io_testing.h"
 
@@ -86,6 +87,33 @@ Task<void> AcceptWithoutDescriptors(Loop& loop) {
 TEST_F(ExhaustionTest, AcceptWaitsWithoutSpinningAndGoesOn) {
   Run(AcceptWithoutDescriptors(loop()));
 }
+
+// Receiving for many at once takes a descriptor of its own: without it, one after another.
+Task<void> ReadWithoutDescriptors(Loop& loop) {
+  std::vector<testing::Pair> pairs;
+  for (int i = 0; i < 20; ++i) pairs.push_back(co_await testing::ConnectPair(loop));
+  std::size_t read = 0;
+  TaskScope scope(loop);
+  for (const testing::Pair& pair : pairs) {
+    scope.Spawn("reader", [](Stream& stream, std::size_t& count) -> Task<void> {
+      EXPECT_EQ(Must(co_await ReadExactly(stream, 5)), "hello");
+      ++count;
+    }(*pair.server, read));
+  }
+  Must(co_await loop.Sleep(milliseconds(1)));
+  {
+    const NoDescriptorLeft exhausted;
+    BatchReader reader;
+    EXPECT_FALSE(reader.Usable());
+    for (const testing::Pair& pair : pairs) {
+      Must(co_await pair.client->Write("hello", Deadline::Never()));
+    }
+    co_await scope.Join();
+  }
+  EXPECT_EQ(read, pairs.size());
+}
+
+TEST_F(ExhaustionTest, ManyStreamsAreReadOneAfterAnother) { Run(ReadWithoutDescriptors(loop())); }
 
 Task<void> CancelWithoutDescriptors(Loop& loop) {
   const auto listener = Must(loop.Listen(testing::AnyTcp(), {}));

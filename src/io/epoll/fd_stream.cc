@@ -94,10 +94,13 @@ ssize_t FdStream::ReceiveStamped(std::span<char> into) {
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   const ssize_t count = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
-  if (count <= 0) return count;
+  if (count > 0) TakeStamp(message);
+  return count;
+}
+
+void FdStream::TakeStamp(msghdr& message) {
   const auto stamp = KernelStamp(message);
   received_at_ = stamp ? poller_.stamp_clock().ToMonotonic(*stamp) : loop_.Now();
-  return count;
 }
 
 // The kernel tells of an error once; what comes after it would look like the peer's orderly end.
@@ -109,18 +112,14 @@ Stream::Try FdStream::Failed(int error, Transfer& transfer) {
 }
 
 Stream::Try FdStream::TryRead(std::span<char> into, Transfer& transfer) {
+  if (early_) return TakeEarly(into, transfer);
+  if (place_ != kNoPlace) return TakeAhead(into, transfer);
   while (readable_) {
     const ssize_t count = stamped_ ? ReceiveStamped(into)
                                    : recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT);
-    if (count == 0 && broken_ != 0 && !into.empty()) return Failed(broken_, transfer);
     if (count >= 0) {
       if (count > 0 && !stamped_) received_at_ = loop_.Now();
-      // A short read has drained the socket, unless the end has been announced and is still to be
-      // read.
-      if (count > 0 && static_cast<std::size_t>(count) < into.size() && !hung_up())
-        readable_ = false;
-      transfer = {.bytes = static_cast<std::size_t>(count)};
-      return Try::kFinal;
+      return Received(count, into.size(), transfer);
     }
     if (errno == EAGAIN) {
       readable_ = false;
@@ -129,6 +128,63 @@ Stream::Try FdStream::TryRead(std::span<char> into, Transfer& transfer) {
     }
   }
   return Try::kWait;
+}
+
+// `count` bytes came into `room`.
+Stream::Try FdStream::Received(ssize_t count, std::size_t room, Transfer& transfer) {
+  if (count == 0 && broken_ != 0 && room > 0) return Failed(broken_, transfer);
+  // A short read has drained the socket, unless the end has been announced and is still to be read.
+  if (count > 0 && static_cast<std::size_t>(count) < room && !hung_up()) readable_ = false;
+  transfer = {.bytes = static_cast<std::size_t>(count)};
+  return Try::kFinal;
+}
+
+void FdStream::ReadAhead(std::uint32_t events, BatchReader& reader) {
+  constexpr std::uint32_t kEnds = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+  if ((events & (EPOLLIN | kEnds)) != EPOLLIN || !is_read() || early_) return;
+  place_ = static_cast<std::uint8_t>(reader.Add(socket_.get(), stamped_));
+}
+
+Stream::Try FdStream::TakeAhead(std::span<char> into, Transfer& transfer) {
+  const auto received = poller_.reader().at(std::exchange(place_, kNoPlace));
+  if (received.result == BatchReader::kNotTried) return FdStream::TryRead(into, transfer);
+  if (received.result == -EAGAIN) readable_ = false;
+  if (received.result == -EAGAIN) return Try::kWait;
+  if (received.result < 0) return Failed(static_cast<int>(-received.result), transfer);
+  if (received.result > 0) {
+    if (received.message != nullptr) {
+      TakeStamp(*received.message);
+    } else {
+      received_at_ = poller_.received_at();
+    }
+  }
+  const auto size = static_cast<std::size_t>(received.result);
+  const std::size_t fits = std::min(size, into.size());
+  std::copy_n(received.bytes, fits, into.data());
+  if (fits < size) early_ = std::make_unique<std::string>(received.bytes + fits, size - fits);
+  if (size < BatchReader::kBytesMost) {
+    (void)Received(received.result, BatchReader::kBytesMost, transfer);
+    if (transfer.failed) return Try::kFinal;
+    transfer.bytes = fits;
+    return Try::kFinal;
+  }
+  // There may be more.
+  transfer = {.bytes = fits};
+  Transfer more;
+  if (fits < into.size() && FdStream::TryRead(into.subspan(fits), more) == Try::kFinal &&
+      !more.failed) {
+    transfer.bytes += more.bytes;
+  }
+  return Try::kFinal;
+}
+
+Stream::Try FdStream::TakeEarly(std::span<char> into, Transfer& transfer) {
+  const std::size_t fits = std::min(early_->size(), into.size());
+  std::copy_n(early_->data(), fits, into.data());
+  early_->erase(0, fits);
+  if (early_->empty()) early_.reset();
+  transfer = {.bytes = fits};
+  return Try::kFinal;
 }
 
 Stream::Try FdStream::TryWrite(std::span<std::string_view> pieces, Transfer& transfer) {
@@ -184,6 +240,10 @@ void FdStream::OnEvents(std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
   if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writable_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) NoteHangup();
+  if (place_ != kNoPlace && !is_read()) {
+    Transfer kept;  // Nobody waits any more: it is kept.
+    (void)FdStream::TakeAhead({}, kept);
+  }
   Retry();
 }
 

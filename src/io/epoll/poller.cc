@@ -59,10 +59,10 @@ int Poller::WaitNow(std::int64_t timeout_ns) {
 // With many streams everything about an event is cold, and an event costs more in waiting for
 // memory than in instructions. So what the next ones need is fetched in three steps, each of which
 // finds what the one before has brought: the handler, what it points at, what that points at.
-void Poller::PrefetchAhead() const {
+void Poller::PrefetchAhead(std::size_t next) const {
   constexpr std::size_t kLine = 64;
-  const auto handler = [this](std::size_t ahead) {
-    const std::size_t at = batch_next_ + ahead;
+  const auto handler = [this, next](std::size_t ahead) {
+    const std::size_t at = next + ahead;
     return at < batch_size_ ? static_cast<const EventHandler*>(batch_[at].data.ptr) : nullptr;
   };
   if (const EventHandler* far = handler(5)) {
@@ -80,13 +80,29 @@ bool Poller::Wait(std::int64_t timeout_ns) {
   const int count = WaitNow(timeout_ns);
   CHECK(count >= 0 || errno == EINTR, "epoll_wait failed");
   batch_size_ = count < 0 ? 0 : static_cast<std::size_t>(count);
-  batch_next_ = 0;
+  batch_next_ = group_end_ = 0;
   return batch_size_ > 0;
+}
+
+// Whoever waits for bytes gets them now, a group of handlers at a time.
+void Poller::ReadAhead() {
+  reader_.Clear();
+  group_end_ = std::min(batch_next_ + BatchReader::kMost, batch_size_);
+  if (group_end_ - batch_next_ < BatchReader::kLeast || !reader_.Usable()) return;
+  for (std::size_t i = batch_next_; i < group_end_; ++i) {
+    PrefetchAhead(i);
+    auto* handler = static_cast<EventHandler*>(batch_[i].data.ptr);
+    if (handler != nullptr) handler->ReadAhead(batch_[i].events, reader_);
+  }
+  if (reader_.size() == 0) return;
+  reader_.Receive();
+  received_at_ = Clock::now();
 }
 
 void Poller::CallHandlers() {
   while (batch_next_ < batch_size_) {
-    PrefetchAhead();
+    if (batch_next_ == group_end_) ReadAhead();
+    PrefetchAhead(batch_next_);
     const epoll_event event = batch_[batch_next_++];
     if (event.data.ptr != nullptr)
       static_cast<EventHandler*>(event.data.ptr)->OnEvents(event.events);

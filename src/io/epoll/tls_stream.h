@@ -33,6 +33,8 @@ class TlsStream final : public FdStream {
  protected:
   Try TryRead(std::span<char> into, Transfer& transfer) override;
   Try TryWrite(std::span<std::string_view> pieces, Transfer& transfer) override;
+  // OpenSSL asks for few bytes at a time.
+  void ReadAhead(std::uint32_t /*events*/, BatchReader& /*reader*/) override {}
 
  private:
   friend struct TlsTransport;  // What OpenSSL calls to move bytes.
