@@ -145,35 +145,29 @@ void FdStream::ReadAhead(std::uint32_t events, BatchReader& reader) {
   place_ = static_cast<std::uint8_t>(reader.Add(socket_.get(), stamped_));
 }
 
+// As TryRead(), of what was received ahead. What does not fit is for the next read.
 Stream::Try FdStream::TakeAhead(std::span<char> into, Transfer& transfer) {
   const auto received = poller_.reader().at(std::exchange(place_, kNoPlace));
   if (received.result == BatchReader::kNotTried) return FdStream::TryRead(into, transfer);
-  if (received.result == -EAGAIN) readable_ = false;
-  if (received.result == -EAGAIN) return Try::kWait;
-  if (received.result < 0) return Failed(static_cast<int>(-received.result), transfer);
-  if (received.result > 0) {
-    if (received.message != nullptr) {
-      TakeStamp(*received.message);
-    } else {
-      received_at_ = poller_.received_at();
-    }
+  if (received.result == -EAGAIN) {
+    readable_ = false;
+    return Try::kWait;
   }
-  const auto size = static_cast<std::size_t>(received.result);
-  const std::size_t fits = std::min(size, into.size());
-  std::copy_n(received.bytes, fits, into.data());
-  if (fits < size) early_ = std::make_unique<std::string>(received.bytes + fits, size - fits);
-  if (size < BatchReader::kBytesMost) {
-    (void)Received(received.result, BatchReader::kBytesMost, transfer);
-    if (transfer.failed) return Try::kFinal;
-    transfer.bytes = fits;
+  if (received.result < 0) return Failed(static_cast<int>(-received.result), transfer);
+  if (Received(received.result, BatchReader::kBytesMost, transfer); transfer.failed) {
     return Try::kFinal;
   }
-  // There may be more.
-  transfer = {.bytes = fits};
-  Transfer more;
-  if (fits < into.size() && FdStream::TryRead(into.subspan(fits), more) == Try::kFinal &&
-      !more.failed) {
-    transfer.bytes += more.bytes;
+  const std::size_t size = transfer.bytes;
+  if (size > 0) received_at_ = poller_.received_at();
+  if (size > 0 && received.message != nullptr) TakeStamp(*received.message);
+  transfer.bytes = std::min(size, into.size());
+  std::copy_n(received.bytes, transfer.bytes, into.data());
+  if (transfer.bytes < size) {
+    early_ = std::make_unique<std::string>(received.bytes + transfer.bytes, size - transfer.bytes);
+  } else if (size == BatchReader::kBytesMost && size < into.size()) {
+    Transfer more;  // A failure is told by the next read.
+    (void)FdStream::TryRead(into.subspan(size), more);
+    transfer.bytes += more.failed ? 0 : more.bytes;
   }
   return Try::kFinal;
 }
