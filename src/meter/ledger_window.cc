@@ -31,6 +31,15 @@ void OnBusError(int number) {
   raise(number);
 }
 
+// A jump leaves the signals blocked that the handler blocked: none of ours, but all where a
+// sanitizer stands before it, and the next one would be the end.
+void AfterEscape() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGBUS);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 // For the whole process, once. Not blocked within itself, since Put() leaves it by a jump.
 bool CatchBusErrors() {
   struct sigaction action{};
@@ -70,6 +79,7 @@ bool LedgerWindow::Put(std::uint64_t offset, std::string_view frames) {
   char* const to = memory_ + (offset - begin_);
   if (sigsetjmp(t_escape, 0) != 0) {
     t_putting = 0;
+    AfterEscape();
     Close();
     return false;
   }
