@@ -180,6 +180,8 @@ class Run {
       return fmt::format("uniform:{:.0f}-{:.0f}", std::max(1.0, tokens * (1 - kMixedSpread)),
                          tokens * (1 + kMixedSpread));
     };
+    const double longest = (input_ + output_) * (1 + kMixedSpread);
+    if (plan_.context_tokens > 0 && longest > static_cast<double>(plan_.context_tokens)) return {};
     bench::BenchOptions mixed = OptionsFor(input_, output_);
     mixed.content.input = around(input_);
     mixed.content.output = around(output_);
