@@ -25,7 +25,8 @@ std::size_t ChooseEntity(const LiveEndpoint& endpoint, Random& random) {
 
 }  // namespace
 
-std::vector<Hop> PlanHops(const LiveTable& table, std::shared_ptr<const LiveEndpoint> endpoint,
+std::vector<Hop> PlanHops(const LiveTable& table,
+                          const std::shared_ptr<const LiveEndpoint>& endpoint,
                           std::string_view spillover, Random& random) {
   std::vector<Hop> hops;
   const policy::EndpointPolicy& policy = endpoint->route->policy;

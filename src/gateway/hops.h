@@ -25,7 +25,8 @@ struct Hop {
 // `spillover` is the request's own wish, "" for none; the endpoint's wins. An endpoint that does
 // not exist, or is the same, is no place to spill to. At least one hop where the endpoint has a
 // served entity.
-std::vector<Hop> PlanHops(const LiveTable& table, std::shared_ptr<const LiveEndpoint> endpoint,
+std::vector<Hop> PlanHops(const LiveTable& table,
+                          const std::shared_ptr<const LiveEndpoint>& endpoint,
                           std::string_view spillover, Random& random);
 
 // Whether `failure` is one that the next hop is there for. Fallbacks: 429 and 5xx. Spill-over:

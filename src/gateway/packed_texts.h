@@ -32,7 +32,7 @@ class PackedTexts {
     bytes_ = std::make_unique_for_overwrite<char[]>(sizeof sizes + total);
     std::memcpy(bytes_.get(), sizes.data(), sizeof sizes);
     char* to = bytes_.get() + sizeof sizes;
-    for (std::size_t i = 0; i < kCount; ++i) to = std::copy_n(texts[i].data(), sizes[i], to);
+    for (std::size_t i = 0; i < kCount; ++i) to = std::copy_n(texts[i].begin(), sizes[i], to);
   }
 
   // Valid until this is assigned to.

@@ -1,5 +1,6 @@
 // The end of a request: what it used, in the metrics and as its usage record.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "api/stream_meter.h"
@@ -43,7 +44,7 @@ std::uint64_t Microseconds(Duration duration) {
 }
 
 std::uint64_t Thousandths(double value) {
-  return value > 0 && value < 1e15 ? static_cast<std::uint64_t>(value * 1000 + 0.5) : 0;
+  return value > 0 && value < 1e15 ? static_cast<std::uint64_t>(std::llround(value * 1000)) : 0;
 }
 
 meter::RequestEnd EndOf(int status) {
@@ -163,8 +164,8 @@ void Gateway::Settle(Call& call, int status) {
   }
   if (call.disconnected && status == 0) status = kClientLeft;
   const Call::Usage& usage = call.usage;
-  static const policy::ServedRoute kNobody;
-  const policy::ServedRoute& served = call.endpoint().served.empty() ? kNobody : call.served();
+  static const policy::ServedRoute nobody;
+  const policy::ServedRoute& served = call.endpoint().served.empty() ? nobody : call.served();
   const bool used = usage.source != meter::UsageSource::kNone;
   double cost = usage.cost;
   if (cost == 0 && used) cost = policy::Cost(usage.AsCounts(), served.lane.weights);

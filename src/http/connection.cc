@@ -81,8 +81,9 @@ io::Task<bool> Connection::NextHead() {
     if (idle_ && server_.draining_) co_return false;
     ready = TakeHeadBytes(co_await stream_->Read(server_.loop_.scratch(), HeadDeadline()));
   }
-  if (!ready) co_await Refuse(std::move(ready).error());
-  co_return ready.has_value();
+  if (ready) co_return true;
+  co_await Refuse(std::move(ready).error());
+  co_return false;
 }
 
 // Does what is left after an exchange. True: another request may come.

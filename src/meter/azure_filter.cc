@@ -31,7 +31,7 @@ class Tokens {
     if (AtEnd()) return {};
     const auto end = std::ranges::find_if(
         text_, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_'; });
-    const std::string_view word(text_.data(), static_cast<std::size_t>(end - text_.begin()));
+    const std::string_view word = text_.substr(0, static_cast<std::size_t>(end - text_.begin()));
     text_.remove_prefix(word.size());
     return word;
   }

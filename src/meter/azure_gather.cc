@@ -184,7 +184,7 @@ Gatherer::Group* Gatherer::FindGroup(const std::string& endpoint, const SeriesKe
 
 const std::vector<Gatherer::Group*>& Gatherer::GaugeGroups(const std::string& endpoint,
                                                            const EndpointMinute& content) {
-  static const SeriesKey kNoKey;
+  static const SeriesKey no_key;
   std::vector<Group*>& groups = gauge_groups_[endpoint];
   const auto add = [&](const SeriesKey& key) {
     Group* const group = GroupOf(endpoint, key);
@@ -194,7 +194,7 @@ const std::vector<Gatherer::Group*>& Gatherer::GaugeGroups(const std::string& en
   };
   if (!content.cells.empty()) groups.clear();
   for (const auto& [key, cell] : content.cells) add(key);
-  if (content.cells.empty() && groups.empty()) add(kNoKey);
+  if (content.cells.empty() && groups.empty()) add(no_key);
   return groups;
 }
 

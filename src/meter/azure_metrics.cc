@@ -172,6 +172,7 @@ Result<std::string> AnswerAzureQuery(
     const AzureParameters& parameters, const AzureQuery& query,
     const std::function<Status(Series::Range, Columns, const Series::Visit&)>& read) {
   std::vector<Gatherer> gatherers;
+  gatherers.reserve(query.metrics.size());
   for (const std::size_t index : query.metrics) {
     gatherers.emplace_back(azure::Metrics()[index], query, parameters.region);
   }

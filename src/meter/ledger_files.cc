@@ -31,8 +31,9 @@ bool ReadName(std::string_view name, SegmentFile& segment) {
     return false;
   }
   std::int64_t first_at_ms = 0;
-  const char* const end = name.data() + std::min(name.size(), kTimeDigits);
-  const auto [stop, error] = std::from_chars(name.data(), end, first_at_ms);
+  const std::string_view digits = name.substr(0, kTimeDigits);
+  const char* const end = digits.end();
+  const auto [stop, error] = std::from_chars(digits.begin(), end, first_at_ms);
   if (error != std::errc() || stop != end || name.size() <= kTimeDigits) return false;
   segment.first_at = WallTime(std::chrono::milliseconds(first_at_ms));
   segment.stem = name;

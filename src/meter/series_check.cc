@@ -27,7 +27,6 @@ struct Content {
 
   void Add(const std::string& endpoint, Minute minute, const EndpointMinute& part) {
     EndpointMinute plain = part;
-    EndpointMinute sketches = part;
     for (auto& [key, cell] : plain.cells) {
       for (Distribution* const d :
            {&cell.ttft_us, &cell.tpot_us, &cell.duration_us, &cell.queue_us}) {
@@ -35,7 +34,7 @@ struct Content {
       }
     }
     minutes[{endpoint, minute}].Merge(plain);
-    hours[{endpoint, minute / kMinutesPerHour * kMinutesPerHour}].Merge(sketches);
+    hours[{endpoint, minute / kMinutesPerHour * kMinutesPerHour}].Merge(part);
   }
 };
 
@@ -48,12 +47,12 @@ std::uint64_t RequestsOf(const EndpointMinute& minute) {
 void Compare(const std::map<Key, EndpointMinute>& ledger,
              const std::map<Key, EndpointMinute>& series, std::string_view what,
              SeriesCheck& check) {
-  static const EndpointMinute kNothing;
+  static const EndpointMinute nothing;
   std::map<Key, std::pair<const EndpointMinute*, const EndpointMinute*>> both;
-  for (const auto& [key, minute] : ledger) both[key] = {&minute, &kNothing};
+  for (const auto& [key, minute] : ledger) both[key] = {&minute, &nothing};
   for (const auto& [key, minute] : series) {
     auto& pair = both[key];
-    if (pair.first == nullptr) pair.first = &kNothing;
+    if (pair.first == nullptr) pair.first = &nothing;
     pair.second = &minute;
   }
   for (const auto& [key, pair] : both) {

@@ -68,8 +68,7 @@ class Sections {
     const std::uint64_t size = in.Integer();
     const std::string_view packed = in.Text();
     if (in.bad() || id < kDayIndexSection || id > kDaySections || open_[id]) return false;
-    const auto column = static_cast<Column>(id == kDayIndexSection ? 0 : 1U << (id - 2));
-    if (id != kDayIndexSection && !columns.Has(column)) return true;
+    if (id != kDayIndexSection && !columns.Has(static_cast<Column>(1U << (id - 2)))) return true;
     if (!Inflate(packed, size, texts_[id])) return false;
     readers_[id] = ByteReader(texts_[id]);
     open_[id] = true;

@@ -19,8 +19,8 @@ using std::chrono::seconds;
 std::optional<int> TakeNumber(std::string_view& text, std::size_t digits) {
   int value = 0;
   if (text.size() < digits) return {};
-  const char* const end = text.data() + digits;
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const end = text.begin() + digits;
+  const auto [stop, error] = std::from_chars(text.begin(), end, value);
   if (error != std::errc() || stop != end || text.front() == '-') return {};
   text.remove_prefix(digits);
   return value;
