@@ -29,6 +29,7 @@ bool SameLoad(const CurvePoint& a, const CurvePoint& b) {
 template <typename Take>
 double MiddleOf(const std::vector<CurvePoint>& points, Take take) {
   std::vector<double> values;
+  values.reserve(points.size());
   for (const CurvePoint& point : points) values.push_back(take(point));
   if (IsForStepsAlone(points.front())) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -85,6 +86,7 @@ std::vector<CurvePoint> PoolPoints(std::span<const CurvePoint> points) {
     }
   }
   std::vector<CurvePoint> pooled;
+  pooled.reserve(loads.size());
   for (const auto& load : loads) pooled.push_back(MiddlePoint(load));
   return pooled;
 }
