@@ -165,7 +165,7 @@ void ReplyReader::NoteBeginning(std::string_view bytes) {
   constexpr std::size_t kKeptMax = 4096;
   // Of a comment, data, event, id, retry, and a byte order mark.
   constexpr std::string_view kBeginsEvents = ":deir\xEF";
-  if (first_byte_ == 0) {
+  if (first_byte_ == 0 && body_.empty()) {  // It may be a zero that came.
     const std::size_t first = bytes.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) return;
     bytes.remove_prefix(first);

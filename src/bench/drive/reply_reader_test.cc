@@ -213,6 +213,10 @@ TEST(ReplyReader, WhatIsNotAStreamIsNamed) {
   EXPECT_EQ(said.error, ErrorKind::kNotStream);
   EXPECT_TRUE(said.error_message.ends_with("one JSON text came: no such deployment"));
   EXPECT_EQ(ReadStream({"<p>hello\n\n</p>"}).error, ErrorKind::kNotStream);
+  // However it is cut, zeros included.
+  const std::string zeros("\0a b", 4);
+  EXPECT_EQ(ReadStream({zeros.substr(0, 2), zeros.substr(2)}).error_message,
+            ReadStream({zeros}).error_message);
   // Events that stop are a stream all the same.
   EXPECT_EQ(ReadStream({": ping\n\n"}).error, ErrorKind::kTruncated);
   EXPECT_EQ(ReadStream({"data: {\"choi"}).error, ErrorKind::kTruncated);
