@@ -36,7 +36,7 @@ int LengthOf(double tokens, double spread, double part) {
 // Requests of a closed loop, and their times.
 class Loop {
  public:
-  Loop(const StepModel& model, int concurrency, const policy::Shape& shape, double spread = 0)
+  Loop(const StepModel& model, int concurrency, const policy::Shape& shape, double spread)
       : replica_(model),
         warm_(concurrency),
         total_(static_cast<std::uint32_t>((spread > 0 ? kMixedTurns : 3) * concurrency + 4)),
@@ -46,11 +46,6 @@ class Loop {
   LoopTimes Play() {
     for (int i = 0; i < warm_; ++i) Begin(0);
     return RunOut();
-  }
-
-  LoopTimes PlayMixed(const StepModel& model, int concurrency, const policy::Shape& shape,
-                      double spread) {
-    return Loop(model, concurrency, shape, spread).Play();
   }
 
   LoopTimes PlayAlone() {
@@ -124,17 +119,13 @@ class Loop {
 
 }  // namespace
 
-LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape) {
-  return Loop(model, concurrency, shape).Play();
-}
-
-LoopTimes PlayMixed(const StepModel& model, int concurrency, const policy::Shape& shape,
-                    double spread) {
+LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape,
+                   double spread) {
   return Loop(model, concurrency, shape, spread).Play();
 }
 
 LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape) {
-  return Loop(model, 1, shape).PlayAlone();
+  return Loop(model, 1, shape, 0).PlayAlone();
 }
 
 bool HasPauses(const policy::CurvePoint& point) {

@@ -14,12 +14,11 @@ struct LoopTimes {
   double tpot_s = 0;
   double latency_s = 0;
 };
-LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape);
 
-// The same with lengths between (1 - spread) and (1 + spread) times the shape's, spread evenly, the
-// same ones each time.
-LoopTimes PlayMixed(const StepModel& model, int concurrency, const policy::Shape& shape,
-                    double spread);
+// `spread`, below 1: lengths lie evenly between (1 - spread) and (1 + spread) times the shape's,
+// the same ones each time.
+LoopTimes PlayLoop(const StepModel& model, int concurrency, const policy::Shape& shape,
+                   double spread = 0);
 
 // A request after a pause.
 LoopTimes PlayAlone(const StepModel& model, const policy::Shape& shape);

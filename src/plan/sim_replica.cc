@@ -55,6 +55,7 @@ void SimReplica::Add(const Request& request, double now) {
   const bool was_idle = idle();
   arrived_.push_back({.request = request, .ready = ready});
   if (was_idle) {
+    between_steps_ = false;
     WakeAt(ready);
     TakeArrived();
     Plan();
@@ -218,7 +219,10 @@ void SimReplica::PlanDecode() {
     stretch_.growth_s = model_->DecodeCells(sequences, 1) * model_->per_decode_cell_s;
   }
   stretch_.first_s = model_->DecodeSeconds(rows_.count, rows_.looked_at);
-  if (!prefills_.empty() || !rows_.SameBatch(last_rows_)) stretch_.once_s = model_->new_batch_s;
+  // Without blocks a cell more is no other batch.
+  const bool same_batch = rows_.count == last_rows_.count &&
+                          (model_->cell_block <= 1 || rows_.looked_at == last_rows_.looked_at);
+  if (!prefills_.empty() || !same_batch) stretch_.once_s = model_->new_batch_s;
 }
 
 void SimReplica::Plan() {
@@ -300,6 +304,7 @@ void SimReplica::Fail(double now, std::vector<std::uint32_t>& begun,
   cells_ = 0;
   slots_ = SimSlots(model_->splits_equally ? model_->slots : 0);
   stretch_ = {};
+  last_rows_ = {};
 }
 
 }  // namespace penstock::plan

@@ -91,10 +91,6 @@ class SimReplica {
     double count = 0;      // Sequences, and holes between them.
     double longest = 1;    // Cells of the longest of them.
     double looked_at = 1;  // By each, in whole blocks.
-
-    bool SameBatch(const Rows& other) const {
-      return count == other.count && looked_at == other.looked_at;
-    }
   };
 
   static double Seconds(const Stretch& stretch);

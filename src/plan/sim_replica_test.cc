@@ -217,6 +217,33 @@ TEST(SimReplica, EveryOtherRequestThatComesWithAStepsEndJoinsTheNextStep) {
   for (const std::size_t i : {1, 3}) EXPECT_NEAR(took[i], 0.02, 1e-9);
 }
 
+// Of two that come to an idle replica together, the first does not wait for the second.
+TEST(SimReplica, WhoComesToAnIdleReplicaDelaysNobody) {
+  StepModel model = ModelOf({.fixed_s = 0.01}, 512);
+  model.overhead_s = 0.001;
+  SimReplica replica(model);
+  for (const double at : {0., 1.}) {
+    replica.Add({.id = 0, .input_tokens = 1, .output_tokens = 1}, at);
+    replica.Add({.id = 1, .input_tokens = 1, .output_tokens = 1}, at);
+    EXPECT_NEAR(RunOut(replica)[0].at - at, 0.011, 1e-9) << at;
+  }
+}
+
+// Without blocks of cells, a stretch that is cut in two lays nothing out anew.
+TEST(SimReplica, AStretchThatIsCutIsNoNewBatch) {
+  const StepModel model{.decode = {{.sequences = 1, .seconds = 0.01}},
+                        .per_decode_cell_s = 1e-6,
+                        .new_batch_s = 0.002,
+                        .wake_pace = 1.0000001};
+  SimReplica waking(model);
+  waking.Add({.id = 0, .input_tokens = 1, .output_tokens = 200}, 1);  // Its wake-up ends in it.
+  StepModel awake = model;
+  awake.wake_pace = 1;
+  SimReplica usual(awake);
+  usual.Add({.id = 0, .input_tokens = 1, .output_tokens = 200}, 1);
+  EXPECT_NEAR(RunOut(waking).back().at, RunOut(usual).back().at, 1e-5);
+}
+
 // Each sleep ends in one of two paces, as often as their mean says.
 TEST(SimReplica, ASleepEndsFastOrSlow) {
   StepModel model = ModelOf({.fixed_s = 0.01, .per_prefill_token_s = 0.0001}, 512);

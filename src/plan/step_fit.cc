@@ -54,7 +54,7 @@ struct Weights {
 };
 constexpr Weights kAlone{.ttft = 1, .tpot = 2};
 constexpr Weights kTogether{.ttft = 0.2, .tpot = 0.2, .latency = 2};
-// Of differing lengths they have no rhythm.
+// Of differing lengths they have no rhythm, but their TTFT differs from draw to draw.
 constexpr Weights kMixed{.ttft = 0.2, .tpot = 2, .latency = 2};
 
 Weights WeightsOf(const CurvePoint& point) {
@@ -111,9 +111,8 @@ double PriorWeightOf(std::size_t unknown) {
 
 LoopTimes Play(const StepModel& model, const CurvePoint& point) {
   const policy::Shape shape{point.input_tokens, point.output_tokens};
-  if (HasPauses(point)) return PlayAlone(model, shape);
-  if (point.spread > 0) return PlayMixed(model, point.concurrency, shape, point.spread);
-  return PlayLoop(model, point.concurrency, shape);
+  return HasPauses(point) ? PlayAlone(model, shape)
+                          : PlayLoop(model, point.concurrency, shape, point.spread);
 }
 
 Vector StartOf(const policy::StepTimes& step, const Vector& batches,

@@ -31,7 +31,7 @@ policy::Calibration Measured(const StepModel& truth, double noise, std::uint64_t
   }
   points.probes = {measure(1, 512, 1), measure(1, 64, 64), measure(4, 64, 64), measure(1, 64, 2)};
   policy::Calibration calibration = *policy::FitCalibration(points, {});
-  const LoopTimes mixed = PlayMixed(truth, 4, {256, 32}, 0.75);
+  const LoopTimes mixed = PlayLoop(truth, 4, {256, 32}, 0.75);
   policy::CurvePoint& point = calibration.probes.emplace_back(points.curve[2]);
   point.spread = 0.75;
   point.means = {.ttft_ms = mixed.ttft_s * 1e3 * off(),
@@ -72,8 +72,8 @@ TEST(StepFit, FindsAModelThatGivesTheMeasuredTimes) {
     EXPECT_LT(fit.error_mean, 0.03);
     EXPECT_NEAR(fit.model.new_batch_s / truth.new_batch_s, 1, 0.25);
     for (const int concurrency : {3, 6}) {
-      const LoopTimes there = PlayMixed(truth, concurrency, {200, 40}, 0.5);
-      const LoopTimes found = PlayMixed(fit.model, concurrency, {200, 40}, 0.5);
+      const LoopTimes there = PlayLoop(truth, concurrency, {200, 40}, 0.5);
+      const LoopTimes found = PlayLoop(fit.model, concurrency, {200, 40}, 0.5);
       EXPECT_NEAR(found.ttft_s / there.ttft_s, 1, 0.08) << concurrency;
       EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.08) << concurrency;
     }
@@ -99,8 +99,8 @@ TEST(StepFit, NoiseIsAveragedAndNotFollowed) {
   const StepModel truth = RandomModel(random);
   const StepFit fit = FitStepModel(Measured(truth, 0.05, 5), {.step_target_s = 0.2});
   EXPECT_LT(fit.error_mean, 0.06);
-  const LoopTimes there = PlayMixed(truth, 4, {200, 40}, 0.5);
-  const LoopTimes found = PlayMixed(fit.model, 4, {200, 40}, 0.5);
+  const LoopTimes there = PlayLoop(truth, 4, {200, 40}, 0.5);
+  const LoopTimes found = PlayLoop(fit.model, 4, {200, 40}, 0.5);
   EXPECT_NEAR(found.tpot_s / there.tpot_s, 1, 0.10);
 }
 
