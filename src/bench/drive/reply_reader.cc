@@ -165,13 +165,13 @@ void ReplyReader::NoteBeginning(std::string_view bytes) {
   constexpr std::size_t kKeptMax = 4096;
   // Of a comment, data, event, id, retry, and a byte order mark.
   constexpr std::string_view kBeginsEvents = ":deir\xEF";
-  if (first_byte_ == 0 && body_.empty()) {  // It may be a zero that came.
+  if (!first_byte_) {
     const std::size_t first = bytes.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) return;
     bytes.remove_prefix(first);
     first_byte_ = bytes.front();
   }
-  if (kBeginsEvents.contains(first_byte_)) return;
+  if (kBeginsEvents.contains(*first_byte_)) return;
   body_.append(bytes.substr(0, kKeptMax - std::min(body_.size(), kKeptMax)));
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,9 +83,9 @@ class ReplyReader {
   std::int64_t first_chunk_bytes_ = 0;
   std::int64_t text_bytes_ = 0;
   int chunks_in_read_ = 0;
-  char first_byte_ = 0;     // Of the body, white space left out; 0 before it came.
-  bool any_event_ = false;  // The body held an event.
-  bool done_ = false;       // [DONE] came.
+  std::optional<char> first_byte_;  // Of the body, white space left out.
+  bool any_event_ = false;          // The body held an event.
+  bool done_ = false;               // [DONE] came.
 };
 
 // "message" or "error.message" of an error body, else the body's beginning; one line, bounded.

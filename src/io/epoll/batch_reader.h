@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <ctime>
 #include <memory>
-#include <span>
 
 namespace penstock::io {
 

@@ -17,7 +17,7 @@
 
 namespace penstock::io {
 
-class FdStream : public Stream, protected EventHandler {
+class FdStream : public Stream, private EventHandler {
  public:
   // Takes a connected, non-blocking socket. Turns Nagle's algorithm off.
   static Result<std::unique_ptr<Stream>> Make(Loop& loop, Poller& poller, Descriptor socket,
